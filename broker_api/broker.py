@@ -1,0 +1,141 @@
+"""The seam: what every broker, simulated or live, promises to the rooms above it.
+
+A broker takes requests made of integers and reports what happened as events, in order, through one
+sink. It keeps no order history and calls no strategy: that is the session's work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from broker_api.event import (
+    Bar,
+    CancelRejected,
+    Event,
+    OrderAccepted,
+    OrderCancelled,
+    OrderRejected,
+    OrderReplaced,
+    Quote,
+    ReplaceRejected,
+    Trade,
+)
+from broker_api.instrument import Instrument
+from broker_api.order import CancelRequest, ReplaceRequest, Submission
+
+EventSink = Callable[[Event], None]
+MarketSink = Callable[[Quote | Trade | Bar], None]
+
+
+class Clock(Protocol):
+    """The session's time: the tape's in simulation, the machine's when live."""
+
+    def now_ns(self) -> int:
+        """Nanoseconds since the epoch, UTC."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait that much session time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a broker does natively; what it lacks the session builds (contingency.py) or refuses."""
+
+    native_brackets: bool
+    native_oco: bool
+    post_only: bool
+    reduce_only: bool
+    stop_limit: bool
+    trailing_stop: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PositionState:
+    """A position as the broker knows it at connection: see event.PositionChanged for the units."""
+
+    instrument: int
+    position_lots: int
+    position_cost: int
+    realised_nanos: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The account at connection. `cash_nanos` is in 1e-9 of `currency`."""
+
+    account: str
+    currency: str
+    cash_nanos: int
+    positions: tuple[PositionState, ...]
+
+
+class Broker(Protocol):
+    """Who can take an order.
+
+    `submit`, `replace` and `cancel` return the venue's answer, which has also gone through the sink
+    before; a refusal is an answer, not an exception. They raise OrderUncertainError when the outcome
+    is unknown and NotConnectedError when nothing was sent. Calls take effect in the order in which they
+    are made: each sends before it first awaits.
+    """
+
+    name: str
+    capabilities: Capabilities
+    clock: Clock
+
+    def instruments(self) -> Sequence[Instrument]:
+        """The session's instruments; an event's `instrument` indexes this."""
+        ...
+
+    async def connect(self, on_event: EventSink) -> Snapshot:
+        """Connect, and deliver every later event to `on_event`, one at a time, in order."""
+        ...
+
+    async def disconnect(self) -> None:
+        """End the connection. Idempotent. Working orders stay as they are."""
+        ...
+
+    async def submit(self, submission: Submission) -> OrderAccepted | OrderRejected:
+        """Send one order or one group; the answer is the first order's."""
+        ...
+
+    async def replace(self, request: ReplaceRequest) -> OrderReplaced | ReplaceRejected:
+        """Change a working order."""
+        ...
+
+    async def cancel(self, request: CancelRequest) -> OrderCancelled | CancelRejected:
+        """End a working order."""
+        ...
+
+    def equity_nanos(self) -> int:
+        """Cash plus open profit valued at the mark, else at the side one would get."""
+        ...
+
+    def margin_used_nanos(self) -> int:
+        """Initial margin held for positions and working orders."""
+        ...
+
+    def last_quote(self, instrument: int) -> Quote | None:
+        """The quote in force at the session's time, None before the first."""
+        ...
+
+    def last_trade(self, instrument: int) -> Trade | None:
+        """The newest print at the session's time, None before the first."""
+        ...
+
+    def bars(self, instrument: int, interval_ns: int, count: int) -> list[Bar]:
+        """The newest `count` complete bars at the session's time, oldest first."""
+        ...
+
+    def subscribe(
+        self, instrument: int, kind: str, sink: MarketSink, interval_ns: int = 0
+    ) -> Callable[[], None]:
+        """Deliver quotes, trades or bars (`kind` "quote", "trade", "bar"); call the result to stop."""
+        ...
+
+    def next_open_ns(self, instrument: int, ts_ns: int) -> int | None:
+        """When the instrument next opens at or after `ts_ns`; None when its calendar ends."""
+        ...

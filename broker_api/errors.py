@@ -1,0 +1,103 @@
+"""What can go wrong with an order, as a tree; every class says whether the order may exist.
+
+`TradingError` is the root. Refusals carry the field, the value and the limit in their text; the
+classes tell a program what to do, the text tells a person.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class TradingError(Exception):
+    """Root of everything that papertape raises about trading.
+
+    `order_may_exist` tells whether the venue may hold the order in spite of the error.
+    """
+
+    order_may_exist: bool = False
+
+
+class ConfigurationError(TradingError):
+    """A setting, file or argument is wrong; nothing was started or sent. No order exists."""
+
+
+class BrokerError(TradingError):
+    """The broker or its connection failed, not one order. No new order exists."""
+
+
+class NotConnectedError(BrokerError):
+    """The suite is disconnected; nothing was sent. No order exists."""
+
+
+class RunawayStrategy(TradingError):
+    """More commands at one instant of simulated time than any sane program sends."""
+
+
+class OrderError(TradingError):
+    """Root of what concerns one order. No order exists unless the subclass says so."""
+
+    def __init__(self, message: str = "", *, order: Any = None, reason: Any = None) -> None:
+        super().__init__(message)
+        self.order = order
+        self.reason = reason
+
+
+class OrderRejectedError(OrderError):
+    """The order was refused, before sending or by the venue. No order exists."""
+
+
+class InsufficientMarginError(OrderRejectedError):
+    """Equity does not cover the margin. No order exists."""
+
+
+class InvalidOrderError(OrderRejectedError):
+    """The order makes no sense as written. No order exists."""
+
+
+class InvalidPriceError(InvalidOrderError):
+    """A price is missing, off the tick, or on the wrong side. No order exists."""
+
+
+class InvalidSizeError(InvalidOrderError):
+    """A size is zero, negative, off the lot, or outside the limits. No order exists."""
+
+
+class MarketClosedError(OrderRejectedError):
+    """The market is closed or halted. No order exists."""
+
+
+class RiskLimitError(OrderRejectedError):
+    """A limit of the session refuses the order. No order exists."""
+
+
+class PostOnlyWouldCrossError(OrderRejectedError):
+    """A post-only order would have taken liquidity. No order exists."""
+
+
+class ReduceOnlyError(OrderRejectedError):
+    """A reduce-only order has nothing to reduce. No order exists."""
+
+
+class OrderNotFoundError(OrderError):
+    """No order of this session has this id. No order exists."""
+
+
+class OrderNotActiveError(OrderError):
+    """The order has ended, or cannot be changed any more; the text says how it ended."""
+
+
+class OrderUncertainError(OrderError):
+    """It is not known whether the venue holds the order. The order MAY exist: look before resending."""
+
+    order_may_exist = True
+
+
+class OrderTimeoutError(OrderError):
+    """A wait ended before the order did. The order exists and is untouched; it is in `order`."""
+
+    order_may_exist = True
+
+
+ProjectXOrderError = OrderError
+"""The vendor's name of OrderError."""

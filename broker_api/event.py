@@ -1,0 +1,431 @@
+"""What came back: frozen events, and their one row form.
+
+Every event is a frozen dataclass of integers. Its row form (`EVENT_ROW`, one int64 column a field)
+is what the journal stores, what the simulated exchange's kernel writes, and what the run's digest is
+taken over; `encode` and `decode` are the only conversions between the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from typing import Any, ClassVar
+
+import numpy as np
+
+from broker_api.order import NO_PRICE, Liquidity, OrderStatus, Side
+
+EVENT_COLUMNS = (
+    "seq",
+    "ts_ns",
+    "kind",
+    "instrument",
+    "order_id",
+    "status",
+    "side",
+    "price_ticks",
+    "stop_ticks",
+    "lots",
+    "filled_lots",
+    "leaves_lots",
+    "fee_nanos",
+    "liquidity",
+    "ambiguous",
+    "reason",
+    "value",
+    "limit",
+    "position_lots",
+    "position_cost",
+    "realised_nanos",
+    "cash_nanos",
+)
+EVENT_ROW = np.dtype([(name, "<i8") for name in EVENT_COLUMNS])
+"""One event as it is stored. Columns that an event does not use are 0, prices NO_PRICE."""
+
+
+class EventKind(IntEnum):
+    """The journal's code of every event."""
+
+    ACCEPTED = 1
+    REJECTED = 2
+    TRIGGERED = 3
+    FILLED = 4
+    CANCELLED = 5
+    EXPIRED = 6
+    REPLACED = 7
+    REPLACE_REJECTED = 8
+    CANCEL_REJECTED = 9
+    ACTIVATED = 10
+    HELD = 11
+    UNPROTECTED = 12
+    LIQUIDATION = 13
+    POSITION = 14
+    ACCOUNT = 15
+    UNCERTAIN = 16
+    HALTED = 17
+    RESUMED = 18
+    FUNDING = 19
+
+
+class Reason(IntEnum):
+    """Why: of a refusal, a cancel, or a change. Codes are grouped by the event that carries them."""
+
+    NONE = 0
+    # refusals, in the order in which the exchange checks them (docs/fills.md)
+    UNKNOWN_INSTRUMENT = 1
+    MARKET_CLOSED = 2
+    MARKET_HALTED = 3
+    EXPIRY_IN_THE_PAST = 4
+    SIZE_NOT_POSITIVE = 5
+    SIZE_OFF_LOT = 6
+    SIZE_BELOW_MINIMUM = 7
+    SIZE_ABOVE_MAXIMUM = 8
+    PRICE_MISSING = 9
+    PRICE_NOT_POSITIVE = 10
+    PRICE_OFF_TICK = 11
+    PRICE_OUTSIDE_BAND = 12
+    STOP_WRONG_SIDE = 13
+    NO_TRIGGER_SOURCE = 14
+    NO_POSITION_TO_REDUCE = 15
+    REDUCE_ONLY_WRONG_SIDE = 16
+    RISK_LIMIT = 17
+    INSUFFICIENT_MARGIN = 18
+    POST_ONLY_WOULD_TAKE = 19
+    NO_LIQUIDITY = 20
+    BRACKET_LEVELS = 21
+    TOO_MANY_ORDERS = 22
+    DUPLICATE_CLIENT_ORDER_ID = 23
+    UNSUPPORTED = 24
+    # refusals of replace and cancel
+    UNKNOWN_ORDER = 40
+    ORDER_NOT_ACTIVE = 41
+    SIZE_BELOW_FILLED = 42
+    NOT_MODIFIABLE = 43
+    # cancels
+    BY_USER = 60
+    SIBLING = 61
+    ENTRY_ENDED = 62
+    IOC_REST = 63
+    FOK_NOT_AVAILABLE = 64
+    POSITION_FLAT = 65
+    REDUCE_ONLY_DONE = 66
+    SELF_TRADE = 67
+    LIQUIDATED = 68
+    MARKET_REST = 69
+    # changes that the exchange made by itself
+    EXIT_RESIZED = 80
+    EXIT_REPRICED = 81
+    OCO_RESIZED = 82
+    COMPLETED_BY_SIZE = 83
+    PROTECTION_LIMIT = 84
+    TRAILED = 85
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What every event has: its place in the run and its time at the venue.
+
+    `seq` counts the run's events from 1. `ts_ns` is the venue's time; `local_ns` the session's when
+    it arrived (0 until then) and is no part of the row form.
+    """
+
+    KIND: ClassVar[EventKind]
+    seq: int
+    ts_ns: int
+    instrument: int
+    """Index of the instrument in the session, -1 for events of the whole account."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderEventBase(Event):
+    """An event of one order."""
+
+    order_id: int
+    status: OrderStatus
+    filled_lots: int
+    leaves_lots: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAccepted(OrderEventBase):
+    """The order exists at the venue: open, or pending when held behind its entry."""
+
+    KIND = EventKind.ACCEPTED
+    side: Side
+    price_ticks: int
+    stop_ticks: int
+    lots: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRejected(OrderEventBase):
+    """The venue refused; the order does not exist. `value` and `limit` are in the reason's unit."""
+
+    KIND = EventKind.REJECTED
+    reason: Reason
+    value: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderTriggered(OrderEventBase):
+    """A stop or touched order saw its price; `price_ticks` is the source price that did it."""
+
+    KIND = EventKind.TRIGGERED
+    price_ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFilled(OrderEventBase):
+    """One execution. `filled_lots` and `leaves_lots` are after it; the fee is in 1e-9 currency."""
+
+    KIND = EventKind.FILLED
+    side: Side
+    price_ticks: int
+    lots: int
+    fee_nanos: int
+    liquidity: Liquidity
+    ambiguous: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCancelled(OrderEventBase):
+    """The order ended with something unfilled, and why."""
+
+    KIND = EventKind.CANCELLED
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class OrderExpired(OrderEventBase):
+    """The order's time ran out (GTD, DAY)."""
+
+    KIND = EventKind.EXPIRED
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReplaced(OrderEventBase):
+    """Size or prices changed, by the user (reason NONE) or by the group's rules.
+
+    `lots` is the total size, prices are NO_PRICE where the type has none.
+    """
+
+    KIND = EventKind.REPLACED
+    reason: Reason
+    price_ticks: int
+    stop_ticks: int
+    lots: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceRejected(OrderEventBase):
+    """The order, its place and its protection are as they were."""
+
+    KIND = EventKind.REPLACE_REJECTED
+    reason: Reason
+    value: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRejected(OrderEventBase):
+    """There was nothing to cancel; `status` says how the order ended."""
+
+    KIND = EventKind.CANCEL_REJECTED
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class OrderActivated(OrderEventBase):
+    """A held exit went live with `leaves_lots`, at these prices."""
+
+    KIND = EventKind.ACTIVATED
+    price_ticks: int
+    stop_ticks: int
+    lots: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderHeld(OrderEventBase):
+    """An exit filled all there was while its entry still works: it waits for more."""
+
+    KIND = EventKind.HELD
+
+
+@dataclass(frozen=True, slots=True)
+class Unprotected(OrderEventBase):
+    """The stop of a bracket was cancelled by hand while its position is open."""
+
+    KIND = EventKind.UNPROTECTED
+
+
+@dataclass(frozen=True, slots=True)
+class OrderUncertain(OrderEventBase):
+    """It is not known whether the order exists; reconciliation decides, nothing is resent."""
+
+    KIND = EventKind.UNCERTAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Liquidation(Event):
+    """Equity fell below the maintenance margin: working orders go, positions are closed."""
+
+    KIND = EventKind.LIQUIDATION
+    value: int
+    """Equity, in 1e-9 currency."""
+    limit: int
+    """Maintenance margin, in 1e-9 currency."""
+
+
+@dataclass(frozen=True, slots=True)
+class PositionChanged(Event):
+    """The net position after a fill.
+
+    `position_cost` is the signed sum of ticks x lots of what is open, so the average price is
+    cost / lots exactly; `realised_nanos` is the instrument's realised P&L of the run, fees apart.
+    """
+
+    KIND = EventKind.POSITION
+    position_lots: int
+    position_cost: int
+    realised_nanos: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChanged(Event):
+    """Cash after a fill or a payment, and the run's fees so far, in 1e-9 currency."""
+
+    KIND = EventKind.ACCOUNT
+    cash_nanos: int
+    fee_nanos: int
+
+
+@dataclass(frozen=True, slots=True)
+class FundingPaid(Event):
+    """A perpetual's funding: `value` was paid (negative: received), in 1e-9 currency."""
+
+    KIND = EventKind.FUNDING
+    value: int
+    position_lots: int
+
+
+@dataclass(frozen=True, slots=True)
+class MarketHalted(Event):
+    """The instrument stopped trading (halt, close); `reason` is MARKET_HALTED or MARKET_CLOSED."""
+
+    KIND = EventKind.HALTED
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class MarketResumed(Event):
+    """The instrument trades again; its book is unknown until the next row."""
+
+    KIND = EventKind.RESUMED
+
+
+EVENT_TYPES: tuple[type[Event], ...] = (
+    OrderAccepted,
+    OrderRejected,
+    OrderTriggered,
+    OrderFilled,
+    OrderCancelled,
+    OrderExpired,
+    OrderReplaced,
+    ReplaceRejected,
+    CancelRejected,
+    OrderActivated,
+    OrderHeld,
+    Unprotected,
+    OrderUncertain,
+    Liquidation,
+    PositionChanged,
+    AccountChanged,
+    FundingPaid,
+    MarketHalted,
+    MarketResumed,
+)
+_TYPE_BY_KIND = {int(event_type.KIND): event_type for event_type in EVENT_TYPES}
+_COLUMN_INDEX = {name: index for index, name in enumerate(EVENT_COLUMNS)}
+_FROM_ROW: dict[str, Any] = {
+    "status": OrderStatus.from_code,
+    "side": Side,
+    "liquidity": Liquidity,
+    "ambiguous": bool,
+    "reason": Reason,
+}
+
+
+def _layout(event_type: type[Event]) -> tuple[tuple[str, int, Any], ...]:
+    names = [field.name for field in fields(event_type)]
+    return tuple((name, _COLUMN_INDEX[name], _FROM_ROW.get(name)) for name in names)
+
+
+_LAYOUTS = {int(event_type.KIND): _layout(event_type) for event_type in EVENT_TYPES}
+_EMPTY_ROW = tuple(NO_PRICE if name in ("price_ticks", "stop_ticks") else 0 for name in EVENT_COLUMNS)
+
+
+def decode(row: tuple[int, ...]) -> Event:
+    """The event of a row given as a tuple of Python ints in the order of EVENT_COLUMNS."""
+    kind = row[2]
+    return _TYPE_BY_KIND[kind](
+        **{
+            name: row[index] if convert is None else convert(row[index])
+            for name, index, convert in _LAYOUTS[kind]
+        }
+    )
+
+
+def encode(event: Event) -> tuple[int, ...]:
+    """The row of an event: ints in the order of EVENT_COLUMNS. `decode` is its inverse."""
+    row = list(_EMPTY_ROW)
+    row[2] = int(event.KIND)
+    for name, index, _ in _LAYOUTS[int(event.KIND)]:
+        value = getattr(event, name)
+        row[index] = value.code if name == "status" else int(value)
+    return tuple(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The best bid and offer after a row of the tape, in the instrument's own units.
+
+    Prices are None where the side is empty.
+    """
+
+    instrument: str
+    ts_ns: int
+    bid: float | None
+    ask: float | None
+    bid_size: float
+    ask_size: float
+
+    @property
+    def mid(self) -> float | None:
+        """Half way between the two, None while a side is empty."""
+        return None if self.bid is None or self.ask is None else (self.bid + self.ask) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One print. `side` is the aggressor's, None where the feed does not say."""
+
+    instrument: str
+    ts_ns: int
+    price: float
+    size: float
+    side: Side | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Open, high, low, close and volume of [`ts_ns`, `ts_ns` + `interval_ns`)."""
+
+    instrument: str
+    ts_ns: int
+    interval_ns: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float

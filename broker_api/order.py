@@ -1,0 +1,330 @@
+"""What an order is: the enumerations, the requests, and the legal transitions.
+
+Every enumeration of the project is written here and nowhere else; the compiled kernel derives its
+constants from these. Prices are integer ticks, sizes integer lots, times integer nanoseconds;
+:mod:`broker_api.instrument` converts from and to what users write.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import Self, TypeVar
+
+NO_PRICE = -(1 << 62)
+"""The integer that stands for "no price" in rows and requests; outside every legal price."""
+
+_E = TypeVar("_E", bound=Enum)
+
+
+def parse_name(enumeration: type[_E], value: object, field: str) -> _E:
+    """Return the member of `enumeration` that `value` names, in any case, with `-` or a blank for `_`.
+
+    Raises ValueError that names the field, the value, what is allowed, and the nearest name.
+    """
+    if isinstance(value, enumeration):
+        return value
+    if isinstance(value, str):
+        name = value.strip().upper().replace("-", "_").replace(" ", "_")
+        if name in enumeration.__members__:
+            return enumeration[name]
+    allowed = [name.lower() for name in enumeration.__members__]
+    near = difflib.get_close_matches(str(value).lower(), allowed, n=1)
+    hint = f'; did you mean "{near[0]}"?' if near else ""
+    raise ValueError(f"{field} {value!r} is not one of {', '.join(allowed)}{hint}")
+
+
+class Side(IntEnum):
+    """The side of an order: 0 buys, 1 sells, as ProjectX counts them."""
+
+    BUY = 0
+    SELL = 1
+
+    @property
+    def sign(self) -> int:
+        """+1 for a buy, -1 for a sell."""
+        return 1 - 2 * self.value
+
+    @property
+    def opposite(self) -> Side:
+        """The other side."""
+        return Side(1 - self.value)
+
+    @classmethod
+    def parse(cls, value: object) -> Side:
+        """Accept a Side, 0 or 1, or "buy"/"sell" in any case. Raises ValueError otherwise."""
+        if isinstance(value, int) and not isinstance(value, bool) and value in (0, 1):
+            return cls(value)
+        if isinstance(value, bool):
+            raise ValueError(f"side {value!r} is not one of 0, 1, buy, sell")
+        return parse_name(cls, value, "side")
+
+
+class OrderType(IntEnum):
+    """How an order meets the market."""
+
+    MARKET = 1
+    LIMIT = 2
+    STOP = 3
+    STOP_LIMIT = 4
+    TRAILING_STOP = 5
+    MARKET_IF_TOUCHED = 6
+    LIMIT_IF_TOUCHED = 7
+
+
+class TimeInForce(IntEnum):
+    """How long an order works. NONE is for market orders only: the rest follows `beyond_top`."""
+
+    NONE = 0
+    GTC = 1
+    DAY = 2
+    GTD = 3
+    IOC = 4
+    FOK = 5
+
+
+class OrderStatus(str, Enum):
+    """Where an order is in its life. Members are strings: ``status == "filled"`` works.
+
+    `code` is the number used in journal rows; `projectx_code` the vendor's number.
+    """
+
+    code: int
+    projectx_code: int
+
+    def __new__(cls, value: str, code: int, projectx_code: int) -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.code = code
+        member.projectx_code = projectx_code
+        return member
+
+    PENDING = "pending", 1, 6
+    OPEN = "open", 2, 1
+    PARTIALLY_FILLED = "partially_filled", 3, 1
+    FILLED = "filled", 4, 2
+    CANCELLED = "cancelled", 5, 3
+    EXPIRED = "expired", 6, 4
+    REJECTED = "rejected", 7, 5
+    UNCERTAIN = "uncertain", 8, 0
+
+    def __str__(self) -> str:
+        return self.value
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value, spec)
+
+    @property
+    def is_terminal(self) -> bool:
+        """True when nothing can happen to the order any more."""
+        return self in TERMINAL_STATUSES
+
+    @property
+    def is_working(self) -> bool:
+        """True when the order is sent, held, open or partly filled."""
+        return self in WORKING_STATUSES
+
+    @classmethod
+    def from_code(cls, code: int) -> OrderStatus:
+        """The member with this journal code."""
+        return _STATUS_BY_CODE[code]
+
+
+TERMINAL_STATUSES = frozenset(
+    {OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.EXPIRED, OrderStatus.REJECTED}
+)
+WORKING_STATUSES = frozenset(
+    {OrderStatus.PENDING, OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED}
+)
+_STATUS_BY_CODE = {status.code: status for status in OrderStatus}
+
+_ENDS = (OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.EXPIRED)
+_LIVE = (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
+LEGAL_TRANSITIONS: dict[OrderStatus, tuple[OrderStatus, ...]] = {
+    OrderStatus.PENDING: (*_LIVE, *_ENDS, OrderStatus.REJECTED, OrderStatus.UNCERTAIN),
+    # A bracket's exit that filled all there was goes back to pending until its entry fills more.
+    OrderStatus.OPEN: (*_LIVE, *_ENDS, OrderStatus.PENDING, OrderStatus.UNCERTAIN),
+    OrderStatus.PARTIALLY_FILLED: (
+        OrderStatus.PARTIALLY_FILLED,
+        *_ENDS,
+        OrderStatus.PENDING,
+        OrderStatus.UNCERTAIN,
+    ),
+    OrderStatus.UNCERTAIN: (*_LIVE, *_ENDS, OrderStatus.REJECTED),
+    OrderStatus.FILLED: (),
+    OrderStatus.CANCELLED: (),
+    OrderStatus.EXPIRED: (),
+    OrderStatus.REJECTED: (),
+}
+"""From a status to those that may follow. A terminal status is followed by nothing."""
+
+
+class Role(IntEnum):
+    """What an order is to its group."""
+
+    SINGLE = 0
+    ENTRY = 1
+    STOP_EXIT = 2
+    TARGET_EXIT = 3
+    OCO_LEG = 4
+    LIQUIDATION = 5
+
+
+class Arm(IntEnum):
+    """When a bracket's exits go live: with the first fill of the entry, or with its last."""
+
+    PARTIAL = 0
+    FULL = 1
+
+
+class OnPartial(IntEnum):
+    """What a partial fill of one leg does to its sibling."""
+
+    SHRINK = 0
+    CANCEL = 1
+
+
+class Liquidity(IntEnum):
+    """Who was there first."""
+
+    MAKER = 0
+    TAKER = 1
+
+
+class QueueModel(IntEnum):
+    """How the queue ahead of a resting order is estimated; docs/fills.md explains each."""
+
+    PROPORTIONAL = 0
+    DISPLAYED = 1
+    FRONT = 2
+    BACK = 3
+
+
+class BeyondTop(IntEnum):
+    """What lies behind the displayed touch of a tape that shows only the touch."""
+
+    LADDER = 0
+    WAIT = 1
+    INFINITE = 2
+
+
+class SelfTrade(IntEnum):
+    """Which of two own orders that would trade with each other is cancelled."""
+
+    CANCEL_NEWEST = 0
+    CANCEL_OLDEST = 1
+    CANCEL_BOTH = 2
+
+
+class TriggerSource(IntEnum):
+    """Which price triggers stops and touched orders."""
+
+    LAST = 0
+    BID_ASK = 1
+    MARK = 2
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """One order as it is sent. Fields that an order type does not use stay None.
+
+    `order_id` is the session's number of the order, given before it is sent, from 1 upward; adapters
+    map it to the venue's own. `client_order_id` is the same in text, unique, chosen by the user or
+    made from the number. `trail_ppm` is a trailing distance in millionths of the price.
+    """
+
+    order_id: int
+    client_order_id: str
+    instrument: str
+    side: Side
+    order_type: OrderType
+    size_lots: int
+    limit_ticks: int | None = None
+    stop_ticks: int | None = None
+    trail_ticks: int | None = None
+    trail_ppm: int | None = None
+    activation_ticks: int | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+    expires_at_ns: int | None = None
+    post_only: bool = False
+    reduce_only: bool = False
+    protection_ticks: int | None = None
+    tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExitRequest:
+    """One exit of a bracket: at an offset from the entry's average fill, or at a fixed price.
+
+    Exactly one of `offset_ticks` and `price_ticks` is given. Offsets are positive on the protective
+    (stop) or profit (target) side, whatever the entry's side. `limit_offset_ticks` makes the stop a
+    stop-limit whose limit lies that far beyond it; `trail_ticks` makes it a trailing stop.
+    """
+
+    order_id: int
+    client_order_id: str
+    offset_ticks: int | None = None
+    price_ticks: int | None = None
+    limit_offset_ticks: int | None = None
+    trail_ticks: int | None = None
+    tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BracketRequest:
+    """An entry and one or two exits that live and die by what the entry filled."""
+
+    entry: OrderRequest
+    stop: ExitRequest | None
+    target: ExitRequest | None
+    arm: Arm = Arm.PARTIAL
+    on_partial: OnPartial = OnPartial.SHRINK
+
+
+@dataclass(frozen=True, slots=True)
+class OcoRequest:
+    """Two orders of which at most one completes."""
+
+    first: OrderRequest
+    second: OrderRequest
+    on_partial: OnPartial = OnPartial.SHRINK
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceRequest:
+    """A change of a working order; None leaves a value as it is. `size_lots` is the new total size."""
+
+    order_id: int
+    size_lots: int | None = None
+    limit_ticks: int | None = None
+    stop_ticks: int | None = None
+    trail_ticks: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequest:
+    """The wish to end a working order."""
+
+    order_id: int
+
+
+Submission = OrderRequest | BracketRequest | OcoRequest
+Command = OrderRequest | BracketRequest | OcoRequest | ReplaceRequest | CancelRequest
+
+
+def requests_of(submission: Submission) -> tuple[OrderRequest, ...]:
+    """The orders of a submission that have a size of their own: one, the entry, or both OCO legs."""
+    if isinstance(submission, OrderRequest):
+        return (submission,)
+    if isinstance(submission, BracketRequest):
+        return (submission.entry,)
+    return (submission.first, submission.second)
+
+
+def order_ids_of(submission: Submission) -> tuple[int, ...]:
+    """The ids of a submission's orders: one; both legs of an OCO; entry, stop, target of a bracket."""
+    ids = [request.order_id for request in requests_of(submission)]
+    if isinstance(submission, BracketRequest):
+        ids.extend(leg.order_id for leg in (submission.stop, submission.target) if leg is not None)
+    return tuple(ids)
