@@ -1,0 +1,294 @@
+"""The settings of a session: what they are, their limits, and where a session finds them.
+
+Every setting is checked when it is written: an unknown key, a wrong type or a value outside its
+limits is a ConfigurationError that names the key, the value and the limit, with the nearest name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from broker_api.errors import ConfigurationError
+from broker_api.instrument import Instrument, to_nanos
+from broker_api.order import BeyondTop, QueueModel, SelfTrade, parse_name
+
+_NS_OF_MS = 1_000_000
+_LATENCY_MS_MAX = 3_600_000.0
+
+
+def near_miss(name: str, allowed: Iterable[str]) -> str:
+    """`; did you mean "x"?` for the nearest of the allowed names, or an empty text."""
+    near = difflib.get_close_matches(name, list(allowed), n=1)
+    return f'; did you mean "{near[0]}"?' if near else ""
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, no unknown keys, faults are ConfigurationError."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True
+    )
+
+    if not TYPE_CHECKING:
+
+        def __init__(self, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as failure:
+                raise ConfigurationError(_message(type(self), failure)) from None
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Any:
+        """The settings in a table, as read from TOML. Raises ConfigurationError."""
+        return cls(**values)
+
+
+def _message(model: type[Settings], failure: ValidationError) -> str:
+    lines = []
+    for fault in failure.errors(include_url=False):
+        key = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            names = list(model.model_fields)
+            hint = near_miss(key, names) or f"; known are {', '.join(names)}"
+            lines.append(f"{model.__name__} has no setting {key!r}{hint}")
+        else:
+            text = fault["msg"].removeprefix("Value error, ")
+            text = text[:1].lower() + text[1:]
+            lines.append(f"{model.__name__}.{key} = {fault['input']!r}: {text}")
+    return "; ".join(lines)
+
+
+def _name_in(enumeration: type[Enum], value: object, key: str) -> str:
+    return parse_name(enumeration, value, key).name.lower()
+
+
+class SimulationConfig(Settings):
+    """How the simulated exchange behaves; docs/fills.md explains every rule that these choose.
+
+    Latencies are milliseconds: `entry` from a command to the exchange, `response` from the exchange
+    to the session, `feed` from the tape to the session's market data.
+    """
+
+    queue: str = "proportional"
+    queue_power: float = 1.5
+    beyond_top: str = "ladder"
+    entry_latency_ms: float = Field(default=1.0, ge=0.0, le=_LATENCY_MS_MAX)
+    response_latency_ms: float = Field(default=1.0, ge=0.0, le=_LATENCY_MS_MAX)
+    feed_latency_ms: float = Field(default=0.0, ge=0.0, le=_LATENCY_MS_MAX)
+    fees: bool = True
+    self_trade: str = "cancel_newest"
+    stop_wrong_side: Literal["reject", "trigger"] = "reject"
+    trade_through: Literal["print", "all"] = "print"
+    when_closed: Literal["reject", "queue"] = "reject"
+    margin: bool = True
+    bar_path: Literal["adaptive", "pessimistic", "ohlc", "olhc"] = "adaptive"
+    spread_ticks: int = Field(default=1, ge=0, le=1_000_000)
+    visit_every_row: bool = False
+    seed: int = Field(default=0, ge=0, lt=1 << 63)
+    on_error: Literal["stop", "continue"] = "stop"
+
+    @field_validator("queue", mode="before")
+    @classmethod
+    def _check_queue(cls, value: object) -> str:
+        return _name_in(QueueModel, value, "queue")
+
+    @field_validator("queue_power")
+    @classmethod
+    def _check_power(cls, value: float) -> float:
+        if value not in (1.0, 1.5, 2.0):
+            raise ValueError("is not one of 1, 1.5, 2")
+        return value
+
+    @field_validator("beyond_top", mode="before")
+    @classmethod
+    def _check_beyond_top(cls, value: object) -> str:
+        return _name_in(BeyondTop, value, "beyond_top")
+
+    @field_validator("self_trade", mode="before")
+    @classmethod
+    def _check_self_trade(cls, value: object) -> str:
+        return _name_in(SelfTrade, value, "self_trade")
+
+    @property
+    def queue_model(self) -> QueueModel:
+        """`queue` as the enumeration."""
+        return parse_name(QueueModel, self.queue, "queue")
+
+    @property
+    def beyond_top_model(self) -> BeyondTop:
+        """`beyond_top` as the enumeration."""
+        return parse_name(BeyondTop, self.beyond_top, "beyond_top")
+
+    @property
+    def self_trade_policy(self) -> SelfTrade:
+        """`self_trade` as the enumeration."""
+        return parse_name(SelfTrade, self.self_trade, "self_trade")
+
+    @property
+    def entry_latency_ns(self) -> int:
+        """From the session to the exchange, in nanoseconds."""
+        return round(self.entry_latency_ms * _NS_OF_MS)
+
+    @property
+    def response_latency_ns(self) -> int:
+        """From the exchange to the session, in nanoseconds."""
+        return round(self.response_latency_ms * _NS_OF_MS)
+
+    @property
+    def feed_latency_ns(self) -> int:
+        """From the tape to the session's market data, in nanoseconds."""
+        return round(self.feed_latency_ms * _NS_OF_MS)
+
+
+class AccountConfig(Settings):
+    """The simulated account at the start of a session."""
+
+    name: str = Field(default="SIM", min_length=1)
+    currency: str = Field(default="USD", min_length=1)
+    cash: float = Field(default=50_000.0, ge=0.0, le=1e9)
+
+    @property
+    def cash_nanos(self) -> int:
+        """Starting cash in 1e-9 of the currency."""
+        return to_nanos(self.cash)
+
+
+class OrderManagerConfig(Settings):
+    """How the order manager behaves.
+
+    `max_concurrent_orders` refuses the next working entry; held and exposure-reducing orders are
+    never refused. `default_timeout` is in seconds of session time, for waits and requests.
+    `retry_attempts` repeats reads and submissions that surely did not arrive, never those whose
+    outcome is unknown. `enable_order_tracking=False` forgets orders that have ended.
+    `track_performance` keeps the response times. `auto_cancel_on_disconnect` cancels working
+    entries, and exits only when flat.
+    """
+
+    max_concurrent_orders: int = Field(default=100, ge=1)
+    default_timeout: float = Field(default=30.0, gt=0.0)
+    retry_attempts: int = Field(default=3, ge=0, le=100)
+    enable_order_tracking: bool = True
+    track_performance: bool = True
+    auto_cancel_on_disconnect: bool = False
+
+
+@dataclass(frozen=True)
+class BrokerSpec:
+    """What a broker is made from. `tapes` has one entry an instrument: a path, a tape, or None."""
+
+    instruments: tuple[Instrument, ...]
+    tapes: tuple[object, ...]
+    simulation: SimulationConfig = field(default_factory=SimulationConfig)
+    account: AccountConfig = field(default_factory=AccountConfig)
+
+
+@dataclass
+class SessionDefaults:
+    """What `TradingSuite.create` uses for the arguments that a script leaves out.
+
+    `tapes` maps symbols to paths or tapes; `risk` is a table of settings or None. `sessions`
+    collects the suites that were created meanwhile, in order, for whoever set the defaults.
+    """
+
+    instruments: tuple[str, ...] = ()
+    tapes: dict[str, object] = field(default_factory=dict)
+    broker: str | None = None
+    simulation: SimulationConfig | None = None
+    account: AccountConfig | None = None
+    order_manager_config: OrderManagerConfig | None = None
+    risk: dict[str, Any] | None = None
+    catalog_files: tuple[Path, ...] = ()
+    parameters: dict[str, Any] = field(default_factory=dict)
+    sessions: list[Any] = field(default_factory=list)
+
+
+_current: SessionDefaults | None = None
+
+
+def current_defaults() -> SessionDefaults | None:
+    """The defaults in force, None outside every `use_defaults`."""
+    return _current
+
+
+@contextmanager
+def use_defaults(defaults: SessionDefaults) -> Iterator[SessionDefaults]:
+    """Put `defaults` in force for every suite created inside the block."""
+    global _current
+    previous, _current = _current, defaults
+    try:
+        yield defaults
+    finally:
+        _current = previous
+
+
+SETTINGS_FILE = "papertape.toml"
+_FILE_KEYS = (
+    "broker",
+    "instruments",
+    "catalog",
+    "tapes",
+    "simulation",
+    "account",
+    "order_manager",
+    "risk",
+    "parameters",
+)
+
+
+def read_settings(path: Path) -> SessionDefaults:
+    """The defaults in a `papertape.toml`. Paths in it are relative to the file.
+
+    Raises ConfigurationError that names the file and the key.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as failure:
+        raise ConfigurationError(f"{path}: cannot be read: {failure}") from None
+    except tomllib.TOMLDecodeError as failure:
+        raise ConfigurationError(f"{path}: no valid TOML: {failure}") from None
+    try:
+        return defaults_from_table(table, path.parent)
+    except ConfigurationError as failure:
+        raise ConfigurationError(f"{path}: {failure}") from None
+
+
+def defaults_from_table(table: Mapping[str, Any], folder: Path) -> SessionDefaults:
+    """The defaults in a table of settings, with paths relative to `folder`."""
+    for key in table:
+        if key not in _FILE_KEYS:
+            known = near_miss(key, _FILE_KEYS) or f"; known are {', '.join(_FILE_KEYS)}"
+            raise ConfigurationError(f"unknown setting {key!r}{known}")
+    tapes = _typed(table, "tapes", dict, {})
+    catalog = _typed(table, "catalog", list, [])
+    return SessionDefaults(
+        instruments=tuple(_typed(table, "instruments", list, [])),
+        tapes={symbol: folder / str(tape) for symbol, tape in tapes.items()},
+        broker=_typed(table, "broker", str, None),
+        simulation=_section(table, "simulation", SimulationConfig),
+        account=_section(table, "account", AccountConfig),
+        order_manager_config=_section(table, "order_manager", OrderManagerConfig),
+        risk=_typed(table, "risk", dict, None),
+        catalog_files=tuple(folder / str(name) for name in catalog),
+        parameters=_typed(table, "parameters", dict, {}),
+    )
+
+
+def _typed(table: Mapping[str, Any], key: str, kind: type, default: Any) -> Any:
+    value = table.get(key, default)
+    if value is not default and not isinstance(value, kind):
+        raise ConfigurationError(f"{key} = {value!r} is not a {kind.__name__}")
+    return value
+
+
+def _section(table: Mapping[str, Any], key: str, model: type[Settings]) -> Any:
+    values = _typed(table, key, dict, None)
+    return None if values is None else model.parse(values)

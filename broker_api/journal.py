@@ -1,0 +1,325 @@
+"""The session's append-only record: commands before they are sent, events before they are seen.
+
+Events are rows of integers (:data:`broker_api.event.EVENT_ROW`); commands are a readable table with
+one row an order. The run's digest is taken over the event rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from broker_api.event import EVENT_COLUMNS, EVENT_ROW, Event, encode
+from broker_api.order import (
+    Arm,
+    BracketRequest,
+    CancelRequest,
+    Command,
+    ExitRequest,
+    OcoRequest,
+    OnPartial,
+    OrderRequest,
+    OrderType,
+    ReplaceRequest,
+    Role,
+    Side,
+    TimeInForce,
+    parse_name,
+)
+
+EVENTS_FILE = "events.parquet"
+COMMANDS_FILE = "commands.parquet"
+
+_INTEGER, _TEXT, _FLAG = pa.int64(), pa.string(), pa.bool_()
+COMMAND_COLUMNS: dict[str, pa.DataType] = {
+    "ts_ns": _INTEGER,
+    "command": _INTEGER,
+    "events_before": _INTEGER,
+    "kind": _TEXT,
+    "order_id": _INTEGER,
+    "client_order_id": _TEXT,
+    "instrument": _TEXT,
+    "side": _TEXT,
+    "order_type": _TEXT,
+    "time_in_force": _TEXT,
+    "size_lots": _INTEGER,
+    "limit_ticks": _INTEGER,
+    "stop_ticks": _INTEGER,
+    "trail_ticks": _INTEGER,
+    "trail_ppm": _INTEGER,
+    "activation_ticks": _INTEGER,
+    "expires_at_ns": _INTEGER,
+    "protection_ticks": _INTEGER,
+    "post_only": _FLAG,
+    "reduce_only": _FLAG,
+    "group_id": _INTEGER,
+    "role": _TEXT,
+    "arm": _TEXT,
+    "on_partial": _TEXT,
+    "offset_ticks": _INTEGER,
+    "price_ticks": _INTEGER,
+    "limit_offset_ticks": _INTEGER,
+    "tag": _TEXT,
+}
+"""The table of commands, one row an order. `command` counts commands from 1 (a bracket's rows share
+it); `events_before` is how many events were recorded before it; what does not apply is null."""
+
+COMMAND_SCHEMA = pa.schema(list(COMMAND_COLUMNS.items()))
+
+
+class RecordedCommand(NamedTuple):
+    """A command, when it was given, and how many events had been recorded before it."""
+
+    ts_ns: int
+    events_before: int
+    command: Command
+
+
+class Journal:
+    """Commands and events of one session, in order. Nothing is ever changed or removed."""
+
+    def __init__(self) -> None:
+        self._rows = array("q")
+        self._event_count = 0
+        self._commands: list[RecordedCommand] = []
+
+    def __len__(self) -> int:
+        """How many events are recorded."""
+        return self._event_count
+
+    def record_command(self, ts_ns: int, command: Command) -> None:
+        """Record a command that is about to be sent, at session time `ts_ns`."""
+        self._commands.append(RecordedCommand(ts_ns, self._event_count, command))
+
+    def record_event(self, event: Event) -> None:
+        """Record an event that is about to be seen."""
+        self._rows.extend(encode(event))
+        self._event_count += 1
+
+    def events(self) -> npt.NDArray[np.void]:
+        """A copy of the event rows, dtype EVENT_ROW, in the order in which they arrived."""
+        flat = np.array(self._rows, dtype="<i8")
+        return flat.view(EVENT_ROW)
+
+    def recorded_commands(self) -> Sequence[RecordedCommand]:
+        """The commands as they were given."""
+        return tuple(self._commands)
+
+    def commands(self) -> pa.Table:
+        """The commands as a table, see COMMAND_COLUMNS."""
+        return commands_to_table(self._commands)
+
+    def digest(self) -> str:
+        """SHA-256 of the event rows' little-endian int64 bytes, as hex: the run's identity."""
+        return digest_of(self.events())
+
+    def write(self, folder: Path) -> None:
+        """Write `events.parquet` and `commands.parquet` into `folder`, which is made if missing."""
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = self.events()
+        columns = [_numpy_column(np.ascontiguousarray(rows[name])) for name in EVENT_COLUMNS]
+        events = pa.Table.from_arrays(columns, names=list(EVENT_COLUMNS))
+        pq.write_table(events, folder / EVENTS_FILE, compression="zstd")
+        pq.write_table(self.commands(), folder / COMMANDS_FILE, compression="zstd")
+
+
+def digest_of(events: npt.NDArray[np.void]) -> str:
+    """SHA-256 of event rows as little-endian int64 bytes, as hex."""
+    return hashlib.sha256(np.ascontiguousarray(events).tobytes()).hexdigest()
+
+
+def read_journal(folder: Path) -> tuple[npt.NDArray[np.void], pa.Table]:
+    """The event rows (dtype EVENT_ROW) and the table of commands that `Journal.write` wrote.
+
+    Raises OSError for a missing file and ValueError when a file has other columns.
+    """
+    table = pq.read_table(folder / EVENTS_FILE)
+    if tuple(table.column_names) != EVENT_COLUMNS:
+        raise ValueError(f"{folder / EVENTS_FILE}: columns are not those of a journal's events")
+    events = np.zeros(table.num_rows, dtype=EVENT_ROW)
+    for name in EVENT_COLUMNS:
+        events[name] = table.column(name).to_numpy()
+    commands = pq.read_table(folder / COMMANDS_FILE)
+    if tuple(commands.column_names) != tuple(COMMAND_COLUMNS):
+        raise ValueError(f"{folder / COMMANDS_FILE}: columns are not those of a journal's commands")
+    return events, commands
+
+
+# --- commands to rows and back -----------------------------------------------------------------
+
+
+def commands_to_table(commands: Sequence[RecordedCommand]) -> pa.Table:
+    """The table of `commands`; `commands_from_table` is its inverse."""
+    columns: dict[str, list[Any]] = {name: [] for name in COMMAND_COLUMNS}
+    for number, recorded in enumerate(commands, start=1):
+        for row in _rows_of(recorded.command):
+            row["ts_ns"] = recorded.ts_ns
+            row["command"] = number
+            row["events_before"] = recorded.events_before
+            for name, cells in columns.items():
+                cells.append(row.get(name))
+    arrays = [_column(columns[name], kind) for name, kind in COMMAND_COLUMNS.items()]
+    return pa.Table.from_arrays(arrays, schema=COMMAND_SCHEMA)
+
+
+def _rows_of(command: Command) -> Iterator[dict[str, Any]]:
+    if isinstance(command, OrderRequest):
+        yield _order_row("order", command, Role.SINGLE, None)
+    elif isinstance(command, BracketRequest):
+        yield from _bracket_rows(command)
+    elif isinstance(command, OcoRequest):
+        for leg in (command.first, command.second):
+            row = _order_row("oco", leg, Role.OCO_LEG, command.first.order_id)
+            row["on_partial"] = _name(command.on_partial)
+            yield row
+    elif isinstance(command, ReplaceRequest):
+        names = ("order_id", "size_lots", "limit_ticks", "stop_ticks", "trail_ticks")
+        yield {"kind": "replace"} | {name: getattr(command, name) for name in names}
+    else:
+        yield {"kind": "cancel", "order_id": command.order_id}
+
+
+_PLAIN_FIELDS = (
+    "order_id",
+    "client_order_id",
+    "instrument",
+    "size_lots",
+    "limit_ticks",
+    "stop_ticks",
+    "trail_ticks",
+    "trail_ppm",
+    "activation_ticks",
+    "expires_at_ns",
+    "protection_ticks",
+    "post_only",
+    "reduce_only",
+    "tag",
+)
+_EXIT_FIELDS = (
+    "order_id",
+    "client_order_id",
+    "offset_ticks",
+    "price_ticks",
+    "limit_offset_ticks",
+    "trail_ticks",
+    "tag",
+)
+
+
+def _order_row(kind: str, request: OrderRequest, role: Role, group: int | None) -> dict[str, Any]:
+    row: dict[str, Any] = {name: getattr(request, name) for name in _PLAIN_FIELDS}
+    row["kind"] = kind
+    row["side"] = _name(request.side)
+    row["order_type"] = _name(request.order_type)
+    row["time_in_force"] = _name(request.time_in_force)
+    row["role"] = _name(role)
+    row["group_id"] = group
+    return row
+
+
+def _bracket_rows(bracket: BracketRequest) -> Iterator[dict[str, Any]]:
+    group = bracket.entry.order_id
+    rows = [_order_row("bracket", bracket.entry, Role.ENTRY, group)]
+    for leg, role in ((bracket.stop, Role.STOP_EXIT), (bracket.target, Role.TARGET_EXIT)):
+        if leg is not None:
+            row = {name: getattr(leg, name) for name in _EXIT_FIELDS}
+            row |= {"kind": "bracket", "role": _name(role), "group_id": group}
+            rows.append(row)
+    for row in rows:
+        row["arm"] = _name(bracket.arm)
+        row["on_partial"] = _name(bracket.on_partial)
+    yield from rows
+
+
+def _name(member: Side | OrderType | TimeInForce | Role | Arm | OnPartial) -> str:
+    return member.name.lower()
+
+
+def commands_from_table(table: pa.Table) -> list[RecordedCommand]:
+    """The commands of a table that `commands_to_table` made."""
+    commands: list[RecordedCommand] = []
+    rows = table.to_pylist()
+    start = 0
+    while start < len(rows):
+        end = start
+        while end < len(rows) and rows[end]["command"] == rows[start]["command"]:
+            end += 1
+        first = rows[start]
+        command = _command_of(rows[start:end])
+        commands.append(RecordedCommand(first["ts_ns"], first["events_before"], command))
+        start = end
+    return commands
+
+
+def _command_of(rows: list[dict[str, Any]]) -> Command:
+    first = rows[0]
+    match first["kind"]:
+        case "order":
+            return _order_of(first)
+        case "bracket":
+            exits = {row["role"]: _exit_of(row) for row in rows[1:]}
+            return BracketRequest(
+                entry=_order_of(first),
+                stop=exits.get("stop_exit"),
+                target=exits.get("target_exit"),
+                arm=parse_name(Arm, first["arm"], "arm"),
+                on_partial=parse_name(OnPartial, first["on_partial"], "on_partial"),
+            )
+        case "oco":
+            on_partial = parse_name(OnPartial, first["on_partial"], "on_partial")
+            return OcoRequest(_order_of(first), _order_of(rows[1]), on_partial)
+        case "replace":
+            names = ("order_id", "size_lots", "limit_ticks", "stop_ticks", "trail_ticks")
+            return ReplaceRequest(**{name: first[name] for name in names})
+        case "cancel":
+            return CancelRequest(first["order_id"])
+    raise ValueError(f"command kind {first['kind']!r} is unknown")
+
+
+def _order_of(row: dict[str, Any]) -> OrderRequest:
+    return OrderRequest(
+        **{name: row[name] for name in _PLAIN_FIELDS},
+        side=Side.parse(row["side"]),
+        order_type=parse_name(OrderType, row["order_type"], "order_type"),
+        time_in_force=parse_name(TimeInForce, row["time_in_force"], "time_in_force"),
+    )
+
+
+def _exit_of(row: dict[str, Any]) -> ExitRequest:
+    return ExitRequest(**{name: row[name] for name in _EXIT_FIELDS})
+
+
+# --- columns -----------------------------------------------------------------------------------
+# Arrays are made from buffers: pa.array() of a Python list imports pandas, half a second of a run.
+
+
+def _buffer(values: npt.NDArray[Any]) -> pa.Buffer:
+    return pa.py_buffer(values.tobytes())
+
+
+def _numpy_column(values: npt.NDArray[np.int64]) -> pa.Array[Any]:
+    return pa.Array.from_buffers(_INTEGER, len(values), [None, _buffer(values)])
+
+
+def _column(cells: list[Any], kind: pa.DataType) -> pa.Array[Any]:
+    present = np.array([cell is not None for cell in cells], dtype=bool)
+    buffers: list[pa.Buffer | None] = [_buffer(np.packbits(present, bitorder="little"))]
+    if kind == _INTEGER:
+        integers = np.array([0 if cell is None else cell for cell in cells], dtype=np.int64)
+        buffers.append(_buffer(integers))
+    elif kind == _FLAG:
+        flags = np.array([bool(cell) for cell in cells], dtype=bool)
+        buffers.append(_buffer(np.packbits(flags, bitorder="little")))
+    else:
+        texts = [b"" if cell is None else cell.encode() for cell in cells]
+        ends = np.cumsum([0, *map(len, texts)], dtype=np.int32)
+        buffers += [_buffer(ends), pa.py_buffer(b"".join(texts))]
+    return pa.Array.from_buffers(kind, len(cells), buffers)
