@@ -1,0 +1,76 @@
+# Every target sets up what it needs: a virtual environment in .venv, made once and again only when
+# pyproject.toml or constraints.txt change. Nothing but make and python3 >= 3.11 has to be there.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+CORE := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
+CODE := broker_api sim data scenarios reports papertape
+WRITTEN := $(CODE) tests examples benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check nightly bench browser format
+
+help:  ## show what can be made
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "papertape needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)."; \
+	  echo "Name another one: make PYTHON=python3.12 ..."; exit 1; }
+	@echo "[1/2] making the environment $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { \
+	  echo "this Python cannot make environments (Debian, Ubuntu: apt-get install python3-venv)"; \
+	  rm -rf $(VENV); exit 1; }
+
+$(CORE): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "[2/2] installing papertape (about 600 MB on disk; a minute or two on a usual line)"
+	@$(PIP) install --constraint constraints.txt --editable '.[report]'
+	@touch $@
+
+$(DEV): $(CORE)
+	@echo "installing the tools for tests and checks"
+	@$(PIP) install --constraint constraints.txt --editable '.[report,dev]'
+	@touch $@
+
+setup: $(CORE)  ## make the environment and install papertape into it
+
+demo: $(CORE)  ## run a bracket strategy on a sample tape
+	@$(BIN)/papertape demo
+
+test: $(DEV)  ## run every test
+	$(BIN)/python -m pytest
+
+check: $(DEV)  ## format, lint, types and the quick tests
+	$(BIN)/ruff format --check $(WRITTEN)
+	$(BIN)/ruff check $(WRITTEN)
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -x -q -m "not slow and not browser"
+
+nightly: $(DEV)  ## everything, the tests also with the kernel as plain Python
+	$(BIN)/ruff check $(WRITTEN)
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/.boundscheck $(BIN)/python -m pytest tests/sim
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/sim --timeout 1200
+
+bench: $(DEV)  ## measure; results go to benchmarks/results
+	@for file in benchmarks/bench_*.py; do \
+	  [ -e "$$file" ] || { echo "no benchmarks yet"; exit 0; }; \
+	  echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+
+browser:  ## find a Chromium for the tests that look at a report, or install one
+	@for name in chromium chromium-browser google-chrome; do \
+	  command -v $$name >/dev/null 2>&1 && { echo "browser: $$(command -v $$name)"; exit 0; }; done; \
+	command -v apt-get >/dev/null 2>&1 || { \
+	  echo "no Chromium here, and no apt-get to install it with"; exit 1; }; \
+	sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	echo "no Chromium here: installing it with apt-get"; \
+	$$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	  $$sudo apt-get install -y --no-install-recommends chromium
+
+format: $(DEV)  ## format the code and mend what can be mended by rule
+	$(BIN)/ruff format $(WRITTEN)
+	$(BIN)/ruff check --fix $(WRITTEN)

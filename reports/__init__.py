@@ -1,0 +1,1 @@
+"""Journals in; metrics, terminal summaries and one-file HTML reports out."""

@@ -1,0 +1,1 @@
+"""Strategies with a tape, settings and an expectation, in one folder each."""

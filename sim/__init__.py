@@ -1,0 +1,1 @@
+"""A broker that answers from a tape: the exchange, its kernel, and virtual time."""
