@@ -1,0 +1,140 @@
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from broker_api.catalog import find, load_catalog
+from broker_api.errors import ConfigurationError
+from broker_api.order import TriggerSource
+
+OWN = """
+[MNQZ4]
+id = "CME:MNQZ4"
+name = "Micro E-mini Nasdaq-100, December 2024"
+exchange = "CME"
+currency = "USD"
+calendar = "CME_GLOBEX_EQUITY"
+tick_size = 0.25
+tick_value = 0.50
+lot_size = 1
+min_size = 1
+max_size = 100
+expiry = 2024-12-20
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write_file(text: str, name: str = "mine.toml") -> Path:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write_file
+
+
+@pytest.mark.parametrize(
+    ("symbol", "tick", "value", "point"),
+    [
+        ("MNQ", "0.25", "0.5", "2"),
+        ("NQ", "0.25", "5", "20"),
+        ("MES", "0.25", "1.25", "5"),
+        ("ES", "0.25", "12.5", "50"),
+        ("M2K", "0.1", "0.5", "5"),
+        ("RTY", "0.1", "5", "50"),
+        ("MYM", "1", "0.5", "0.5"),
+        ("YM", "1", "5", "5"),
+        ("MGC", "0.1", "1", "10"),
+        ("GC", "0.1", "10", "100"),
+        ("MCL", "0.01", "1", "100"),
+        ("CL", "0.01", "10", "1000"),
+        ("BTC", "0.1", "0.1", "1"),
+        ("ETH", "0.1", "0.1", "1"),
+    ],
+)
+def test_shipped_instruments_have_their_tick_and_point_value(
+    symbol: str, tick: str, value: str, point: str
+) -> None:
+    instrument = load_catalog()[symbol]
+    assert instrument.tick_size == Decimal(tick)
+    assert instrument.tick_value == Decimal(value)
+    assert instrument.point_value == Decimal(point)
+    assert instrument.tick_value_nanos > 0
+    assert instrument.min_lots == 1
+
+
+def test_perpetuals_are_charged_by_notional_and_triggered_by_the_mark() -> None:
+    bitcoin = load_catalog()["BTC"]
+    assert (bitcoin.maker_fee_ppm, bitcoin.taker_fee_ppm) == (150, 450)
+    assert (bitcoin.initial_margin_ppm, bitcoin.maintenance_margin_ppm) == (100_000, 12_500)
+    assert bitcoin.trigger_source is TriggerSource.MARK
+    assert bitcoin.tick_value_nanos == 100_000  # 0.1 USD on 0.001 BTC
+    assert bitcoin.size_to_lots(0.003) == 3
+
+
+@pytest.mark.parametrize("name", ["MNQ", "mnq", "CME:MNQ", " cme:mnq "])
+def test_an_instrument_is_found_by_symbol_and_by_id(name: str) -> None:
+    assert find(load_catalog(), name).symbol == "MNQ"
+
+
+def test_an_unknown_instrument_names_the_nearest() -> None:
+    with pytest.raises(ConfigurationError, match=r"'MNX' is not in the catalogue .*did you mean"):
+        find(load_catalog(), "MNX")
+
+
+def test_a_users_file_adds_an_instrument(write) -> None:
+    catalog = load_catalog(write(OWN))
+    assert catalog["MNQZ4"].expiry == "2024-12-20"
+    assert catalog["MNQ"].symbol == "MNQ"
+    assert "MNQZ4" not in load_catalog()
+
+
+def test_a_users_file_overrides_single_keys_and_a_later_file_wins(write) -> None:
+    first = write("[MNQ]\nfee_per_unit = 0.52\ninitial_margin = 150\n", "first.toml")
+    second = write("[MNQ]\nfee_per_unit = 0.6\n", "second.toml")
+    instrument = load_catalog(first, second)["MNQ"]
+    assert instrument.fee_per_unit == Decimal("0.6")
+    assert instrument.initial_margin == 150
+    assert instrument.tick_size == Decimal("0.25")
+
+
+def test_a_changed_file_is_read_again(write) -> None:
+    path = write("[MNQ]\nfee_per_unit = 0.5\n")
+    assert load_catalog(path)["MNQ"].fee_per_unit == Decimal("0.5")
+    write("[MNQ]\nfee_per_unit = 0.125\n")
+    assert load_catalog(path)["MNQ"].fee_per_unit == Decimal("0.125")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[MNQ\n", "mine.toml: "),
+        ("fee = 3\n", r"mine.toml: fee = 3 stands outside a table"),
+        ("[mnq]\nfee_per_unit = 1\n", r"\[mnq\] is not a symbol"),
+        ("[MNQ]\nfee_per_units = 1\n", r"no key 'fee_per_units'; did you mean \"fee_per_unit\""),
+        ("[NEW]\ntick_size = 1\n", r"\[NEW\] lacks the key 'id'"),
+        ("[MNQ]\ntick_size = 0\n", r"\[MNQ\] tick_size = 0: .*greater than 0"),
+        ("[MNQ]\ntick_size = 'a'\n", r"\[MNQ\] tick_size = 'a': .*decimal"),
+        ("[MNQ]\ntick_size = nan\n", r"\[MNQ\] tick_size = NaN"),
+        ("[MNQ]\nlot_size = 0.3\n", r"min_size = 1: is not a multiple of lot_size 0.3"),
+        ("[MNQ]\nmin_size = 2000\n", r"\[MNQ\] min_size 2000 is above max_size 1000"),
+        ("[MNQ]\nmax_size = 1e30\n", r"max_size = 1E\+30: is more than 1099511627776 lots"),
+        ("[MNQ]\ninitial_margin = 10\n", r"maintenance_margin 80 is above initial_margin 10"),
+        ("[BTC]\ninitial_margin_ppm = 5\n", r"12500 is above initial_margin_ppm 5"),
+        ("[MNQ]\nfee_per_unit = inf\n", r"\[MNQ\] fee_per_unit = Infinity"),
+        ("[MNQ]\ncalendar = '24/8'\n", r"calendar '24/8' is not one of 24/7.*did you mean"),
+        ("[MNQ]\ncurrency = 'dollar'\n", r"\[MNQ\] currency = 'dollar'"),
+        ("[BTC]\ntrigger_source = 'marks'\n", r"did you mean \"mark\""),
+        ("[BTC]\ntick_value = 1e-8\n", r"not a whole number of 1e-9 USD"),
+        ("[MNQ]\nexpiry = 'soon'\n", r"\[MNQ\] expiry = 'soon'"),
+        ("[MNQ]\nid = 'CME:ES'\n", r"'CME:ES' names both"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_its_fault(write, text: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        load_catalog(write(text))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"nowhere\.toml: No such file"):
+        load_catalog(tmp_path / "nowhere.toml")
