@@ -1,0 +1,344 @@
+"""Decimals of a Parquet file or a frame to a tape's integer columns, batch by batch.
+
+A batch goes through three steps: `decode` (Arrow to NumPy), `settle` (every row on its own: kinds,
+prices, sizes, sides) and `_Stream` (rows against their neighbours: order, gaps, ids, repeated quotes,
+the top of the book of rows that do not state one). Rows that break a rule end the conversion or are
+dropped, as `data.check` says. Memory is bounded by the batch, except when rows must be sorted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from data.check import BatchFaults, FaultLog, Layout, Rule
+from data.decode import Chunk, decode, settle
+from data.schema import (
+    BBO_KEY,
+    EMPTY_ASK,
+    EMPTY_BID,
+    NANO,
+    Grid,
+    IntColumn,
+    Mask,
+    RowKind,
+    TapeColumns,
+    TapeError,
+)
+
+MEASURE_MIN = 10
+"""Prints at the touch that are needed to tell from a tape whether their BBO is from after them."""
+
+
+class Options(NamedTuple):
+    """How to read: `repair` drops faulty rows, `sort` orders by time, `max_gap_ns` limits pauses."""
+
+    repair: bool = False
+    sort: bool = False
+    max_gap_ns: int | None = None
+
+
+class Source(NamedTuple):
+    """Where rows come from: a name for messages, the rows in all, their batches, and the metadata."""
+
+    name: str
+    rows: int
+    batches: Iterable[pa.RecordBatch]
+    layout: Layout
+    metadata: dict[bytes, bytes]
+
+
+class Sink(Protocol):
+    """Where finished columns go."""
+
+    def append(self, columns: TapeColumns) -> None:
+        """Take the next rows."""
+
+
+class MemorySink:
+    """Keeps the rows in memory."""
+
+    def __init__(self) -> None:
+        self._parts: list[TapeColumns] = []
+
+    def append(self, columns: TapeColumns) -> None:
+        """Take the next rows."""
+        self._parts.append(columns)
+
+    def columns(self) -> TapeColumns:
+        """All rows, read-only."""
+        merged = join(self._parts)
+        for column in merged:
+            column.flags.writeable = False
+        return merged
+
+
+class Summary(NamedTuple):
+    """What a conversion saw: rows read and kept, whether a trade's BBO is from after it, and notes."""
+
+    rows: int
+    kept: int
+    bbo_after_trade: bool
+    notes: tuple[str, ...]
+
+
+def join(parts: list[TapeColumns]) -> TapeColumns:
+    """Parts of a tape as one."""
+    return TapeColumns(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def convert(
+    source: Source,
+    grid: Grid,
+    options: Options,
+    log: FaultLog,
+    sink: Sink,
+    progress: Callable[[int, int], None] | None = None,
+) -> Summary:
+    """Read the source into the sink. Raises TapeError for the first fault when the log is strict,
+    for an unreadable file, and for a file of which no row is left."""
+    stream = _Stream(options, log, sink)
+    waiting: list[Chunk] = []
+    done = 0
+    for batch in _readable(source, log):
+        raw = decode(batch, source.layout, done, source.name)
+        chunk = settle(raw, grid, source.layout, log)
+        if options.sort:
+            waiting.append(chunk)
+        else:
+            stream.push(chunk)
+        done += len(raw.rows)
+        if progress is not None:
+            progress(done, source.rows)
+    if waiting:
+        stream.push(_in_time_order(waiting, stream))
+    if done == 0:
+        raise TapeError("the file has no rows", file=source.name)
+    if stream.kept == 0:
+        raise TapeError(f"no row is left of {done}, every one breaks a rule", file=source.name)
+    after, measured = _bbo_after_trade(source, stream)
+    return Summary(done, stream.kept, after, tuple(_notes(source, log, stream, measured)))
+
+
+def _readable(source: Source, log: FaultLog) -> Iterable[pa.RecordBatch]:
+    """The batches; damage inside the file becomes a TapeError that says how far reading came."""
+    read = 0
+    try:
+        for batch in source.batches:
+            yield batch
+            read += batch.num_rows
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise TapeError(
+            f"the file is damaged, it cannot be read from here on ({reason})",
+            file=log.file,
+            row=read,
+        ) from error
+
+
+def _in_time_order(chunks: list[Chunk], stream: _Stream) -> Chunk:
+    """All rows as one chunk, ordered by time; equal times keep the file's order."""
+    names = list(chunks[0].ids)
+    merged = Chunk(
+        np.concatenate([chunk.rows for chunk in chunks]),
+        join([chunk.columns for chunk in chunks]),
+        np.concatenate([chunk.unstated for chunk in chunks]),
+        {
+            name: (
+                np.concatenate([chunk.ids[name][0] for chunk in chunks]),
+                np.concatenate([chunk.ids[name][1] for chunk in chunks]),
+            )
+            for name in names
+        },
+    )
+    times = merged.columns.ts
+    if len(times):
+        stream.moved = int(np.count_nonzero(times < np.maximum.accumulate(times)))
+    return merged.take(np.argsort(times, kind="stable"))
+
+
+@dataclass
+class _Touch:
+    """How often a print's own row already shows it, for tapes that do not say."""
+
+    shown: int = 0
+    unchanged: int = 0
+
+
+class _Stream:
+    """Rows against their neighbours, across batches."""
+
+    def __init__(self, options: Options, log: FaultLog, sink: Sink) -> None:
+        self.kept = 0
+        self.repeated_quotes = 0
+        self.moved = 0
+        self.first_ns = -1
+        self.touch = _Touch()
+        self._options = options
+        self._log = log
+        self._sink = sink
+        self._last: TapeColumns | None = None
+        self._latest_ns = -1
+        self._seen: dict[str, list[IntColumn]] = {}
+
+    def push(self, chunk: Chunk) -> None:
+        """Check the rows against those before, and hand on what is left."""
+        faults = BatchFaults(chunk.rows)
+        self._check_order(chunk, faults)
+        for name, (ids, known) in chunk.ids.items():
+            self._check_ids(name, ids, known, faults)
+        faults.settle(self._log)
+        kept = chunk.take(~faults.bad)
+        if not len(kept.rows):
+            return
+        self._check_gaps(kept)
+        columns = self._stated(kept)
+        columns = self._without_repeats(columns)
+        if len(columns.ts):
+            self._hand_on(columns)
+
+    def _hand_on(self, columns: TapeColumns) -> None:
+        self._measure(columns)
+        if self.kept == 0:
+            self.first_ns = int(columns.ts[0])
+        self.kept += len(columns.ts)
+        self._last = TapeColumns(*(column[-1:].copy() for column in columns))
+        self._sink.append(TapeColumns(*(np.ascontiguousarray(column) for column in columns)))
+
+    def _check_order(self, chunk: Chunk, faults: BatchFaults) -> None:
+        if not len(chunk.rows):
+            return
+        times = chunk.columns.ts
+        latest = np.maximum(np.maximum.accumulate(times), self._latest_ns)
+        faults.mark(
+            Rule.TIME_BACKWARDS,
+            "ts",
+            times < latest,
+            lambda position: f"{times[position]} after {latest[position]}",
+            "sort the tape, or drop such rows with repair",
+        )
+        self._latest_ns = int(latest[-1])
+
+    def _check_ids(self, name: str, ids: IntColumn, known: Mask, faults: BatchFaults) -> None:
+        """An id that came before, in this batch or an earlier one, is a row delivered twice."""
+        counted = known & ~faults.bad
+        present = ids[counted]
+        first = np.zeros(len(present), dtype=np.bool_)
+        first[np.unique(present, return_index=True)[1]] = True
+        seen = self._seen.setdefault(name, [])
+        if seen and len(present):
+            highest = max(int(part.max()) for part in seen)
+            if int(present.min()) <= highest:
+                first &= ~np.isin(present, np.concatenate(seen))
+        repeated = np.zeros(len(ids), dtype=np.bool_)
+        repeated[counted] = ~first
+        faults.mark(Rule.ID_REPEATED, name, repeated, ids)
+        if len(present):
+            seen.append(present)
+
+    def _check_gaps(self, chunk: Chunk) -> None:
+        """Pauses that follow a close or a halt are the market's own."""
+        limit = self._options.max_gap_ns
+        if limit is None:
+            return
+        times, kinds = chunk.columns.ts, chunk.columns.kind
+        if self._last is not None:
+            times = np.concatenate([self._last.ts, times])
+            kinds = np.concatenate([self._last.kind, kinds])
+        pauses = np.diff(times)
+        resting = (kinds[:-1] == RowKind.CLOSE) | (kinds[:-1] == RowKind.HALT)
+        faults = BatchFaults(chunk.rows[len(chunk.rows) - len(pauses) :])
+        faults.mark(
+            Rule.GAP,
+            "ts",
+            (pauses > limit) & ~resting,
+            lambda position: f"{times[position + 1]}, {pauses[position] / NANO:g} s after the last",
+            f"at most {limit / NANO:g} s",
+        )
+        faults.settle(self._log)
+
+    def _stated(self, chunk: Chunk) -> TapeColumns:
+        """The columns, with the book of the row before where a row does not state one."""
+        columns, unstated = chunk.columns, chunk.unstated
+        if not unstated.any():
+            return columns
+        source = np.maximum.accumulate(np.where(unstated, -1, np.arange(len(unstated))))
+        book = []
+        for name, empty in (
+            ("bid", EMPTY_BID), ("ask", EMPTY_ASK), ("bid_qty", 0), ("ask_qty", 0)
+        ):  # fmt: skip
+            column = getattr(columns, name)
+            before = empty if self._last is None else int(getattr(self._last, name)[0])
+            book.append(np.where(source >= 0, column[source], before))
+        return columns._replace(bid=book[0], ask=book[1], bid_qty=book[2], ask_qty=book[3])
+
+    def _without_repeats(self, columns: TapeColumns) -> TapeColumns:
+        """The rows without quotes that say what the quote before them says."""
+        joined = columns if self._last is None else join([self._last, columns])
+        same = np.ones(max(len(joined.ts) - 1, 0), dtype=np.bool_)
+        for column in (joined.bid, joined.ask, joined.bid_qty, joined.ask_qty):
+            same &= column[1:] == column[:-1]
+        quote = joined.kind == RowKind.QUOTE
+        same &= quote[1:] & quote[:-1]
+        fresh = ~same if self._last is not None else np.concatenate([[True], ~same])
+        self.repeated_quotes += int(len(fresh) - np.count_nonzero(fresh))
+        return columns if fresh.all() else TapeColumns(*(column[fresh] for column in columns))
+
+    def _measure(self, columns: TapeColumns) -> None:
+        """Compare each print at the touch with the row before it."""
+        rows = columns if self._last is None else join([self._last, columns])
+        was = TapeColumns(*(column[:-1] for column in rows))
+        now = TapeColumns(*(column[1:] for column in rows))
+        trade = now.kind == RowKind.TRADE
+        for side, price, size in ((1, "ask", "ask_qty"), (-1, "bid", "bid_qty")):
+            old, new = getattr(was, price), getattr(now, price)
+            at_touch = trade & (now.side == side) & (now.px == old)
+            old_size, new_size = getattr(was, size), getattr(now, size)
+            shown = (new != old) | (new_size < old_size)
+            self.touch.shown += int(np.count_nonzero(at_touch & shown))
+            same = (new == old) & (new_size == old_size)
+            self.touch.unchanged += int(np.count_nonzero(at_touch & same))
+
+
+def _bbo_after_trade(source: Source, stream: _Stream) -> tuple[bool, str | None]:
+    """Whether a trade row's BBO is from after the print, and how that is known when not stated."""
+    stated = source.metadata.get(BBO_KEY)
+    if stated is not None:
+        word = stated.decode("utf-8", "replace")
+        if word not in ("after", "before"):
+            raise TapeError(
+                "metadata papertape.bbo_of_trade must be after or before",
+                file=source.name,
+                value=repr(word),
+            )
+        return word == "after", None
+    shown, unchanged = stream.touch.shown, stream.touch.unchanged
+    if shown + unchanged < MEASURE_MIN:
+        if not source.layout.has_trades:
+            return True, None
+        return True, f"bbo_of_trade: after, by default ({shown + unchanged} prints at the touch)"
+    after = shown > unchanged
+    return after, (
+        f"bbo_of_trade: {'after' if after else 'before'}, measured ({shown:,} of "
+        f"{shown + unchanged:,} prints at the touch are already taken off their own row's BBO)"
+    )
+
+
+def _notes(source: Source, log: FaultLog, stream: _Stream, measured: str | None) -> Iterable[str]:
+    if measured is not None:
+        yield measured
+    if source.layout.has_depth:
+        yield "depth beyond the touch is in the file and is not read"
+    if stream.first_ns < 315_532_800 * NANO:
+        yield f"the first time is {stream.first_ns} ns, before 1980: are these nanoseconds?"
+    if stream.moved:
+        yield f"sorted: {stream.moved:,} rows were out of order"
+    for rule, count in sorted(log.counts.items()):
+        verb = "kept" if rule is Rule.GAP else "dropped"
+        yield f"repair: {count:,} rows {verb}: {rule}"
+    if stream.repeated_quotes:
+        yield f"{stream.repeated_quotes:,} repeated quotes dropped"

@@ -1,0 +1,244 @@
+"""One Arrow batch to rows that are right in themselves, as integers.
+
+Every row is looked at on its own: kind, prices on the tick, sizes on the lot, a book that is not
+crossed. Rows that break a rule go to the fault log. What needs neighbours is in `data.convert`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from data.check import BatchFaults, FaultLog, Layout, Rule, number_text
+from data.schema import (
+    EMPTY_ASK,
+    EMPTY_BID,
+    FILE_KINDS,
+    MAX_LOTS,
+    MAX_TICKS,
+    NANO,
+    QUOTE_COLUMNS,
+    ByteColumn,
+    FloatColumn,
+    Grid,
+    IntColumn,
+    Mask,
+    RowKind,
+    TapeColumns,
+    TapeError,
+)
+
+TIME_LIMIT = 4_000_000_000 * NANO
+"""Times are below this (the year 2096): sums of a time and a delay then never overflow."""
+USABLE = 1e15
+"""Numbers beyond this are no prices or sizes of anything, and would overflow on the way to integers."""
+
+
+class Raw(NamedTuple):
+    rows: IntColumn
+    ts: IntColumn
+    ts_missing: Mask
+    kind: ByteColumn
+    kind_text: Callable[[int], str]
+    numbers: dict[str, FloatColumn]
+    ids: dict[str, tuple[IntColumn, Mask]]
+
+
+class Chunk(NamedTuple):
+    """Rows that are right in themselves. `unstated`: the row says nothing about the book."""
+
+    rows: IntColumn
+    columns: TapeColumns
+    unstated: Mask
+    ids: dict[str, tuple[IntColumn, Mask]]
+
+    def take(self, chosen: Mask | npt.NDArray[np.intp]) -> Chunk:
+        return Chunk(
+            self.rows[chosen],
+            TapeColumns(*(column[chosen] for column in self.columns)),
+            self.unstated[chosen],
+            {name: (ids[chosen], known[chosen]) for name, (ids, known) in self.ids.items()},
+        )
+
+
+def decode(batch: pa.RecordBatch, layout: Layout, first_row: int, file: str) -> Raw:
+    """An Arrow batch as NumPy columns; numbers are floats with NaN for null."""
+    count = batch.num_rows
+    rows = np.arange(first_row, first_row + count, dtype=np.int64)
+    try:
+        ts, ts_known = _integers(_as_time(batch.column("ts")))
+        ids = {name: _integers(batch.column(name)) for name in layout.ids}
+    except pa.ArrowInvalid as error:
+        raise TapeError(
+            f"a time or id between rows {first_row} and {first_row + count - 1} does not fit in "
+            f"64 bits ({str(error).splitlines()[0]})",
+            file=file,
+        ) from error
+    names = ["bid", "ask", "bid_size", "ask_size", "price", "size", "side", "rate"]
+    present = set(layout.columns)
+    nothing = np.full(count, np.nan)
+    numbers = {name: _floats(batch.column(name)) if name in present else nothing for name in names}
+    kind, text = _kinds(batch, layout, numbers)
+    return Raw(rows, ts, ~ts_known, kind, text, numbers, ids)
+
+
+def _as_time(column: pa.Array[Any]) -> pa.Array[Any]:
+    if pa.types.is_timestamp(column.type):
+        return column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64())
+    return column
+
+
+def _integers(column: pa.Array[Any]) -> tuple[IntColumn, Mask]:
+    known = np.asarray(column.is_valid().to_numpy(zero_copy_only=False), dtype=np.bool_)
+    plain = column.cast(pa.int64()).fill_null(0)
+    return np.asarray(plain.to_numpy(zero_copy_only=False), dtype=np.int64), known
+
+
+def _floats(column: pa.Array[Any]) -> FloatColumn:
+    plain = column.cast(pa.float64(), safe=False)
+    return np.asarray(plain.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _kinds(
+    batch: pa.RecordBatch, layout: Layout, numbers: dict[str, FloatColumn]
+) -> tuple[ByteColumn, Callable[[int], str]]:
+    """Each row's kind, -1 for an unknown name, and the text of a row's kind for messages.
+
+    Without a kind a row with a price, or with a trade's size, is meant as a trade.
+    """
+    meant = ~np.isnan(numbers["price"]) | (np.nan_to_num(numbers["size"]) != 0)
+    kind = np.where(meant, RowKind.TRADE, RowKind.QUOTE).astype(np.int8)
+    if not layout.has_kind:
+        return kind, lambda position: ""
+    column: Any = batch.column("kind")
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    names = column.dictionary.to_pylist()
+    codes = np.array([_kind_code(name) for name in names] or [-1], dtype=np.int8)
+    known = np.asarray(column.is_valid().to_numpy(zero_copy_only=False), dtype=np.bool_)
+    index = np.asarray(
+        column.indices.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False), dtype=np.int64
+    )
+    kind = np.where(known, codes[index], kind).astype(np.int8)
+    return kind, lambda position: repr(names[index[position]])
+
+
+def _kind_code(name: str | int | None) -> int:
+    if isinstance(name, str):
+        return int(FILE_KINDS.get(name.lower(), -1))
+    return int(name) if name in set(FILE_KINDS.values()) else -1
+
+
+def settle(raw: Raw, grid: Grid, layout: Layout, log: FaultLog) -> Chunk:
+    """The rows that are right in themselves, as integers; the others go to the log."""
+    faults = BatchFaults(raw.rows)
+    faults.mark(Rule.TIME_MISSING, "ts", raw.ts_missing, lambda position: "null")
+    faults.mark(Rule.TIME_RANGE, "ts", (raw.ts < 0) | (raw.ts >= TIME_LIMIT), raw.ts)
+    names = ", ".join(FILE_KINDS)
+    faults.mark(Rule.KIND, "kind", raw.kind < 0, raw.kind_text, f"known are {names}")
+    book, unstated = _book(raw, grid, layout, faults)
+    px, qty, side = _event(raw, grid, faults)
+    faults.settle(log)
+    columns = TapeColumns(raw.ts, raw.kind, side, px, qty, *book)
+    return Chunk(raw.rows, columns, unstated, raw.ids).take(~faults.bad)
+
+
+def _book(
+    raw: Raw, grid: Grid, layout: Layout, faults: BatchFaults
+) -> tuple[tuple[IntColumn, IntColumn, IntColumn, IntColumn], Mask]:
+    """Bid, ask and their sizes, and which rows leave all four out (legal for all but quotes)."""
+    quote = raw.kind == RowKind.QUOTE
+    if not layout.has_quotes:
+        faults.mark(Rule.NEITHER, "price", quote, lambda position: "null")
+    silent = np.logical_and.reduce([np.isnan(raw.numbers[name]) for name in QUOTE_COLUMNS])
+    unstated = silent & ~quote
+    sides: list[IntColumn] = []
+    for name, empty in (("bid", EMPTY_BID), ("ask", EMPTY_ASK)):
+        price, size = raw.numbers[name], raw.numbers[f"{name}_size"]
+        lots = _lots(f"{name}_size", size, ~unstated, grid, faults)
+        ticks = _ticks(name, price, (lots > 0) & ~faults.bad, grid, faults)
+        sides += [np.where(lots > 0, ticks, empty), lots]
+    bid, bid_qty, ask, ask_qty = sides
+    crossed = (bid > ask) & (bid_qty > 0) & (ask_qty > 0)
+
+    def both(position: int) -> str:
+        prices = (raw.numbers[name][position] for name in ("bid", "ask"))
+        return "{} with ask {}".format(*map(number_text, prices))
+
+    faults.mark(Rule.CROSSED, "bid", crossed, both)
+    return (bid, ask, bid_qty, ask_qty), unstated
+
+
+def _event(raw: Raw, grid: Grid, faults: BatchFaults) -> tuple[IntColumn, IntColumn, ByteColumn]:
+    """Price, size and aggressor of the rows that have them."""
+    price, size, side = (raw.numbers[name] for name in ("price", "size", "side"))
+    trade = raw.kind == RowKind.TRADE
+    faults.mark(Rule.KIND_PRICE, "price", (raw.kind == RowKind.QUOTE) & ~np.isnan(price), price)
+    lots = _lots("size", size, trade, grid, faults)
+    faults.mark(Rule.SIZE_ZERO, "size", trade & (lots == 0), size)
+    ticks = _ticks("price", price, trade, grid, faults)
+    unknown = ~np.isin(np.nan_to_num(side), (-1.0, 0.0, 1.0))
+    faults.mark(Rule.SIDE, "side", unknown, side)
+    px = np.where(trade, ticks, 0)
+    qty = np.where(trade, lots, 0)
+    marked = (raw.kind == RowKind.MARK) | (raw.kind == RowKind.FUNDING)
+    if marked.any():
+        px, qty = _fine(raw, px, qty, faults)
+    clean = np.where(trade & ~unknown, np.nan_to_num(side), 0).astype(np.int8)
+    return px, qty, clean
+
+
+def _fine(
+    raw: Raw, px: IntColumn, qty: IntColumn, faults: BatchFaults
+) -> tuple[IntColumn, IntColumn]:
+    """Mark prices and funding rates in units of 1e-9. A funding row may leave its price out."""
+    price, rate = raw.numbers["price"], raw.numbers["rate"]
+    mark, funding = raw.kind == RowKind.MARK, raw.kind == RowKind.FUNDING
+    limit = (1 << 62) / NANO
+    faults.mark(Rule.PRICE_MISSING, "price", mark & np.isnan(price), price)
+    faults.mark(Rule.PRICE_NOT_POSITIVE, "price", (mark | funding) & (price <= 0), price)
+    faults.mark(Rule.TOO_LARGE, "price", (mark | funding) & (price >= limit), price)
+    faults.mark(Rule.RATE_MISSING, "rate", funding & np.isnan(rate), rate)
+    faults.mark(Rule.TOO_LARGE, "rate", funding & (np.abs(rate) > 1), rate, "a rate is at most 1")
+    fine_price = np.rint(_usable(price, limit) * NANO).astype(np.int64)
+    fine_rate = np.rint(_usable(rate, 1.0) * NANO).astype(np.int64)
+    return np.where(mark | funding, fine_price, px), np.where(funding, fine_rate, qty)
+
+
+def _usable(values: FloatColumn, limit: float) -> FloatColumn:
+    """The values with 0 for what is no number or too large, so that no arithmetic overflows."""
+    return np.where(np.abs(values) <= limit, values, 0.0)
+
+
+def _lots(name: str, sizes: FloatColumn, where: Mask, grid: Grid, faults: BatchFaults) -> IntColumn:
+    """Sizes as lots, 0 outside `where` and where they are faulty."""
+    lots, off = grid.sizes_to_lots(_usable(sizes, USABLE))
+    faults.mark(Rule.SIZE_MISSING, name, where & np.isnan(sizes), sizes)
+    faults.mark(Rule.SIZE_NEGATIVE, name, where & (sizes < 0), sizes)
+    step = float(grid.lot_size)
+    large = ~(np.abs(sizes) <= min(USABLE, MAX_LOTS * step))
+    faults.mark(Rule.TOO_LARGE, name, where & large, sizes, "sizes end at 2^40 lots")
+    faults.mark(Rule.SIZE_OFF_LOT, name, where & off, sizes, f"{grid.lot_size} for {grid.symbol}")
+    return np.where(where & ~off & (sizes > 0) & ~large, lots, 0)
+
+
+def _ticks(
+    name: str, prices: FloatColumn, where: Mask, grid: Grid, faults: BatchFaults
+) -> IntColumn:
+    """Prices as ticks; meaningless outside `where` and where they are faulty."""
+    ticks, off = grid.prices_to_ticks(_usable(prices, USABLE))
+    missing = Rule.PRICE_MISSING if name == "price" else Rule.PRICE_ON_EMPTY_SIDE
+    faults.mark(missing, name, where & np.isnan(prices), prices)
+    step = float(grid.tick_size)
+    large = ~(np.abs(prices) <= min(USABLE, MAX_TICKS * step))
+    faults.mark(Rule.TOO_LARGE, name, where & large, prices, "prices end at 2^40 ticks")
+    if not getattr(grid, "allow_negative_price", True):
+        faults.mark(Rule.PRICE_NOT_POSITIVE, name, where & (prices <= 0), prices)
+    faults.mark(
+        Rule.PRICE_OFF_TICK, name, where & off, prices, f"{grid.tick_size} for {grid.symbol}"
+    )
+    return ticks

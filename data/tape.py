@@ -1,0 +1,309 @@
+"""Open a tape: one instrument's market events as read-only integer columns.
+
+A Parquet file is converted once into a cache keyed by its content (`data.cache`) and mapped into memory
+by every later run. Frames and Arrow tables are converted in memory. `data.convert` does the work.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data.cache import EntryWriter, cache_folder, content_hash, entry_key, load_entry
+from data.check import CheckReport, FaultLog, check_columns
+from data.convert import MemorySink, Options, Sink, Source, Summary, convert
+from data.schema import BBO_KEY, Grid, RowKind, TapeColumns, TapeError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Progress = Callable[[int, int], None]
+"""Told (rows done, rows in all) while a tape is converted."""
+
+BATCH_ROWS = 1 << 18
+
+
+@dataclass(frozen=True)
+class Tape:
+    """One instrument's market events in time order.
+
+    `source` is the path as it was given, or "memory"; `content_hash` is the SHA-256 of the source's bytes
+    (in memory: of the columns). `bbo_after_trade`: a trade row's BBO is from after its print. `notes` say
+    what a user should know: how that was found, and what repair or sort did.
+    """
+
+    columns: TapeColumns
+    symbol: str
+    source: str
+    content_hash: str
+    bbo_after_trade: bool
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.columns.ts)
+
+    @property
+    def start_ns(self) -> int:
+        """Time of the first row."""
+        return int(self.columns.ts[0])
+
+    @property
+    def end_ns(self) -> int:
+        """Time of the last row."""
+        return int(self.columns.ts[-1])
+
+    @cached_property
+    def has_trades(self) -> bool:
+        """Whether any row is a trade."""
+        return self._has(RowKind.TRADE)
+
+    @cached_property
+    def has_quotes(self) -> bool:
+        """Whether any row shows a bid or an ask."""
+        return bool((self.columns.bid_qty > 0).any() or (self.columns.ask_qty > 0).any())
+
+    @cached_property
+    def has_marks(self) -> bool:
+        """Whether any row is a mark price."""
+        return self._has(RowKind.MARK)
+
+    def _has(self, kind: RowKind) -> bool:
+        return bool((self.columns.kind == kind).any())
+
+
+def open_tape(
+    path: str | Path,
+    grid: Grid,
+    *,
+    repair: bool = False,
+    sort: bool = False,
+    max_gap_ns: int | None = None,
+    cache_dir: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Tape:
+    """The tape of a Parquet file, from the cache when the same content was converted before.
+
+    Raises TapeError (file, row, column, value, rule) for the first fault; `repair` drops faulty rows
+    and says how many in the notes; `sort` orders rows by time. `max_gap_ns` limits pauses between rows
+    other than those after a close or halt; repair keeps the rows around a long pause and counts it.
+    """
+    file = _existing(Path(path))
+    folder = cache_folder(file, Path(cache_dir) if cache_dir is not None else None)
+    digest = _digest(file, folder, str(path))
+    options = Options(repair, sort, max_gap_ns)
+    key = entry_key(digest, grid.symbol, *_grid_identity(grid), *options)
+    if folder is not None:
+        found = load_entry(folder, key)
+        if found is not None:
+            columns, meta = found
+            after, notes = bool(meta["bbo_after_trade"]), tuple(meta["notes"])
+            return Tape(columns, grid.symbol, str(path), digest, after, notes)
+    columns, summary, extra = _convert_file(file, str(path), grid, options, folder, key, progress)
+    notes = (*summary.notes, *extra)
+    return Tape(columns, grid.symbol, str(path), digest, summary.bbo_after_trade, notes)
+
+
+def _grid_identity(grid: Grid) -> tuple[str, ...]:
+    """What of the grid decides the conversion."""
+    tick, lot = grid.tick_size.normalize(), grid.lot_size.normalize()
+    return str(tick), str(lot), str(getattr(grid, "allow_negative_price", True))
+
+
+def _digest(file: Path, folder: Path | None, shown: str) -> str:
+    try:
+        return content_hash(file, folder)
+    except OSError as error:
+        raise TapeError(f"cannot be read ({error.strerror})", file=shown) from error
+
+
+def _convert_file(
+    file: Path,
+    shown: str,
+    grid: Grid,
+    options: Options,
+    folder: Path | None,
+    key: str,
+    progress: Progress | None,
+) -> tuple[TapeColumns, Summary, tuple[str, ...]]:
+    """Convert into the cache, or in memory when nothing can be written."""
+    log = FaultLog(shown, strict=not options.repair)
+    if folder is not None:
+        try:
+            with EntryWriter(folder) as writer:
+                summary = _run(file, shown, grid, options, log, writer, progress)
+                meta = {"bbo_after_trade": summary.bbo_after_trade, "notes": list(summary.notes)}
+                return writer.publish(key, meta), summary, ()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            log = FaultLog(shown, strict=not options.repair)
+    else:
+        reason = "no folder can be written"
+    sink = MemorySink()
+    summary = _run(file, shown, grid, options, log, sink, progress)
+    return sink.columns(), summary, (f"not cached: {reason}",)
+
+
+def _run(
+    file: Path,
+    shown: str,
+    grid: Grid,
+    options: Options,
+    log: FaultLog,
+    sink: Sink,
+    progress: Progress | None,
+) -> Summary:
+    with _parquet(file, shown) as parquet:
+        layout = check_columns(parquet.schema_arrow, shown)
+        source = Source(
+            shown,
+            parquet.metadata.num_rows,
+            parquet.iter_batches(BATCH_ROWS, columns=layout.columns),
+            layout,
+            parquet.schema_arrow.metadata or {},
+        )
+        return convert(source, grid, options, log, sink, progress)
+
+
+def _existing(path: Path) -> Path:
+    if path.is_dir():
+        raise TapeError("is a folder, not a Parquet file", file=str(path))
+    if not path.exists():
+        siblings = [found.name for found in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = difflib.get_close_matches(path.name, sorted(siblings), 1, 0.6)
+        hint = f"; did you mean {path.parent / near[0]}?" if near else ""
+        raise TapeError(f"no such file{hint}", file=str(path))
+    return path
+
+
+def _parquet(file: Path, shown: str) -> pq.ParquetFile:
+    try:
+        size = file.stat().st_size
+        if size == 0:
+            raise TapeError("the file is empty", file=shown)
+        with file.open("rb") as stream:
+            head = stream.read(4)
+        if head != b"PAR1":
+            raise TapeError("is not a Parquet file", file=shown, value=f"starts with {head!r}")
+        return pq.ParquetFile(file)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise TapeError(
+            f"the Parquet file is cut off or damaged, its table of contents cannot be read ({reason})",
+            file=shown,
+        ) from error
+
+
+def tape_from_frame(
+    frame: pd.DataFrame | pa.Table | dict[str, Any],
+    grid: Grid,
+    *,
+    repair: bool = False,
+    sort: bool = False,
+    max_gap_ns: int | None = None,
+    bbo_of_trade: str | None = None,
+    progress: Progress | None = None,
+) -> Tape:
+    """The tape of a pandas frame, an Arrow table or a dict of columns, converted in memory.
+
+    Same rules and errors as `open_tape`. An index named `ts` counts as the column. `bbo_of_trade`
+    ("after" or "before") says what the table's metadata would say.
+    """
+    table = _as_table(frame)
+    metadata = dict(table.schema.metadata or {})
+    if bbo_of_trade is not None:
+        metadata[BBO_KEY] = bbo_of_trade.encode()
+    layout = check_columns(table.schema, "memory")
+    batches = table.select(layout.columns).to_batches(max_chunksize=BATCH_ROWS)
+    source = Source("memory", table.num_rows, batches, layout, metadata)
+    sink = MemorySink()
+    log = FaultLog("memory", strict=not repair)
+    summary = convert(source, grid, Options(repair, sort, max_gap_ns), log, sink, progress)
+    columns = sink.columns()
+    digest = columns_hash(columns)
+    return Tape(
+        columns, grid.symbol, "memory", digest, summary.bbo_after_trade, tuple(summary.notes)
+    )
+
+
+def columns_hash(columns: TapeColumns) -> str:
+    """SHA-256 over the columns' names and little-endian bytes."""
+    digest = hashlib.sha256()
+    for name, column in zip(TapeColumns._fields, columns, strict=True):
+        digest.update(f"{name}:{len(column)};".encode())
+        digest.update(np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("<")).data)
+    return digest.hexdigest()
+
+
+def _as_table(frame: Any) -> pa.Table:
+    if isinstance(frame, pa.Table):
+        return frame
+    try:
+        if isinstance(frame, dict):
+            return pa.table(frame)
+        if "ts" not in frame.columns and frame.index.name == "ts":
+            frame = frame.reset_index()
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise TapeError(
+            f"the columns are no table ({str(error).splitlines()[0]})", file="memory"
+        ) from error
+
+
+def check_file(
+    path: str | Path,
+    grid: Grid,
+    *,
+    sort: bool = False,
+    max_gap_ns: int | None = None,
+    progress: Progress | None = None,
+) -> CheckReport:
+    """Read a whole file and count what is wrong with it; nothing is cached.
+
+    Raises TapeError only for what ends all reading: no Parquet file, wrong columns, damage, no usable row.
+    """
+    file = _existing(Path(path))
+    log = FaultLog(str(path), strict=False)
+    options = Options(repair=True, sort=sort, max_gap_ns=max_gap_ns)
+    summary = _run(file, str(path), grid, options, log, _Nowhere(), progress)
+    examples = tuple(sorted(log.examples, key=lambda fault: fault.row))
+    return CheckReport(
+        str(path),
+        grid.symbol,
+        summary.rows,
+        summary.kept,
+        dict(log.counts),
+        examples,
+        summary.notes,
+    )
+
+
+class _Nowhere:
+    def append(self, columns: TapeColumns) -> None:
+        """Rows of a check are not kept."""
+
+
+def sample_path(symbol: str) -> Path | None:
+    """The sample tape that ships for an instrument, None when there is none.
+
+    Micro and full-size contracts of one index share prices and tick, so they share the sample.
+    """
+    path = Path(__file__).parent / "samples" / f"{_SAMPLE_OF.get(symbol, symbol)}.parquet"
+    return path if path.is_file() else None
+
+
+_SAMPLE_OF = {"MES": "ES", "NQ": "MNQ"}
+
+
+def sample_symbols() -> Iterator[str]:
+    """Instruments whose sample tape ships, in name order."""
+    for path in sorted((Path(__file__).parent / "samples").glob("*.parquet")):
+        yield path.stem
