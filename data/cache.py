@@ -1,8 +1,8 @@
 """The cache of converted tapes: raw columns on disk, keyed by content, mapped into memory.
 
-One folder per converted tape holds one file per column and `meta.json`. A folder appears by one rename,
-so a reader sees all of it or nothing, and processes that convert the same tape at once agree on one
-winner. What does not fit its description is converted again, never trusted.
+One folder per converted tape holds one file per column and `meta.json`. A folder appears by one
+rename, so a reader sees all of it or nothing, and processes that convert the same tape at once
+agree on one winner. What does not fit its description is converted again, never trusted.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _RACY_NS = 2_000_000_000
 
 
 def cache_folder(path: Path, chosen: Path | None) -> Path | None:
-    """The folder to keep conversions of `path` in: `chosen`, PAPERTAPE_CACHE, beside the file, or the
-    user's cache; None when none of them can be written."""
+    """The folder to keep conversions of `path` in: `chosen`, PAPERTAPE_CACHE, beside the file, or
+    the user's cache; None when none of them can be written."""
     stated = chosen if chosen is not None else os.environ.get("PAPERTAPE_CACHE")
     candidates = [Path(stated)] if stated else [path.parent / FOLDER_NAME, _user_cache()]
     for candidate in candidates:
@@ -78,7 +78,8 @@ def entry_key(digest: str, *parts: object) -> str:
 
 
 def load_entry(folder: Path, key: str) -> tuple[TapeColumns, dict[str, Any]] | None:
-    """The mapped columns and the metadata of an earlier conversion, None when there is none that fits."""
+    """The mapped columns and the metadata of an earlier conversion, None when there is none that
+    fits."""
     entry = folder / key
     meta = _read_json(entry / "meta.json")
     if meta is None or meta.get("check") != _check(meta):
@@ -135,7 +136,8 @@ class EntryWriter:
         self._rows += len(columns.ts)
 
     def publish(self, key: str, meta: dict[str, Any]) -> TapeColumns:
-        """Give the entry its name and map it. Another process's entry of the same key is as good."""
+        """Give the entry its name and map it. Another process's entry of the same key is as
+        good."""
         self._close()
         samples = {name: _sample(self._private / f"{name}.bin") for name in COLUMN_TYPES}
         full = {**meta, "rows": self._rows, "samples": samples}
@@ -189,7 +191,8 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write by rename, so that a reader sees the old or the new content; a full disk costs speed only."""
+    """Write by rename, so that a reader sees the old or the new content; a full disk costs speed
+    only."""
     try:
         handle, name = tempfile.mkstemp(prefix="tmp-", dir=path.parent)
         with os.fdopen(handle, "w", encoding="utf-8") as file:

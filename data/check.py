@@ -1,8 +1,8 @@
 """What can be wrong with a tape: the rules, the log of broken ones, and the report on a file.
 
-In strict mode the first fault ends the reading with a TapeError that names file, row, column and value.
-In repair mode the faulty row is dropped and counted. Rows are counted from 0, as Parquet readers do.
-The rules that look at single rows and at neighbours are applied in `data.convert`.
+In strict mode the first fault ends the reading with a TapeError that names file, row, column and
+value. In repair mode the faulty row is dropped and counted. Rows are counted from 0, as Parquet
+readers do. The rules that look at single rows and at neighbours are applied in `data.convert`.
 """
 
 from __future__ import annotations
@@ -137,8 +137,9 @@ def number_text(value: np.float64 | np.int64) -> str:
 class CheckReport:
     """The outcome of checking one tape file.
 
-    `rows` were read, `kept` are left after faulty rows and repeated quotes are gone; `counts` has the
-    number of faults by rule, `examples` the first few of each, `notes` what else a user should know.
+    `rows` were read, `kept` are left after faulty rows and repeated quotes are gone; `counts` has
+    the number of faults by rule, `examples` the first few of each, `notes` what else a user should
+    know.
     """
 
     source: str
@@ -191,7 +192,8 @@ class Layout(NamedTuple):
 
 
 def check_columns(schema: pa.Schema, file: str) -> Layout:
-    """The layout of a file whose columns are the canonical ones; TapeError names the first that is not."""
+    """The layout of a file whose columns are the canonical ones; TapeError names the first that is
+    not."""
     names: list[str] = list(schema.names)
     if {"open", "high", "low", "close"} <= set(names):
         raise TapeError("this is a file of bars; a tape holds quotes and trades", file=file)

@@ -1,9 +1,10 @@
 """Decimals of a Parquet file or a frame to a tape's integer columns, batch by batch.
 
 A batch goes through three steps: `decode` (Arrow to NumPy), `settle` (every row on its own: kinds,
-prices, sizes, sides) and `_Stream` (rows against their neighbours: order, gaps, ids, repeated quotes,
-the top of the book of rows that do not state one). Rows that break a rule end the conversion or are
-dropped, as `data.check` says. Memory is bounded by the batch, except when rows must be sorted.
+prices, sizes, sides) and `_Stream` (rows against their neighbours: order, gaps, ids, repeated
+quotes, the top of the book of rows that do not state one). Rows that break a rule end the
+conversion or are dropped, as `data.check` says. Memory is bounded by the batch, except when rows
+must be sorted.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ MEASURE_MIN = 10
 
 
 class Options(NamedTuple):
-    """How to read: `repair` drops faulty rows, `sort` orders by time, `max_gap_ns` limits pauses."""
+    """How to read: `repair` drops faulty rows, `sort` orders by time, `max_gap_ns` limits
+    pauses."""
 
     repair: bool = False
     sort: bool = False
@@ -43,7 +45,8 @@ class Options(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Where rows come from: a name for messages, the rows in all, their batches, and the metadata."""
+    """Where rows come from: a name for messages, the rows in all, their batches, and the
+    metadata."""
 
     name: str
     rows: int
@@ -78,7 +81,8 @@ class MemorySink:
 
 
 class Summary(NamedTuple):
-    """What a conversion saw: rows read and kept, whether a trade's BBO is from after it, and notes."""
+    """What a conversion saw: rows read and kept, whether a trade's BBO is from after it, and
+    notes."""
 
     rows: int
     kept: int
@@ -88,7 +92,7 @@ class Summary(NamedTuple):
 
 def join(parts: list[TapeColumns]) -> TapeColumns:
     """Parts of a tape as one."""
-    return TapeColumns(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    return TapeColumns._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
 
 
 def convert(
@@ -206,8 +210,8 @@ class _Stream:
         if self.kept == 0:
             self.first_ns = int(columns.ts[0])
         self.kept += len(columns.ts)
-        self._last = TapeColumns(*(column[-1:].copy() for column in columns))
-        self._sink.append(TapeColumns(*(np.ascontiguousarray(column) for column in columns)))
+        self._last = TapeColumns._make(column[-1:].copy() for column in columns)
+        self._sink.append(TapeColumns._make(np.ascontiguousarray(column) for column in columns))
 
     def _check_order(self, chunk: Chunk, faults: BatchFaults) -> None:
         if not len(chunk.rows):
@@ -286,13 +290,13 @@ class _Stream:
         same &= quote[1:] & quote[:-1]
         fresh = ~same if self._last is not None else np.concatenate([[True], ~same])
         self.repeated_quotes += int(len(fresh) - np.count_nonzero(fresh))
-        return columns if fresh.all() else TapeColumns(*(column[fresh] for column in columns))
+        return columns if fresh.all() else TapeColumns._make(column[fresh] for column in columns)
 
     def _measure(self, columns: TapeColumns) -> None:
         """Compare each print at the touch with the row before it."""
         rows = columns if self._last is None else join([self._last, columns])
-        was = TapeColumns(*(column[:-1] for column in rows))
-        now = TapeColumns(*(column[1:] for column in rows))
+        was = TapeColumns._make(column[:-1] for column in rows)
+        now = TapeColumns._make(column[1:] for column in rows)
         trade = now.kind == RowKind.TRADE
         for side, price, size in ((1, "ask", "ask_qty"), (-1, "bid", "bid_qty")):
             old, new = getattr(was, price), getattr(now, price)

@@ -35,10 +35,13 @@ from data.schema import (
 TIME_LIMIT = 4_000_000_000 * NANO
 """Times are below this (the year 2096): sums of a time and a delay then never overflow."""
 USABLE = 1e15
-"""Numbers beyond this are no prices or sizes of anything, and would overflow on the way to integers."""
+"""Numbers beyond this are no prices or sizes of anything, and would overflow on the way to
+integers."""
 
 
 class Raw(NamedTuple):
+    """A batch as it was read: numbers are floats, NaN for null or a column that is not there."""
+
     rows: IntColumn
     ts: IntColumn
     ts_missing: Mask
@@ -57,9 +60,10 @@ class Chunk(NamedTuple):
     ids: dict[str, tuple[IntColumn, Mask]]
 
     def take(self, chosen: Mask | npt.NDArray[np.intp]) -> Chunk:
+        """The chosen rows, by mask or by position."""
         return Chunk(
             self.rows[chosen],
-            TapeColumns(*(column[chosen] for column in self.columns)),
+            TapeColumns._make(column[chosen] for column in self.columns),
             self.unstated[chosen],
             {name: (ids[chosen], known[chosen]) for name, (ids, known) in self.ids.items()},
         )

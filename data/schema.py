@@ -1,8 +1,8 @@
 """What a tape is: its rows, its integer columns, its canonical Parquet form, and its error.
 
-A tape is one instrument's market events in time order. Every row carries the event and the top of the
-book that goes with it, so that any row can be entered at random. Prices are whole ticks, sizes whole
-lots, times nanoseconds since the epoch. Nothing here reads files; `data.tape` does.
+A tape is one instrument's market events in time order. Every row carries the event and the top of
+the book that goes with it, so that any row can be entered at random. Prices are whole ticks, sizes
+whole lots, times nanoseconds since the epoch. Nothing here reads files; `data.tape` does.
 """
 
 from __future__ import annotations
@@ -75,9 +75,10 @@ DEPTH_COLUMNS = tuple(
 class TapeColumns(NamedTuple):
     """A tape's rows as parallel, C-contiguous, read-only columns of equal length.
 
-    `ts` ns; `kind` a RowKind; `side` +1 buyer aggressor, -1 seller aggressor, 0 unknown or no trade;
-    `px` a trade's price in ticks, a mark's or funding's price in 1e-9, else 0; `qty` a trade's lots, a
-    funding's rate in 1e-9, else 0; `bid`, `ask` ticks or EMPTY_BID, EMPTY_ASK; `bid_qty`, `ask_qty` lots.
+    `ts` ns; `kind` a RowKind; `side` +1 buyer aggressor, -1 seller aggressor, 0 unknown or no
+    trade; `px` a trade's price in ticks, a mark's or funding's price in 1e-9, else 0; `qty` a
+    trade's lots, a funding's rate in 1e-9, else 0; `bid`, `ask` ticks or EMPTY_BID, EMPTY_ASK;
+    `bid_qty`, `ask_qty` lots.
     """
 
     ts: IntColumn
@@ -157,8 +158,8 @@ def _to_steps(values: FloatColumn, step: float, limit: int) -> tuple[IntColumn, 
 
 
 class TapeError(Exception):
-    """A tape cannot be used as it is. Names the file, and where it applies the row (counted from 0),
-    the column and the value, and says which rule was broken."""
+    """A tape cannot be used as it is. Names the file, and where it applies the row (counted from
+    0), the column and the value, and says which rule was broken."""
 
     def __init__(
         self,

@@ -1,7 +1,8 @@
 """Open a tape: one instrument's market events as read-only integer columns.
 
-A Parquet file is converted once into a cache keyed by its content (`data.cache`) and mapped into memory
-by every later run. Frames and Arrow tables are converted in memory. `data.convert` does the work.
+A Parquet file is converted once into a cache keyed by its content (`data.cache`) and mapped into
+memory by every later run. Frames and Arrow tables are converted in memory. `data.convert` does the
+work.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ BATCH_ROWS = 1 << 18
 class Tape:
     """One instrument's market events in time order.
 
-    `source` is the path as it was given, or "memory"; `content_hash` is the SHA-256 of the source's bytes
-    (in memory: of the columns). `bbo_after_trade`: a trade row's BBO is from after its print. `notes` say
-    what a user should know: how that was found, and what repair or sort did.
+    `source` is the path as it was given, or "memory"; `content_hash` is the SHA-256 of the source's
+    bytes (in memory: of the columns). `bbo_after_trade`: a trade row's BBO is from after its print.
+    `notes` say what a user should know: how that was found, and what repair or sort did.
     """
 
     columns: TapeColumns
@@ -92,9 +93,10 @@ def open_tape(
 ) -> Tape:
     """The tape of a Parquet file, from the cache when the same content was converted before.
 
-    Raises TapeError (file, row, column, value, rule) for the first fault; `repair` drops faulty rows
-    and says how many in the notes; `sort` orders rows by time. `max_gap_ns` limits pauses between rows
-    other than those after a close or halt; repair keeps the rows around a long pause and counts it.
+    Raises TapeError (file, row, column, value, rule) for the first fault; `repair` drops faulty
+    rows and says how many in the notes; `sort` orders rows by time. `max_gap_ns` limits pauses
+    between rows other than those after a close or halt; repair keeps the rows around a long pause
+    and counts it.
     """
     file = _existing(Path(path))
     folder = cache_folder(file, Path(cache_dir) if cache_dir is not None else None)
@@ -197,7 +199,7 @@ def _parquet(file: Path, shown: str) -> pq.ParquetFile:
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TapeError(
-            f"the Parquet file is cut off or damaged, its table of contents cannot be read ({reason})",
+            f"the file is cut off or damaged, its table of contents cannot be read ({reason})",
             file=shown,
         ) from error
 
@@ -237,7 +239,8 @@ def tape_from_frame(
 def columns_hash(columns: TapeColumns) -> str:
     """SHA-256 over the columns' names and little-endian bytes."""
     digest = hashlib.sha256()
-    for name, column in zip(TapeColumns._fields, columns, strict=True):
+    for name in TapeColumns._fields:
+        column = getattr(columns, name)
         digest.update(f"{name}:{len(column)};".encode())
         digest.update(np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("<")).data)
     return digest.hexdigest()
@@ -268,7 +271,8 @@ def check_file(
 ) -> CheckReport:
     """Read a whole file and count what is wrong with it; nothing is cached.
 
-    Raises TapeError only for what ends all reading: no Parquet file, wrong columns, damage, no usable row.
+    Raises TapeError only for what ends all reading: no Parquet file, wrong columns, damage, no
+    usable row.
     """
     file = _existing(Path(path))
     log = FaultLog(str(path), strict=False)
