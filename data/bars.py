@@ -1,0 +1,116 @@
+"""Bars from ticks, 1 second to 1 day, and the names of their lengths.
+
+A bar's time is its start; bars are aligned to the epoch (UTC), so a bar of a day is a UTC day. A
+stretch of time without a trade makes no bar.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from data.schema import NANO, IntColumn, RowKind
+from data.tape import Tape
+
+SHORTEST_NS = NANO
+LONGEST_NS = 86_400 * NANO
+
+_UNITS_NS = {"s": NANO, "min": 60 * NANO, "h": 3_600 * NANO, "d": LONGEST_NS}
+_UNIT_NAMES = {
+    "s": "s", "sec": "s", "secs": "s", "second": "s", "seconds": "s",
+    "m": "min", "min": "min", "mins": "min", "minute": "min", "minutes": "min", "t": "min",
+    "h": "h", "hr": "h", "hrs": "h", "hour": "h", "hours": "h",
+    "d": "d", "day": "d", "days": "d",
+}  # fmt: skip
+_KNOWN = (
+    "1sec", "5sec", "10sec", "15sec", "30sec", "1min", "5min", "15min", "30min", "1hr", "4hr", "1day",
+)  # fmt: skip
+_FORM = re.compile(r"\s*(\d{1,6})\s*([A-Za-z]+)\s*")
+
+
+class Bars(NamedTuple):
+    """Bars as parallel columns: start `ts` in ns, prices in ticks, `volume` in lots, `count`
+    trades.
+
+    Made from mids (rounded down to the tick) where a tape has no trades: then volume is 0 and
+    `count` is the number of rows.
+    """
+
+    ts: IntColumn
+    open: IntColumn
+    high: IntColumn
+    low: IntColumn
+    close: IntColumn
+    volume: IntColumn
+    count: IntColumn
+
+
+def timeframe_ns(name: str) -> int:
+    """The length of a bar by its name: "1s", "5sec", "1min", "5m", "1hr", "4h", "1day".
+
+    Raises ValueError with the nearest known name for anything else, and outside 1 second to 1 day.
+
+    >>> timeframe_ns("5min") == 5 * 60 * 1_000_000_000
+    True
+    """
+    match = _FORM.fullmatch(name)
+    unit = _UNIT_NAMES.get(match[2].lower()) if match is not None else None
+    if match is None or unit is None or match[2] == "M":
+        near = difflib.get_close_matches(name.strip().lower(), _KNOWN, 1, 0.5)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ValueError(f"unknown time frame {name!r}: {hint}known are {', '.join(_KNOWN)}")
+    length = int(match[1]) * _UNITS_NS[unit]
+    check_interval(length, name)
+    return length
+
+
+def check_interval(interval_ns: int, name: str | None = None) -> None:
+    """Raise ValueError for a bar shorter than a second or longer than a day."""
+    if not SHORTEST_NS <= interval_ns <= LONGEST_NS:
+        shown = name if name is not None else f"{interval_ns} ns"
+        raise ValueError(f"time frame {shown}: bars are from 1 second to 1 day long")
+
+
+def bars_from_tape(
+    tape: Tape, interval_ns: int, start_ns: int | None = None, end_ns: int | None = None
+) -> Bars:
+    """Bars of what happened at `start_ns` <= time < `end_ns`; None is the tape's own end.
+
+    Cost grows with the rows between the two times. The first and last bar hold only what is inside.
+    """
+    check_interval(interval_ns)
+    ts = tape.columns.ts
+    first = 0 if start_ns is None else int(np.searchsorted(ts, start_ns, side="left"))
+    last = len(ts) if end_ns is None else int(np.searchsorted(ts, end_ns, side="left"))
+    times, prices, sizes = _ticks(tape, first, max(first, last))
+    if not len(times):
+        return Bars._make(np.zeros(0, dtype=np.int64) for _ in Bars._fields)
+    buckets = times // interval_ns
+    opens = np.flatnonzero(np.concatenate([[True], buckets[1:] != buckets[:-1]]))
+    closes = np.append(opens[1:], len(times)) - 1
+    return Bars(
+        ts=buckets[opens] * interval_ns,
+        open=prices[opens],
+        high=np.maximum.reduceat(prices, opens),
+        low=np.minimum.reduceat(prices, opens),
+        close=prices[closes],
+        volume=np.add.reduceat(sizes, opens),
+        count=closes - opens + 1,
+    )
+
+
+def _ticks(tape: Tape, first: int, last: int) -> tuple[IntColumn, IntColumn, IntColumn]:
+    """Time, price and size of the trades among the rows, or of the mids on a tape without
+    trades."""
+    columns = tape.columns
+    rows = slice(first, last)
+    ts, kind = columns.ts[rows], columns.kind[rows]
+    if tape.has_trades:
+        trades = kind == RowKind.TRADE
+        return ts[trades], columns.px[rows][trades], columns.qty[rows][trades]
+    both = (columns.bid_qty[rows] > 0) & (columns.ask_qty[rows] > 0)
+    mids = (columns.bid[rows][both] + columns.ask[rows][both]) // 2
+    return ts[both], mids, np.zeros(len(mids), dtype=np.int64)
