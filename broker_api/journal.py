@@ -83,13 +83,24 @@ class RecordedCommand(NamedTuple):
     command: Command
 
 
+class RecordedError(NamedTuple):
+    """A handler's exception: a row of kind "error" among the commands, with the text as tag."""
+
+    ts_ns: int
+    events_before: int
+    text: str
+
+
+Record = RecordedCommand | RecordedError
+
+
 class Journal:
     """Commands and events of one session, in order. Nothing is ever changed or removed."""
 
     def __init__(self) -> None:
         self._rows = array("q")
         self._event_count = 0
-        self._commands: list[RecordedCommand] = []
+        self._commands: list[Record] = []
 
     def __len__(self) -> int:
         """How many events are recorded."""
@@ -98,6 +109,10 @@ class Journal:
     def record_command(self, ts_ns: int, command: Command) -> None:
         """Record a command that is about to be sent, at session time `ts_ns`."""
         self._commands.append(RecordedCommand(ts_ns, self._event_count, command))
+
+    def record_error(self, ts_ns: int, text: str) -> None:
+        """Record that a handler failed, at session time `ts_ns`."""
+        self._commands.append(RecordedError(ts_ns, self._event_count, text))
 
     def record_event(self, event: Event) -> None:
         """Record an event that is about to be seen."""
@@ -111,7 +126,7 @@ class Journal:
 
     def recorded_commands(self) -> Sequence[RecordedCommand]:
         """The commands as they were given."""
-        return tuple(self._commands)
+        return tuple(each for each in self._commands if isinstance(each, RecordedCommand))
 
     def commands(self) -> pa.Table:
         """The commands as a table, see COMMAND_COLUMNS."""
@@ -146,7 +161,7 @@ def read_journal(folder: Path) -> tuple[npt.NDArray[np.void], pa.Table]:
         raise ValueError(f"{folder / EVENTS_FILE}: columns are not those of a journal's events")
     events = np.zeros(table.num_rows, dtype=EVENT_ROW)
     for name in EVENT_COLUMNS:
-        events[name] = table.column(name).to_numpy()
+        events[name] = _integers(table.column(name))
     commands = pq.read_table(folder / COMMANDS_FILE)
     if tuple(commands.column_names) != tuple(COMMAND_COLUMNS):
         raise ValueError(f"{folder / COMMANDS_FILE}: columns are not those of a journal's commands")
@@ -156,11 +171,15 @@ def read_journal(folder: Path) -> tuple[npt.NDArray[np.void], pa.Table]:
 # --- commands to rows and back -----------------------------------------------------------------
 
 
-def commands_to_table(commands: Sequence[RecordedCommand]) -> pa.Table:
-    """The table of `commands`; `commands_from_table` is its inverse."""
+def commands_to_table(commands: Sequence[Record]) -> pa.Table:
+    """The table of `commands`; `commands_from_table` is its inverse, errors apart."""
     columns: dict[str, list[Any]] = {name: [] for name in COMMAND_COLUMNS}
     for number, recorded in enumerate(commands, start=1):
-        for row in _rows_of(recorded.command):
+        if isinstance(recorded, RecordedError):
+            rows: Iterator[dict[str, Any]] = iter([{"kind": "error", "tag": recorded.text}])
+        else:
+            rows = _rows_of(recorded.command)
+        for row in rows:
             row["ts_ns"] = recorded.ts_ns
             row["command"] = number
             row["events_before"] = recorded.events_before
@@ -246,7 +265,7 @@ def _name(member: Side | OrderType | TimeInForce | Role | Arm | OnPartial) -> st
 def commands_from_table(table: pa.Table) -> list[RecordedCommand]:
     """The commands of a table that `commands_to_table` made."""
     commands: list[RecordedCommand] = []
-    rows = table.to_pylist()
+    rows = [row for row in table.to_pylist() if row["kind"] != "error"]
     start = 0
     while start < len(rows):
         end = start
@@ -307,6 +326,14 @@ def _buffer(values: npt.NDArray[Any]) -> pa.Buffer:
 
 def _numpy_column(values: npt.NDArray[np.int64]) -> pa.Array[Any]:
     return pa.Array.from_buffers(_INTEGER, len(values), [None, _buffer(values)])
+
+
+def _integers(column: pa.ChunkedArray[Any]) -> npt.NDArray[np.int64]:
+    parts = [np.zeros(0, dtype=np.int64)]
+    for chunk in column.chunks:
+        values = np.frombuffer(memoryview(chunk.buffers()[1] or b""), dtype=np.int64)
+        parts.append(values[chunk.offset : chunk.offset + len(chunk)])
+    return np.concatenate(parts)
 
 
 def _column(cells: list[Any], kind: pa.DataType) -> pa.Array[Any]:

@@ -1,0 +1,203 @@
+"""What handlers are told, and the one dispatcher that tells it: one at a time, in event order.
+
+An event is applied to the ledger at once; only its notification waits here while an earlier handler
+runs. So a handler may place and cancel orders and await their answers, and is never entered twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from broker_api.errors import RunawayStrategy
+from broker_api.event import EventKind
+from broker_api.instrument import Instrument, from_nanos
+from broker_api.order import Liquidity, OrderStatus, Side
+from broker_api.view import Position, to_datetime
+
+Handler = Callable[[Any], Awaitable[object] | object]
+"""Plain or async; it gets one notice. What it returns is ignored."""
+
+QUEUE_LENGTH_MAX = 1_000_000
+"""More notices than this waiting for one handler end the run."""
+
+
+class EventType(str, Enum):
+    """What `suite.on` can register for; the strings work as well.
+
+    Order events carry an OrderEvent (fills a FillEvent), POSITION a Position, ACCOUNT the account,
+    QUOTE, TRADE and BAR market data, LIQUIDATION and MARKET the event itself.
+    """
+
+    ORDER_UPDATE = "order_update"
+    ORDER_FILLED = "order_filled"
+    ORDER_TRIGGERED = "order_triggered"
+    FILL = "fill"
+    POSITION = "position"
+    ACCOUNT = "account"
+    LIQUIDATION = "liquidation"
+    MARKET = "market"
+    QUOTE = "quote"
+    TRADE = "trade"
+    BAR = "bar"
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderEvent:
+    """Something happened to an order; the quantities and the status are those right after it.
+
+    `kind` says what it was, `reason` why in words (empty where there is nothing to say).
+    """
+
+    spec: Instrument
+    kind: EventKind
+    order_id: int
+    client_order_id: str
+    side: Side
+    status: OrderStatus
+    previous_status: OrderStatus
+    filled_lots: int
+    leaves_lots: int
+    filled_cost: int
+    reason: str
+    ts_ns: int
+    tag: str
+
+    @property
+    def instrument(self) -> str:
+        """The instrument's symbol."""
+        return self.spec.symbol
+
+    @property
+    def filled_quantity(self) -> float:
+        """How much has filled so far."""
+        return self.spec.lots_to_size(self.filled_lots)
+
+    @property
+    def remaining_quantity(self) -> float:
+        """How much still works or waits."""
+        return self.spec.lots_to_size(self.leaves_lots)
+
+    @property
+    def average_price(self) -> float | None:
+        """The average price of the fills so far, None without one."""
+        if self.filled_lots == 0:
+            return None
+        return self.spec.average_price(self.filled_cost, self.filled_lots)
+
+    @property
+    def time(self) -> datetime:
+        """The venue's time of the event."""
+        return to_datetime(self.ts_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class FillEvent(OrderEvent):
+    """One execution. `position` is the net position after it."""
+
+    fill_ticks: int
+    fill_lots: int
+    fee_nanos: int
+    liquidity: Liquidity
+    ambiguous: bool
+    position: Position
+
+    @property
+    def fill_price(self) -> float:
+        """The price of this execution."""
+        return self.spec.ticks_to_price(self.fill_ticks)
+
+    @property
+    def fill_quantity(self) -> float:
+        """How much was executed."""
+        return self.spec.lots_to_size(self.fill_lots)
+
+    @property
+    def fee(self) -> float:
+        """What this execution cost, in account currency."""
+        return from_nanos(self.fee_nanos)
+
+
+class Subscription:
+    """A registered handler. `cancel()` ends it at once, waiting notices included."""
+
+    __slots__ = ("_unsubscribe", "active", "handler", "instrument")
+
+    def __init__(self, handler: Handler, instrument: int | None) -> None:
+        if not callable(handler):
+            raise TypeError(f"handler {handler!r} is not callable")
+        self.handler = handler
+        self.instrument = instrument
+        self.active = True
+        self._unsubscribe: list[Callable[[], None]] = []
+
+    def on_cancel(self, unsubscribe: Callable[[], None]) -> None:
+        """Call `unsubscribe` when the subscription is cancelled."""
+        self._unsubscribe.append(unsubscribe)
+
+    def cancel(self) -> None:
+        """End the subscription. Idempotent."""
+        self.active = False
+        while self._unsubscribe:
+            self._unsubscribe.pop()()
+
+
+class Dispatcher:
+    """Runs handlers strictly one at a time, in the order in which notices were posted.
+
+    Its one task exists while notices wait; the session owns it and awaits it in `drain`. The
+    exception of a handler goes to `on_failure`, which returns whether to go on.
+    """
+
+    def __init__(self, on_failure: Callable[[Exception], bool]) -> None:
+        self._queue: deque[tuple[Subscription, object]] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._on_failure = on_failure
+
+    def post(self, subscription: Subscription, notice: object) -> None:
+        """Queue a notice for a handler."""
+        if len(self._queue) >= QUEUE_LENGTH_MAX:
+            self._queue.clear()
+            self._on_failure(
+                RunawayStrategy(f"{QUEUE_LENGTH_MAX} notices wait for a handler that does not end")
+            )
+            return
+        self._queue.append((subscription, notice))
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    @property
+    def is_current(self) -> bool:
+        """True inside a handler."""
+        return self._task is not None and asyncio.current_task() is self._task
+
+    async def drain(self) -> None:
+        """Wait until every posted notice was handled. Returns at once inside a handler."""
+        while self._task is not None and not self._task.done() and not self.is_current:
+            await asyncio.wait((self._task,))
+
+    def clear(self) -> None:
+        """Drop the notices that wait; a running handler ends by itself."""
+        self._queue.clear()
+
+    async def _run(self) -> None:
+        while self._queue:
+            subscription, notice = self._queue.popleft()
+            if not subscription.active:
+                continue
+            try:
+                result = subscription.handler(notice)
+                if inspect.isawaitable(result):
+                    await result
+            except Exception as failure:
+                if not self._on_failure(failure):
+                    self._queue.clear()

@@ -1,0 +1,155 @@
+"""One order and one position of the ledger while they change; only the ledger changes them."""
+
+from __future__ import annotations
+
+from broker_api.event import Reason
+from broker_api.instrument import Instrument
+from broker_api.order import OrderRequest, OrderStatus, Role
+from broker_api.view import Fill, Order
+
+EXIT_ROLES = (Role.STOP_EXIT, Role.TARGET_EXIT)
+
+
+class OrderRecord:
+    """One order while it lives; `view()` is what users see of it."""
+
+    __slots__ = (
+        "accepted",
+        "client_order_id",
+        "created_ns",
+        "fee_nanos",
+        "filled_cost",
+        "filled_lots",
+        "fills",
+        "group",
+        "held",
+        "instrument",
+        "leaves_lots",
+        "limit_ticks",
+        "order_id",
+        "order_type",
+        "post_only",
+        "reason",
+        "reason_text",
+        "reduce_only",
+        "role",
+        "side",
+        "size_lots",
+        "spec",
+        "status",
+        "stop_ticks",
+        "tag",
+        "time_in_force",
+        "updated_ns",
+    )
+
+    def __init__(
+        self, request: OrderRequest, instrument: int, spec: Instrument, role: Role, ts_ns: int
+    ) -> None:
+        self.order_id = request.order_id
+        self.client_order_id = request.client_order_id
+        self.instrument = instrument
+        self.spec = spec
+        self.side = request.side
+        self.order_type = request.order_type
+        self.time_in_force = request.time_in_force
+        self.size_lots = request.size_lots
+        self.limit_ticks = request.limit_ticks
+        self.stop_ticks = request.stop_ticks
+        self.reduce_only = request.reduce_only
+        self.post_only = request.post_only
+        self.tag = request.tag
+        self.role = role
+        self.group: tuple[int, ...] = ()
+        self.status = OrderStatus.PENDING
+        self.held = False
+        self.accepted = False
+        self.filled_lots = 0
+        self.leaves_lots = request.size_lots
+        self.filled_cost = 0
+        self.fee_nanos = 0
+        self.fills: list[Fill] = []
+        self.reason = Reason.NONE
+        self.reason_text = ""
+        self.created_ns = ts_ns
+        self.updated_ns = ts_ns
+
+    @property
+    def is_entry(self) -> bool:
+        """True for what `max_concurrent_orders` counts: neither an exit nor reduce-only."""
+        return not self.reduce_only and self.role not in (*EXIT_ROLES, Role.LIQUIDATION)
+
+    def _sibling_id(self) -> int | None:
+        """The other leg: a bracket's group is entry, stop, target; an OCO's is its two legs."""
+        legs = self.group[1:] if self.role in EXIT_ROLES else self.group
+        if self.role is Role.ENTRY:
+            return None
+        return next((order_id for order_id in legs if order_id != self.order_id), None)
+
+    def view(self) -> Order:
+        """The order as it is now."""
+        return Order(
+            spec=self.spec,
+            order_id=self.order_id,
+            client_order_id=self.client_order_id,
+            side=self.side,
+            type=self.order_type,
+            time_in_force=self.time_in_force,
+            status=self.status,
+            held=self.held,
+            role=self.role,
+            size_lots=self.size_lots,
+            filled_lots=self.filled_lots,
+            leaves_lots=self.leaves_lots,
+            filled_cost=self.filled_cost,
+            fee_nanos=self.fee_nanos,
+            limit_ticks=self.limit_ticks,
+            stop_ticks=self.stop_ticks,
+            reduce_only=self.reduce_only,
+            post_only=self.post_only,
+            parent_id=self.group[0] if self.role in EXIT_ROLES else None,
+            sibling_id=self._sibling_id(),
+            group_id=self.group[0] if self.group else None,
+            reason=self.reason_text,
+            created_ns=self.created_ns,
+            updated_ns=self.updated_ns,
+            tag=self.tag,
+            fills=tuple(self.fills),
+        )
+
+
+class PositionRecord:
+    """The net position of one instrument: lots, signed sum of ticks x lots, realised P&L."""
+
+    __slots__ = ("cost", "lots", "realised_nanos", "spec")
+
+    def __init__(self, spec: Instrument) -> None:
+        self.spec = spec
+        self.lots = 0
+        self.cost = 0
+        self.realised_nanos = 0
+
+    def net(self, signed_lots: int, price_ticks: int) -> int:
+        """Net a fill; return the P&L that it realised, in 1e-9 currency.
+
+        What is against the position closes first, at the position's average cost rounded down; what
+        is over opens at the fill's price, so a flip is a close plus an open.
+        """
+        realised = 0
+        if self.lots * signed_lots < 0:
+            closing = min(abs(self.lots), abs(signed_lots))
+            direction = 1 if self.lots > 0 else -1
+            released = self.cost * closing // abs(self.lots)
+            realised = direction * closing * price_ticks - released
+            realised *= self.spec.tick_value_nanos
+            self.lots -= direction * closing
+            self.cost -= released
+            self.realised_nanos += realised
+            signed_lots += direction * closing
+        self.lots += signed_lots
+        self.cost += signed_lots * price_ticks
+        return realised
+
+    def unrealised_nanos(self, price_ticks: int) -> int:
+        """P&L of what is open, valued at `price_ticks`."""
+        return (self.lots * price_ticks - self.cost) * self.spec.tick_value_nanos

@@ -1,0 +1,410 @@
+"""A session: commands on their way out, events on their way in, over any broker.
+
+A command is journaled before it is sent, an event before it is seen. An event is applied to the
+ledger and resolves waits at once; handlers hear of it afterwards, one at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from broker_api.broker import Broker, Snapshot
+from broker_api.config import OrderManagerConfig
+from broker_api.errors import NotConnectedError, RunawayStrategy
+from broker_api.event import (
+    AccountChanged,
+    CancelRejected,
+    Event,
+    EventKind,
+    Liquidation,
+    MarketHalted,
+    MarketResumed,
+    OrderAccepted,
+    OrderCancelled,
+    OrderFilled,
+    OrderRejected,
+    OrderReplaced,
+    PositionChanged,
+    ReplaceRejected,
+)
+from broker_api.instrument import Instrument
+from broker_api.journal import Journal
+from broker_api.ledger import Change, Ledger
+from broker_api.notice import (
+    Dispatcher,
+    EventType,
+    FillEvent,
+    Handler,
+    OrderEvent,
+    Subscription,
+)
+from broker_api.order import (
+    CancelRequest,
+    Command,
+    OrderStatus,
+    ReplaceRequest,
+    Submission,
+    order_ids_of,
+)
+from broker_api.refusals import unknown_instrument
+from broker_api.statistics import Counters
+from broker_api.view import Position
+
+COMMANDS_AT_ONCE_MAX = 10_000
+"""Commands at one instant of session time; more are a runaway loop."""
+RETRY_SECONDS = 0.1
+"""Wait before the first repeat of a submission that surely did not arrive; it doubles each time."""
+
+_T = TypeVar("_T")
+_SILENT = (ReplaceRejected, CancelRejected)
+"""Answers that change no order: whoever asked is told, handlers are not."""
+
+
+class Session:
+    """One connection to a broker: ids, journal, ledger, waits and handlers.
+
+    `failure` is the first exception that stopped the session: it is raised by the next command and
+    by `close`. With `on_error="continue"` handlers' exceptions are collected in `errors` instead.
+    """
+
+    def __init__(
+        self, broker: Broker, config: OrderManagerConfig, *, on_error: str = "stop"
+    ) -> None:
+        self.broker = broker
+        self.clock = broker.clock
+        self.config = config
+        self.journal = Journal()
+        self.instruments: tuple[Instrument, ...] = ()
+        self.counters: list[Counters] = []
+        self.errors: list[Exception] = []
+        self.failure: Exception | None = None
+        self.connected = False
+        self.started_ns = 0
+        self._on_error = on_error
+        self._dispatcher = Dispatcher(self._handler_failed)
+        self._subscriptions: dict[EventType, list[Subscription]] = {}
+        self._market: list[Subscription] = []
+        self._waiters: dict[int, list[asyncio.Future[None]]] = {}
+        self._last_id = 0
+        self._index: dict[str, int] = {}
+        self._instant_ns = 0
+        self._instant_commands = 0
+        self._main: asyncio.Task[object] | None = None
+        self._closing = False
+
+    async def connect(self) -> None:
+        """Connect the broker and open the books."""
+        early: list[Event] = []
+        self._receive: Callable[[Event], None] = early.append
+        self.snapshot: Snapshot = await self.broker.connect(self._on_event)
+        self.instruments = tuple(self.broker.instruments())
+        self.counters = [Counters() for _ in self.instruments]
+        self.ledger = Ledger(
+            self.instruments, self.snapshot, keep_ended=self.config.enable_order_tracking
+        )
+        for index, spec in enumerate(self.instruments):
+            for name in (spec.symbol, spec.id):
+                self._index.setdefault(name, index)
+                self._index.setdefault(name.upper(), index)
+        self.started_ns = self.clock.now_ns()
+        self._main = asyncio.current_task()
+        self.connected = True
+        self._receive = self._apply
+        for event in early:
+            self._apply(event)
+
+    # --- instruments and ids -------------------------------------------------------------------
+
+    def index_of(self, name: object) -> int:
+        """The index of a symbol or id. Raises InvalidOrderError with the nearest that exists."""
+        if isinstance(name, str):
+            index = self._index.get(name)
+            if index is None:
+                index = self._index.get(name.strip().upper())
+            if index is not None:
+                return index
+        raise unknown_instrument(name, [spec.symbol for spec in self.instruments])
+
+    def next_id(self) -> int:
+        """A new order id: 1, 2, 3 ..."""
+        self._last_id += 1
+        return self._last_id
+
+    def client_id(self, order_id: int) -> str:
+        """The client order id that is made from an order id; one that a user took is avoided."""
+        text = str(order_id)
+        while self.ledger.id_of_client(text) is not None:
+            text += "x"
+        return text
+
+    # --- commands ------------------------------------------------------------------------------
+
+    def _begin(self, command: Command) -> int:
+        """Journal and note a command that is about to be sent; return the session's time."""
+        self.check()
+        now = self.clock.now_ns()
+        if now != self._instant_ns:
+            self._instant_ns = now
+            self._instant_commands = 0
+        self._instant_commands += 1
+        if self._instant_commands > COMMANDS_AT_ONCE_MAX:
+            raise RunawayStrategy(
+                f"more than {COMMANDS_AT_ONCE_MAX} commands at one instant of session time"
+            )
+        self.journal.record_command(now, command)
+        self.ledger.apply_command(now, command)
+        return now
+
+    async def submit(self, submission: Submission, index: int) -> OrderAccepted | OrderRejected:
+        """Send a new order or group; return the venue's answer, which the ledger has by then.
+
+        Repeats a submission that surely was not sent up to `retry_attempts` times. Raises
+        NotConnectedError when none was, OrderUncertainError when nobody knows.
+        """
+        sent_ns = self._begin(submission)
+        ids = order_ids_of(submission)
+        counters = self.counters[index]
+        counters.sent += len(ids)
+        attempts = self.config.retry_attempts
+        pause = RETRY_SECONDS
+        while True:
+            try:
+                answer = await self.broker.submit(submission)
+                break
+            except NotConnectedError:
+                if attempts == 0 or not self.connected:
+                    self.ledger.withdraw(ids)
+                    counters.sent -= len(ids)
+                    raise
+                attempts -= 1
+                await self.clock.sleep(pause)
+                pause *= 2
+        return self._answered(counters, sent_ns, answer)
+
+    async def replace(self, request: ReplaceRequest, index: int) -> OrderReplaced | ReplaceRejected:
+        """Send a change; return the venue's answer."""
+        sent_ns = self._begin(request)
+        return self._answered(self.counters[index], sent_ns, await self.broker.replace(request))
+
+    async def cancel(self, request: CancelRequest, index: int) -> OrderCancelled | CancelRejected:
+        """Send a cancel; return the venue's answer."""
+        sent_ns = self._begin(request)
+        return self._answered(self.counters[index], sent_ns, await self.broker.cancel(request))
+
+    def _answered(self, counters: Counters, sent_ns: int, answer: _T) -> _T:
+        if self.failure is not None:
+            raise self.failure
+        if self.config.track_performance:
+            counters.count_answer(self.clock.now_ns() - sent_ns)
+        return answer
+
+    def check(self) -> None:
+        """Raise what stopped the session, or NotConnectedError after disconnect."""
+        if self.failure is not None:
+            raise self.failure
+        if not self.connected:
+            raise NotConnectedError("the suite is disconnected; nothing was sent")
+
+    # --- events --------------------------------------------------------------------------------
+
+    def _on_event(self, event: Event) -> None:
+        """The broker's sink. A fault of our own books stops the run instead of the broker."""
+        try:
+            self._receive(event)
+        except Exception as failure:
+            self._fail(failure)
+
+    def _apply(self, event: Event) -> None:
+        self.journal.record_event(event)
+        change = self.ledger.apply_event(event)
+        if change is not None:
+            self._count(change, event)
+        if self._subscriptions:
+            self._notify(event, change)
+
+    def _count(self, change: Change, event: Event) -> None:
+        record = change.record
+        counters = self.counters[record.instrument]
+        if isinstance(event, OrderFilled):
+            counters.fills += 1
+        if record.status is not change.previous and record.status.is_terminal:
+            age_ns = self.clock.now_ns() - record.created_ns
+            for ended in (record, *change.with_it):
+                counters.count_end(ended.status, age_ns)
+                self._release(ended.order_id)
+
+    def _release(self, order_id: int) -> None:
+        for waiter in self._waiters.pop(order_id, ()):
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def ended(self, order_id: int) -> asyncio.Future[None]:
+        """A future that is done as soon as the working order has ended."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(order_id, []).append(waiter)
+        return waiter
+
+    # --- handlers ------------------------------------------------------------------------------
+
+    def subscribe(
+        self, event_type: EventType, handler: Handler, instrument: int | None = None
+    ) -> Subscription:
+        """Call `handler` with every later notice of this type, of one instrument or of all."""
+        self.check()
+        subscription = Subscription(handler, instrument)
+        self._subscriptions.setdefault(event_type, []).append(subscription)
+        subscription.on_cancel(lambda: self._unsubscribe(event_type, subscription))
+        return subscription
+
+    def _unsubscribe(self, event_type: EventType, subscription: Subscription) -> None:
+        remaining = self._subscriptions.get(event_type, [])
+        if subscription in remaining:
+            remaining.remove(subscription)
+        if not remaining:
+            self._subscriptions.pop(event_type, None)
+
+    def subscribe_market(
+        self, event_type: EventType, handler: Handler, instrument: int, interval_ns: int = 0
+    ) -> Subscription:
+        """Call `handler` with every later quote, trade or bar of one instrument."""
+        self.check()
+        subscription = Subscription(handler, instrument)
+        subscription.on_cancel(
+            self.broker.subscribe(
+                instrument,
+                event_type.value,
+                lambda item: self._dispatcher.post(subscription, item),
+                interval_ns,
+            )
+        )
+        self._market.append(subscription)
+        return subscription
+
+    def _notify(self, event: Event, change: Change | None) -> None:
+        if change is not None:
+            if not isinstance(event, _SILENT):
+                self._notify_order(event, change)
+        elif isinstance(event, PositionChanged):
+            self._post(
+                EventType.POSITION, event.instrument, lambda: self.position(event.instrument)
+            )
+        elif isinstance(event, AccountChanged):
+            self._post(EventType.ACCOUNT, None, lambda: event)
+        elif isinstance(event, Liquidation):
+            self._post(EventType.LIQUIDATION, event.instrument, lambda: event)
+        elif isinstance(event, MarketHalted | MarketResumed):
+            self._post(EventType.MARKET, event.instrument, lambda: event)
+
+    def _notify_order(self, event: Event, change: Change) -> None:
+        types = [EventType.ORDER_UPDATE]
+        if event.KIND is EventKind.TRIGGERED:
+            types.append(EventType.ORDER_TRIGGERED)
+        elif event.KIND is EventKind.FILLED:
+            types.append(EventType.FILL)
+            if change.record.status is OrderStatus.FILLED:
+                types.append(EventType.ORDER_FILLED)
+        notices: list[OrderEvent] = []
+
+        def notice() -> OrderEvent:
+            if not notices:
+                notices.append(self._order_event(event, change))
+            return notices[0]
+
+        for event_type in types:
+            self._post(event_type, change.record.instrument, notice)
+
+    def _post(
+        self, event_type: EventType, instrument: int | None, notice: Callable[[], object]
+    ) -> None:
+        for subscription in tuple(self._subscriptions.get(event_type, ())):
+            if subscription.instrument is None or subscription.instrument == instrument:
+                self._dispatcher.post(subscription, notice())
+
+    def _order_event(self, event: Event, change: Change) -> OrderEvent:
+        record = change.record
+        common = (
+            record.spec,
+            event.KIND,
+            record.order_id,
+            record.client_order_id,
+            record.side,
+            record.status,
+            change.previous,
+            record.filled_lots,
+            record.leaves_lots,
+            record.filled_cost,
+            record.reason_text,
+            event.ts_ns,
+            record.tag,
+        )
+        if not isinstance(event, OrderFilled):
+            return OrderEvent(*common)
+        return FillEvent(
+            *common,
+            event.price_ticks,
+            event.lots,
+            event.fee_nanos,
+            event.liquidity,
+            event.ambiguous,
+            self.position(record.instrument),
+        )
+
+    # --- failures ------------------------------------------------------------------------------
+
+    def _handler_failed(self, failure: Exception) -> bool:
+        """Whether to go on after a handler's exception; it is journaled either way."""
+        self.journal.record_error(self.clock.now_ns(), f"{type(failure).__name__}: {failure}")
+        if self._on_error == "continue" and not isinstance(failure, RunawayStrategy):
+            self.errors.append(failure)
+            return True
+        self._fail(failure)
+        return False
+
+    def _fail(self, failure: Exception) -> None:
+        """Stop the session: the first failure is kept, and the task that began it is cancelled."""
+        if self.failure is not None:
+            return
+        self.failure = failure
+        self._dispatcher.clear()
+        main = self._main
+        if main is not None and not main.done() and not self._closing:
+            main.cancel(f"the session stopped: {type(failure).__name__}: {failure}")
+
+    # --- positions and the end -----------------------------------------------------------------
+
+    def position(self, index: int) -> Position:
+        """The position in an instrument as it is now."""
+        record = self.ledger.positions[index]
+        unrealised = 0
+        if record.lots:
+            quote = self.broker.last_quote(index)
+            price = None if quote is None else (quote.bid if record.lots > 0 else quote.ask)
+            if price is not None:
+                unrealised = record.unrealised_nanos(record.spec.price_to_ticks(price))
+        return Position(record.spec, record.lots, record.cost, record.realised_nanos, unrealised)
+
+    async def close(self) -> None:
+        """Disconnect the broker, let handlers finish, and raise what stopped the session.
+
+        Idempotent: a second call does nothing.
+        """
+        if self._closing:
+            return
+        self._closing = True
+        for subscription in self._market:
+            subscription.cancel()
+        await self._dispatcher.drain()
+        self.connected = False
+        await self.broker.disconnect()
+        await self._dispatcher.drain()
+        for order_id in sorted(self._waiters):
+            self._release(order_id)
+        if self.failure is not None:
+            raise self.failure
+
+
+def scoped(items: Sequence[_T], index: int | None) -> Sequence[_T]:
+    """All items, or the one of an instrument."""
+    return items if index is None else (items[index],)
