@@ -1,0 +1,229 @@
+"""Money: fees, positions, equity and margin. All amounts are integers of 1e-9 currency.
+
+Prices enter as ticks, so a product of ticks, lots and tick value is exact. The cost of a position is
+the integer sum of ticks x lots, so closing it whole leaves no residue.
+"""
+
+from __future__ import annotations
+
+from sim.book import MAKER, NEVER, NO_SLOT, NONE, OCO_LEG, STOP_EXIT, TARGET_EXIT, njit
+
+PPM = 1_000_000
+NANOS = 1_000_000_000
+
+
+@njit
+def parts_per_million(amount, ppm):
+    """`amount` x `ppm` / 1e6, rounded down, without an intermediate overflow."""
+    return amount // PPM * ppm + amount % PPM * ppm // PPM
+
+
+@njit
+def share_of(amount, part, whole):
+    """`amount` x `part` / `whole`, rounded down, without an intermediate overflow."""
+    return amount // whole * part + amount % whole * part // whole
+
+
+@njit
+def fee_nanos(book, instrument, price_ticks, lots, liquidity):
+    """The fee of a fill: fixed per lot, plus maker or taker parts per million of the notional."""
+    if not book["fees_on"]:
+        return 0
+    ppm = book["i_maker_ppm"][instrument] if liquidity == MAKER else book["i_taker_ppm"][instrument]
+    notional = abs(price_ticks) * lots * book["i_tick_value"][instrument]
+    return book["i_fee_lot"][instrument] * lots + parts_per_million(notional, ppm)
+
+
+@njit
+def apply_to_position(book, instrument, signed_lots, price_ticks):
+    """Net a fill into the position; return the P&L that it realised.
+
+    A fill against the position closes first: that part realises price minus average cost. What is
+    over opens at the fill's price, so a flip is a close plus an open.
+    """
+    position = book["i_position"][instrument]
+    cost = book["i_position_cost"][instrument]
+    closing = 0
+    if position * signed_lots < 0:
+        closing = min(abs(position), abs(signed_lots))
+    realised = 0
+    if closing > 0:
+        direction = 1 if position > 0 else -1
+        released = cost if closing == abs(position) else share_of(cost, closing, abs(position))
+        ticks_lots = direction * closing * price_ticks - released
+        realised = ticks_lots * book["i_tick_value"][instrument]
+        position -= direction * closing
+        cost -= released
+        signed_lots += direction * closing
+    position += signed_lots
+    cost += signed_lots * price_ticks
+    book["i_position"][instrument] = position
+    book["i_position_cost"][instrument] = cost
+    book["i_realised"][instrument] += realised
+    return realised
+
+
+@njit
+def settle_fill(book, instrument, signed_lots, price_ticks, liquidity):
+    """Book a fill's P&L and fee to position and cash; return the fee."""
+    realised = apply_to_position(book, instrument, signed_lots, price_ticks)
+    fee = fee_nanos(book, instrument, price_ticks, abs(signed_lots), liquidity)
+    book["cash"] = book["cash"] + realised - fee
+    book["fees"] = book["fees"] + fee
+    return fee
+
+
+@njit
+def open_profit(book, instrument):
+    """Unrealised P&L: at the mark if there is one, else at the side that one would get."""
+    position = book["i_position"][instrument]
+    if position == 0:
+        return 0
+    tick_value = book["i_tick_value"][instrument]
+    cost = book["i_position_cost"][instrument]
+    mark = book["i_mark"][instrument]
+    if mark > 0:
+        # The mark is finer than a tick: whole ticks first, then the rest, each without overflow.
+        tick = book["i_tick_nanos"][instrument]
+        whole = (position * (mark // tick) - cost) * tick_value
+        return whole + share_of(position * tick_value, mark % tick, tick)
+    side = book["i_value_bid"][instrument] if position > 0 else book["i_value_ask"][instrument]
+    return (position * side - cost) * tick_value
+
+
+@njit
+def equity_nanos(book):
+    """Cash plus the open profit of every position."""
+    total = book["cash"]
+    for instrument in range(book["instrument_count"]):
+        total += open_profit(book, instrument)
+    return total
+
+
+@njit
+def value_ticks(book, instrument):
+    """The price at which exposure is valued for margin: bid of a long position, ask otherwise."""
+    if book["i_position"][instrument] > 0:
+        return book["i_value_bid"][instrument]
+    return book["i_value_ask"][instrument]
+
+
+@njit
+def order_price_ticks(book, slot):
+    """The price at which a working order is valued for margin: its limit, stop, or the market."""
+    if book["o_limit"][slot] != NONE:
+        return book["o_limit"][slot]
+    if book["o_stop"][slot] != NONE:
+        return book["o_stop"][slot]
+    return value_ticks(book, book["o_instrument"][slot])
+
+
+@njit
+def reserves_margin(book, slot):
+    """Working orders reserve margin for what would increase exposure; exits and reduce-only cannot.
+
+    Of two OCO legs on one side at most one fills, so only the first reserves.
+    """
+    role = book["o_role"][slot]
+    if role == STOP_EXIT or role == TARGET_EXIT or book["o_reduce_only"][slot]:
+        return False
+    if role == OCO_LEG:
+        group = book["o_group"][slot]
+        first = book["g_stop_leg"][group]
+        if slot == book["g_target_leg"][group] and first != NO_SLOT:
+            return book["o_sign"][first] != book["o_sign"][slot]
+    return True
+
+
+@njit
+def required_margin(book, instrument, sign, lots, price_ticks):
+    """Initial margin of the position, the working orders, and `lots` more at `price_ticks`.
+
+    The dearer of two cases counts: all working buys fill, or all working sells fill. `sign` 0 asks
+    for what is there already.
+    """
+    position = book["i_position"][instrument]
+    value = abs(value_ticks(book, instrument)) if position != 0 else 0
+    long_lots, short_lots = position, -position
+    long_ticks, short_ticks = position * value, -position * value
+    for index in range(book["active_count"]):
+        slot = book["active"][index]
+        if book["o_instrument"][slot] != instrument or not reserves_margin(book, slot):
+            continue
+        live = book["o_live"][slot]
+        ticks = live * abs(order_price_ticks(book, slot))
+        if book["o_sign"][slot] > 0:
+            long_lots += live
+            long_ticks += ticks
+        else:
+            short_lots += live
+            short_ticks += ticks
+    if sign > 0:
+        long_lots += lots
+        long_ticks += lots * abs(price_ticks)
+    elif sign < 0:
+        short_lots += lots
+        short_ticks += lots * abs(price_ticks)
+    fixed = max(long_lots, short_lots, 0) * book["i_initial_lot"][instrument]
+    notional = max(long_ticks, short_ticks, 0) * book["i_tick_value"][instrument]
+    return fixed + parts_per_million(notional, book["i_initial_ppm"][instrument])
+
+
+@njit
+def used_margin(book):
+    """Initial margin held for all positions and working orders."""
+    total = 0
+    for instrument in range(book["instrument_count"]):
+        total += required_margin(book, instrument, 0, 0, 0)
+    return total
+
+
+@njit
+def maintenance_nanos(book, instrument):
+    """Maintenance margin of the instrument's position at its present value."""
+    lots = abs(book["i_position"][instrument])
+    if lots == 0:
+        return 0
+    notional = lots * abs(value_ticks(book, instrument)) * book["i_tick_value"][instrument]
+    return lots * book["i_maintenance_lot"][instrument] + parts_per_million(
+        notional, book["i_maintenance_ppm"][instrument]
+    )
+
+
+@njit
+def maintenance_total(book):
+    """Maintenance margin of all positions."""
+    total = 0
+    for instrument in range(book["instrument_count"]):
+        total += maintenance_nanos(book, instrument)
+    return total
+
+
+@njit
+def set_margin_wakes(book):
+    """Set, for each open position, the price at which equity must be looked at again.
+
+    The room between equity and maintenance margin is shared equally by the open positions: while no
+    one loses more than its share, the account as a whole cannot be below maintenance, so no row up
+    to there needs a look. With one position the threshold is exact up to the margin's own change.
+    """
+    count = 0
+    for instrument in range(book["instrument_count"]):
+        book["i_margin_bid_le"][instrument] = -NEVER
+        book["i_margin_ask_ge"][instrument] = NEVER
+        if book["i_position"][instrument] != 0:
+            count += 1
+    if count == 0 or not book["margin_on"]:
+        return
+    share = max(0, (equity_nanos(book) - maintenance_total(book)) // count)
+    for instrument in range(book["instrument_count"]):
+        position = book["i_position"][instrument]
+        if position == 0:
+            continue
+        per_tick = abs(position) * book["i_tick_value"][instrument]
+        per_tick += parts_per_million(per_tick, book["i_maintenance_ppm"][instrument])
+        room = share // per_tick
+        if position > 0:
+            book["i_margin_bid_le"][instrument] = book["i_value_bid"][instrument] - room - 1
+        else:
+            book["i_margin_ask_ge"][instrument] = book["i_value_ask"][instrument] + room + 1

@@ -1,0 +1,89 @@
+"""An order reaches the market: for the first time, when its stop triggers, or when its entry filled.
+
+Activation is arrival: an exit that is already through or marketable acts at once.
+"""
+
+from __future__ import annotations
+
+from broker_api.event import Reason
+from sim.book import (
+    EV_ACTIVATED,
+    EV_TRIGGERED,
+    FOK,
+    NO_SLOT,
+    PENDING,
+    njit,
+)
+from sim.groups import ACTIVATE, JOIN_REST, cancel_order
+from sim.publish import live_status, publish_order, publish_terms
+from sim.queue import join_rest
+from sim.rules import is_stop, is_through, source_ticks
+from sim.taking import available_to, limit_of_walk, take_and_rest
+
+FOK_NOT_AVAILABLE = int(Reason.FOK_NOT_AVAILABLE)
+
+
+@njit
+def arrive(book, tape, events, row, slot):
+    """An order becomes active: a stop waits unless its trigger is through, others trade or rest."""
+    if is_stop(book["o_type"][slot]) and not book["o_triggered"][slot]:
+        instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
+        source = source_ticks(book, tape, row, instrument, sign)
+        if is_through(sign, book["o_stop"][slot], source):
+            trigger(book, tape, events, row, slot, source)
+        return
+    if book["o_time_in_force"][slot] == FOK:
+        worst = limit_of_walk(book, tape, row, slot)
+        if available_to(book, tape, row, slot, worst) < book["o_live"][slot]:
+            cancel_order(book, events, slot, FOK_NOT_AVAILABLE)
+            return
+    take_and_rest(book, tape, events, row, slot)
+
+
+@njit
+def trigger(book, tape, events, row, slot, source):
+    """A stop saw its price: it takes liquidity at this very row, or arrives as a limit."""
+    book["o_triggered"][slot] = 1
+    book["interest_stale"] = 1
+    index = publish_order(book, events, EV_TRIGGERED, slot)
+    events["price_ticks"][index] = source
+    take_and_rest(book, tape, events, row, slot)
+
+
+@njit
+def next_marked(book, instrument):
+    """The first order in placement that is to arrive or to join again; NO_SLOT when none is."""
+    for index in range(book["active_count"]):
+        slot = book["active"][index]
+        if book["o_activate"][slot] and book["o_instrument"][slot] == instrument:
+            return slot
+    return NO_SLOT
+
+
+@njit
+def run_activations(book, tape, events, row, instrument):
+    """Let every marked exit arrive; what it causes may mark others, so go on until none is left."""
+    if book["i_halted"][instrument]:
+        return
+    while True:
+        slot = next_marked(book, instrument)
+        if slot == NO_SLOT:
+            return
+        mark = book["o_activate"][slot]
+        book["o_activate"][slot] = 0
+        if mark == JOIN_REST:
+            join_rest(book, tape, row, slot)
+        elif mark == ACTIVATE:
+            activate(book, tape, events, row, slot)
+
+
+@njit
+def activate(book, tape, events, row, slot):
+    """A held exit goes live, or a repriced one arrives at its new price."""
+    book["interest_stale"] = 1
+    book["priority"] = book["priority"] + 1
+    book["o_priority"][slot] = book["priority"]
+    if book["o_status"][slot] == PENDING:
+        book["o_status"][slot] = live_status(book, slot)
+        publish_terms(book, events, EV_ACTIVATED, slot, 0)
+    arrive(book, tape, events, row, slot)

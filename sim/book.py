@@ -1,0 +1,327 @@
+"""The simulated exchange's whole state: one structured record, and the constants the kernel needs.
+
+What lives here: the layout of the record (orders, groups, instruments, account, settings), how it is
+made, copied, hashed and checked. What does not: any rule. Snapshot, hash and equality of an exchange
+are operations on the bytes of this record, so every field is int64 and no field is derived from a
+process (no pointer, no clock, no hash).
+
+An order lives in a *slot* while it works; its slot is freed when it ends. A bracket or OCO is a
+*group*, which outlives its entry's slot because exits must know what the entry filled.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from broker_api.event import EVENT_ROW, EventKind, Reason
+from broker_api.order import (
+    NO_PRICE,
+    Arm,
+    BeyondTop,
+    Liquidity,
+    OnPartial,
+    OrderStatus,
+    OrderType,
+    QueueModel,
+    Role,
+    SelfTrade,
+    TimeInForce,
+    TriggerSource,
+)
+from data.schema import RowKind
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+KERNEL_FILES = (
+    "book.py",
+    "publish.py",
+    "account.py",
+    "queue.py",
+    "rules.py",
+    "groups.py",
+    "taking.py",
+    "arrival.py",
+    "commands.py",
+    "liquidation.py",
+    "kernel.py",
+)
+"""The files that may import numba, and whose contents name the folder of compiled code."""
+
+
+@functools.cache
+def _cache_folder() -> str:
+    """A folder for compiled code, named by the content of the kernel's sources.
+
+    Numba's own cache looks at the file of the function that it compiles, not at those of the
+    functions that it calls; a folder by content can never serve code of another version.
+    """
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for name in KERNEL_FILES:
+        digest.update((here / name).read_bytes() if (here / name).exists() else b"")
+    digest.update(repr((EVENT_ROW.descr, [m.value for m in Reason], numba.__version__)).encode())
+    root = os.environ.get("PAPERTAPE_CACHE") or os.environ.get("XDG_CACHE_HOME")
+    base = Path(root) if root else Path.home() / ".cache"
+    return str(base / "papertape" / "compiled" / digest.hexdigest()[:16])
+
+
+def njit(function: _F) -> _F:
+    """Compile `function` with Numba, cached on disk by the content of the kernel's sources."""
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        return function
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = _cache_folder()
+    try:
+        compiled: _F = numba.njit(function, cache=True, error_model="numpy")
+    finally:
+        numba.config.CACHE_DIR = before
+    return compiled
+
+
+MAX_ORDERS = 1024
+MAX_GROUPS = 512
+MAX_INSTRUMENTS = 16
+MAX_EVENTS = 32_768
+MAX_WALK_LEVELS = 256
+"""Price levels that one order may take at one instant; the rest of it waits for the next row."""
+
+NEVER = (1 << 63) - 1
+"""A time or price that is never reached from below."""
+BELOW_ALL = -NEVER
+"""A price that is never reached from above."""
+QUEUE_UNIT = 1024
+"""Parts of a lot in which the queue ahead is counted."""
+FIRST_FILL_OVERFLOW = QUEUE_UNIT // 4
+NO_SLOT = -1
+
+ORDER_FIELDS = (
+    "order_id",
+    "instrument",
+    "sign",  # +1 buys, -1 sells
+    "type",
+    "time_in_force",
+    "role",
+    "status",
+    "size",
+    "filled",
+    "live",  # lots that may trade now; of an exit less than size - filled
+    "cost",  # sum of ticks x lots filled
+    "limit",
+    "stop",
+    "protection",
+    "post_only",
+    "reduce_only",
+    "expires",
+    "priority",  # time priority among own orders; smaller is earlier
+    "placed",  # order of placement, which a modification does not change
+    "triggered",
+    "resting",  # 1: in the book as a maker
+    "waiting",  # 1: a market order whose rest waits for liquidity
+    "queue",  # 1/1024 lots ahead of the first `front` lots of the order
+    "queue_known",
+    "front",  # lots that hold the old place; the rest of `live` joined later
+    "queue_behind",  # 1/1024 lots ahead of that rest
+    "traded_pending",  # lots printed at our price while the depth there was unknown
+    "explained",  # lots printed at our price since the last quote
+    "met",  # 1: something of it has filled as a maker at this place
+    "group",
+    "entitled",  # scratch: lots of the current print that are ours
+    "activate",  # 1: goes live at the end of the current transaction
+)
+GROUP_FIELDS = (
+    "used",
+    "is_oco",
+    "instrument",
+    "sign",  # of the entry
+    "created",
+    "entry",  # slots, NO_SLOT when ended or absent
+    "stop_leg",  # of an OCO: its first order
+    "target_leg",  # of an OCO: its second order
+    "entry_filled",
+    "entry_cost",
+    "entry_done",
+    "exit_filled",
+    "released",  # lots that other orders closed, or that the user took from the exits
+    "stop_offset",  # NO_PRICE when the price is fixed
+    "target_offset",
+    "limit_offset",  # of a stop-limit exit
+    "arm",
+    "on_partial",
+    "dirty",
+)
+INSTRUMENT_FIELDS = (
+    "cursor",  # row of the tape that is in force, -1 before the first
+    "tick_value",  # 1e-9 currency of one tick on one lot
+    "fee_lot",
+    "maker_ppm",
+    "taker_ppm",
+    "initial_lot",
+    "maintenance_lot",
+    "initial_ppm",
+    "maintenance_ppm",
+    "min_lots",
+    "max_lots",
+    "negative_price",
+    "trigger_source",
+    "bbo_after_trade",
+    "halted",  # 0 trading, 1 halted by the tape, 2 closed by the calendar
+    "next_open",
+    "known_from",  # first row whose book counts after a reopening
+    "position",
+    "position_cost",
+    "realised",
+    "mark",  # newest mark price in 1e-9 price units, 0 while unknown
+    "tick_nanos",  # size of a tick in 1e-9 price units
+    "value_bid",
+    "value_ask",
+    "taken_bid",  # lots that we took from the bid side since its touch last changed
+    "taken_ask",
+    "taken_bid_row",
+    "taken_ask_row",
+    "bid_le",  # the row concerns someone if bid <= bid_le, and so on
+    "ask_le",
+    "ask_ge",
+    "bid_ge",
+    "last_le",
+    "last_ge",
+    "every_row",
+    "margin_bid_le",
+    "margin_ask_ge",
+    "last_wake",
+)
+SCALAR_FIELDS = (
+    "ts",
+    "seq",
+    "event_count",
+    "instrument_count",
+    "active_count",
+    "free_count",
+    "priority",
+    "liquidations",
+    "cash",
+    "fees",
+    "funding",
+    "next_expiry",
+    "interest_stale",
+    "margin_wake",
+    "ambiguous",
+    "group_high",  # groups at and above this index were never used
+    "queue_model",
+    "queue_power_halves",
+    "beyond_top",
+    "self_trade",
+    "trade_through_all",
+    "stop_wrong_side_triggers",
+    "margin_on",
+    "fees_on",
+    "visit_every_row",
+)
+BOOK = np.dtype(
+    [(name, "<i8") for name in SCALAR_FIELDS]
+    + [(f"o_{name}", "<i8", (MAX_ORDERS,)) for name in ORDER_FIELDS]
+    + [(f"g_{name}", "<i8", (MAX_GROUPS,)) for name in GROUP_FIELDS]
+    + [(f"i_{name}", "<i8", (MAX_INSTRUMENTS,)) for name in INSTRUMENT_FIELDS]
+    # `active` is in order of placement; the last three are the lists of the row being processed
+    + [(name, "<i8", (MAX_ORDERS,)) for name in ("active", "free", "printed", "struck", "crossed")]
+)
+
+COMMAND = np.dtype(
+    [
+        (name, "<i8")
+        for name in (
+            "order_id",
+            "instrument",
+            "sign",
+            "type",
+            "time_in_force",
+            "role",
+            "size",
+            "limit",
+            "stop",
+            "protection",
+            "expires",
+            "post_only",
+            "reduce_only",
+            "stop_id",  # of a bracket's exits; 0 when there is none
+            "stop_offset",
+            "stop_price",
+            "limit_offset",
+            "target_id",
+            "target_offset",
+            "target_price",
+            "arm",
+            "on_partial",
+        )
+    ]
+)
+
+# The kernel's names for what broker_api and data define once.
+BUY, SELL = 1, -1
+MARKET, LIMIT = int(OrderType.MARKET), int(OrderType.LIMIT)
+STOP, STOP_LIMIT = int(OrderType.STOP), int(OrderType.STOP_LIMIT)
+TIF_NONE, GTC = int(TimeInForce.NONE), int(TimeInForce.GTC)
+IOC, FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
+PENDING, OPEN = OrderStatus.PENDING.code, OrderStatus.OPEN.code
+PARTIALLY_FILLED, FILLED = OrderStatus.PARTIALLY_FILLED.code, OrderStatus.FILLED.code
+CANCELLED, EXPIRED, REJECTED = (
+    OrderStatus.CANCELLED.code,
+    OrderStatus.EXPIRED.code,
+    OrderStatus.REJECTED.code,
+)
+SINGLE, ENTRY = int(Role.SINGLE), int(Role.ENTRY)
+STOP_EXIT, TARGET_EXIT = int(Role.STOP_EXIT), int(Role.TARGET_EXIT)
+OCO_LEG, LIQUIDATION_ORDER = int(Role.OCO_LEG), int(Role.LIQUIDATION)
+ARM_FULL, CANCEL_ON_PARTIAL = int(Arm.FULL), int(OnPartial.CANCEL)
+MAKER, TAKER = int(Liquidity.MAKER), int(Liquidity.TAKER)
+PROPORTIONAL, DISPLAYED = int(QueueModel.PROPORTIONAL), int(QueueModel.DISPLAYED)
+FRONT, BACK = int(QueueModel.FRONT), int(QueueModel.BACK)
+LADDER, WAIT, INFINITE = int(BeyondTop.LADDER), int(BeyondTop.WAIT), int(BeyondTop.INFINITE)
+CANCEL_NEWEST, CANCEL_OLDEST = int(SelfTrade.CANCEL_NEWEST), int(SelfTrade.CANCEL_OLDEST)
+CANCEL_BOTH = int(SelfTrade.CANCEL_BOTH)
+SOURCE_LAST, SOURCE_BID_ASK = int(TriggerSource.LAST), int(TriggerSource.BID_ASK)
+SOURCE_MARK = int(TriggerSource.MARK)
+ROW_QUOTE, ROW_TRADE, ROW_OPEN = int(RowKind.QUOTE), int(RowKind.TRADE), int(RowKind.OPEN)
+ROW_CLOSE, ROW_HALT, ROW_RESUME = int(RowKind.CLOSE), int(RowKind.HALT), int(RowKind.RESUME)
+ROW_MARK, ROW_FUNDING = int(RowKind.MARK), int(RowKind.FUNDING)
+NONE = NO_PRICE
+
+EV_ACCEPTED, EV_REJECTED = int(EventKind.ACCEPTED), int(EventKind.REJECTED)
+EV_TRIGGERED, EV_FILLED = int(EventKind.TRIGGERED), int(EventKind.FILLED)
+EV_CANCELLED, EV_EXPIRED = int(EventKind.CANCELLED), int(EventKind.EXPIRED)
+EV_REPLACED, EV_REPLACE_REJECTED = int(EventKind.REPLACED), int(EventKind.REPLACE_REJECTED)
+EV_CANCEL_REJECTED, EV_ACTIVATED = int(EventKind.CANCEL_REJECTED), int(EventKind.ACTIVATED)
+EV_HELD, EV_UNPROTECTED = int(EventKind.HELD), int(EventKind.UNPROTECTED)
+EV_LIQUIDATION, EV_POSITION = int(EventKind.LIQUIDATION), int(EventKind.POSITION)
+EV_ACCOUNT, EV_FUNDING = int(EventKind.ACCOUNT), int(EventKind.FUNDING)
+EV_HALTED, EV_RESUMED = int(EventKind.HALTED), int(EventKind.RESUMED)
+
+
+def new_book(instrument_count: int) -> npt.NDArray[Any]:
+    """A book with no orders, as an array of one record. Its fields are zero but for free slots."""
+    array = np.zeros(1, dtype=BOOK)
+    book = array[0]
+    book["instrument_count"] = instrument_count
+    book["free_count"] = MAX_ORDERS
+    book["free"][:] = np.arange(MAX_ORDERS - 1, -1, -1)
+    book["o_group"][:] = NO_SLOT
+    book["i_cursor"][:] = -1
+    book["next_expiry"] = NEVER
+    book["interest_stale"] = 1
+    for name in ("taken_bid_row", "taken_ask_row"):
+        book[f"i_{name}"][:] = -1
+    for name in ("stop_leg", "target_leg", "entry"):
+        book[f"g_{name}"][:] = NO_SLOT
+    return array
+
+
+def state_hash(array: npt.NDArray[Any]) -> str:
+    """SHA-256 of the record's bytes: equal states, equal hashes, on every machine."""
+    return hashlib.sha256(array.tobytes()).hexdigest()

@@ -1,0 +1,436 @@
+"""The Python shell over the kernel: time and commands in, frozen events out.
+
+The exchange knows tapes, instruments and calendars; it does not know sessions, latency or asyncio.
+Its clock only moves forward, by `advance`, and commands take effect at the time it stands at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from broker_api.calendar import SessionCalendar
+from broker_api.config import AccountConfig, SimulationConfig
+from broker_api.errors import ConfigurationError
+from broker_api.event import EVENT_ROW, Event, OrderEventBase, decode
+from broker_api.instrument import NANOS, Instrument
+from broker_api.order import (
+    NO_PRICE,
+    BracketRequest,
+    CancelRequest,
+    Command,
+    OcoRequest,
+    OrderRequest,
+    OrderType,
+    ReplaceRequest,
+    Side,
+    TimeInForce,
+    TriggerSource,
+)
+from data.tape import Tape
+from sim import commands, kernel, liquidation
+from sim.account import equity_nanos, used_margin
+from sim.book import COMMAND, MAX_EVENTS, MAX_INSTRUMENTS, NEVER, new_book, state_hash
+
+_OVERFLOW = 1 << 61
+"""Products of price, size and tick value stay below this, so that sums of two fit an int64."""
+_CLOSED_BY_CALENDAR = 2
+
+
+def trigger_source_of(instrument: Instrument, tape: Tape) -> tuple[TriggerSource, str | None]:
+    """The source that triggers stops on this tape, and a note when it is not the instrument's own.
+
+    A tape without marks falls back to the last trade, one without trades to bid and ask.
+    """
+    source = instrument.trigger_source
+    if source is TriggerSource.MARK and not tape.has_marks:
+        source = TriggerSource.LAST
+    if source is TriggerSource.LAST and not tape.has_trades:
+        source = TriggerSource.BID_ASK
+    if source is instrument.trigger_source:
+        return source, None
+    wanted, used = instrument.trigger_source.name.lower(), source.name.lower()
+    return source, f"{instrument.symbol}: the tape has no {wanted} prices; stops trigger on {used}"
+
+
+class Exchange:
+    """A deterministic exchange for one account over one or several tapes.
+
+    `advance` moves time and returns what was published; `execute` runs a command at the present
+    time. Every method is a function of the tapes, the settings and the calls before it.
+    """
+
+    def __init__(
+        self,
+        instruments: Sequence[Instrument],
+        tapes: Sequence[Tape],
+        calendars: Sequence[SessionCalendar],
+        simulation: SimulationConfig,
+        account: AccountConfig,
+        start_ns: int | None = None,
+    ) -> None:
+        if not 0 < len(instruments) <= MAX_INSTRUMENTS:
+            raise ConfigurationError(
+                f"{len(instruments)} instruments in one session; the limit is {MAX_INSTRUMENTS}"
+            )
+        self._instruments = tuple(instruments)
+        self._tapes = tuple(tapes)
+        self._columns = [tape.columns for tape in tapes]
+        self._ts = [columns.ts for columns in self._columns]
+        self._calendars = tuple(calendars)
+        self.start_ns = min(tape.start_ns for tape in tapes) if start_ns is None else start_ns
+        self.end_ns = max(tape.end_ns for tape in tapes)
+        self.now_ns = self.start_ns
+        self.notes: list[str] = []
+        self._array = new_book(len(instruments))
+        self._book = self._array[0]
+        self._events = np.zeros(MAX_EVENTS, dtype=EVENT_ROW)
+        self._command = np.zeros(2, dtype=COMMAND)
+        self._ended: dict[int, int] = {}
+        self._set_up(simulation, account)
+        self._boundaries = self._session_boundaries()
+        self._close_what_is_closed()
+        self._published: list[Event] = self._drain()
+        self._run_rows(self.start_ns)
+        self._published += self._drain()
+
+    def _set_up(self, simulation: SimulationConfig, account: AccountConfig) -> None:
+        book = self._book
+        book["cash"] = account.cash_nanos
+        book["queue_model"] = simulation.queue_model
+        book["queue_power_halves"] = round(simulation.queue_power * 2)
+        book["beyond_top"] = simulation.beyond_top_model
+        book["self_trade"] = simulation.self_trade_policy
+        book["trade_through_all"] = simulation.trade_through == "all"
+        book["stop_wrong_side_triggers"] = simulation.stop_wrong_side == "trigger"
+        book["margin_on"] = simulation.margin
+        book["fees_on"] = simulation.fees
+        book["visit_every_row"] = simulation.visit_every_row
+        for index, instrument in enumerate(self._instruments):
+            self._set_up_instrument(index, instrument)
+            before = int(np.searchsorted(self._ts[index], self.start_ns, side="left"))
+            book["i_known_from"][index] = before
+            book["i_cursor"][index] = before - 1
+
+    def _set_up_instrument(self, index: int, instrument: Instrument) -> None:
+        tape = self._tapes[index]
+        source, note = trigger_source_of(instrument, tape)
+        self.notes += [note] if note else []
+        self.notes += tape.notes
+        values = {
+            "tick_value": instrument.tick_value_nanos,
+            "tick_nanos": int(instrument.tick_size * NANOS),
+            "fee_lot": instrument.fee_lot_nanos,
+            "maker_ppm": instrument.maker_fee_ppm,
+            "taker_ppm": instrument.taker_fee_ppm,
+            "initial_lot": instrument.initial_margin_lot_nanos,
+            "maintenance_lot": instrument.maintenance_margin_lot_nanos,
+            "initial_ppm": instrument.initial_margin_ppm,
+            "maintenance_ppm": instrument.maintenance_margin_ppm,
+            "min_lots": instrument.min_lots,
+            "max_lots": instrument.max_lots,
+            "negative_price": instrument.allow_negative_price,
+            "trigger_source": source,
+            "bbo_after_trade": tape.bbo_after_trade,
+        }
+        for name, value in values.items():
+            self._book[f"i_{name}"][index] = value
+
+    def _session_boundaries(self) -> list[tuple[int, int, bool]]:
+        """(time, instrument, opens) of every session boundary behind the start, in order."""
+        found = []
+        for index, calendar in enumerate(self._calendars):
+            for ts_ns, opens in calendar.boundaries(self.start_ns + 1, self.end_ns + 1):
+                found.append((ts_ns, index, opens))
+        return sorted(found, reverse=True)
+
+    def _close_what_is_closed(self) -> None:
+        self._book["ts"] = self.start_ns
+        for index, calendar in enumerate(self._calendars):
+            if not calendar.is_open(self.start_ns):
+                self._close(index, self.start_ns)
+
+    def _close(self, index: int, ts_ns: int) -> None:
+        opening = self._calendars[index].next_open_ns(ts_ns)
+        next_open = NEVER if opening is None else opening
+        kernel.halt(self._book, self._events, index, _CLOSED_BY_CALENDAR, next_open)
+
+    @property
+    def state_hash(self) -> str:
+        """SHA-256 of the exchange's whole state."""
+        return state_hash(self._array)
+
+    @property
+    def equity_nanos(self) -> int:
+        """Cash plus open profit, in 1e-9 of the account currency."""
+        return int(equity_nanos(self._book))
+
+    @property
+    def used_margin_nanos(self) -> int:
+        """Initial margin held for positions and working orders."""
+        return int(used_margin(self._book))
+
+    @property
+    def cash_nanos(self) -> int:
+        """Cash, in 1e-9 of the account currency."""
+        return int(self._book["cash"])
+
+    def row_in_force(self, instrument: int, ts_ns: int) -> int:
+        """The newest row of an instrument's tape at `ts_ns`, -1 before the first."""
+        return int(np.searchsorted(self._ts[instrument], ts_ns, side="right")) - 1
+
+    def advance(self, deadline_ns: int) -> list[Event]:
+        """Run to `deadline_ns`, or to the first time at which something is published.
+
+        Afterwards `now_ns` is that time and every row up to it has been processed.
+        """
+        while not self._published and self.now_ns < deadline_ns:
+            target = min(deadline_ns, int(self._book["next_expiry"]), self._next_boundary())
+            target = max(target, self.now_ns)
+            if self._run_rows(target):
+                target = int(self._book["ts"])
+                while self._run_rows(target):
+                    pass
+            self.now_ns = target
+            self._published += self._drain()
+            self._book["ts"] = target
+            self._pass_boundaries(target)
+            if self._book["next_expiry"] <= target:
+                commands.expire_due(self._book, self._events)
+            self._refresh()
+            self._published += self._drain()
+        published, self._published = self._published, []
+        return published
+
+    def _refresh(self) -> None:
+        if self._book["interest_stale"]:
+            kernel.refresh_interest(self._book)
+
+    def _next_boundary(self) -> int:
+        return self._boundaries[-1][0] if self._boundaries else NEVER
+
+    def _pass_boundaries(self, ts_ns: int) -> None:
+        while self._boundaries and self._boundaries[-1][0] <= ts_ns:
+            at_ns, index, opens = self._boundaries.pop()
+            if opens:
+                kernel.resume(
+                    self._book, self._events, index, int(self._book["i_cursor"][index]) + 1
+                )
+            else:
+                self._close(index, at_ns)
+
+    def _run_rows(self, until_ns: int) -> bool:
+        """Process the rows up to `until_ns`; True when it stopped early because of an event."""
+        ends = [self.row_in_force(index, until_ns) for index in range(len(self._ts))]
+        if len(ends) == 1:
+            kernel.run_until(self._book, self._columns[0], self._events, 0, ends[0])
+        else:
+            self._run_merged(ends)
+        if self._book["margin_wake"]:
+            self._look_at_margin()
+        return bool(self._book["event_count"])
+
+    def _run_merged(self, ends: list[int]) -> None:
+        """Several tapes: the next row of interest of each, in the order of (time, instrument)."""
+        book = self._book
+        while not book["event_count"] and not book["margin_wake"]:
+            self._refresh()
+            best = (NEVER, -1, -1)
+            for index, end in enumerate(ends):
+                start = int(book["i_cursor"][index]) + 1
+                row = int(kernel.next_row(book, self._columns[index], index, start, end))
+                if row <= end:
+                    best = min(best, (int(self._ts[index][row]), index, row))
+            ts_ns, index, row = best
+            if index < 0:
+                break
+            self._bring_up(ts_ns, index)
+            kernel.apply_row(book, self._columns[index], self._events, index, row)
+        else:
+            return
+        for index, end in enumerate(ends):
+            if end > book["i_cursor"][index]:
+                kernel.move_cursor(book, self._columns[index], index, end)
+
+    def _bring_up(self, ts_ns: int, before_index: int) -> None:
+        """The other instruments' state just before a row: what the account is valued with."""
+        for index in range(len(self._ts)):
+            side = "right" if index < before_index else "left"
+            row = int(np.searchsorted(self._ts[index], ts_ns, side=side)) - 1
+            if index != before_index and row > self._book["i_cursor"][index]:
+                kernel.move_cursor(self._book, self._columns[index], index, row)
+
+    def _look_at_margin(self) -> None:
+        """Liquidate when equity is below maintenance; else move the thresholds to where it is now."""
+        book = self._book
+        book["margin_wake"] = 0
+        book["interest_stale"] = 1
+        if not liquidation.is_short_of_margin(book):
+            return
+        liquidation.begin_liquidation(book, self._events)
+        for index in range(len(self._instruments)):
+            lots = int(book["i_position"][index])
+            if lots == 0:
+                continue
+            book["liquidations"] += 1
+            order = OrderRequest(
+                order_id=-int(book["liquidations"]),
+                client_order_id="",
+                instrument=self._instruments[index].symbol,
+                side=_closing_side(lots),
+                order_type=OrderType.MARKET,
+                size_lots=abs(lots),
+                time_in_force=TimeInForce.NONE,
+                reduce_only=True,
+            )
+            record = self._encode(0, order)
+            row = int(book["i_cursor"][index])
+            liquidation.liquidate(book, self._columns[index], self._events, row, record)
+
+    def execute(self, command: Command) -> list[Event]:
+        """Run a command at the present time; the first event is its answer."""
+        assert not self._book["event_count"], "events of rows are drained before a command"
+        self._book["ts"] = self.now_ns
+        match command:
+            case ReplaceRequest():
+                self._replace(command)
+            case CancelRequest():
+                self._cancel(command)
+            case _:
+                self._submit(command)
+        self._refresh()
+        return self._drain()
+
+    def _submit(self, command: OrderRequest | BracketRequest | OcoRequest) -> None:
+        entry = command
+        if isinstance(command, BracketRequest):
+            entry = command.entry
+        elif isinstance(command, OcoRequest):
+            entry = command.first
+        assert isinstance(entry, OrderRequest)
+        index = self._index_of(entry.instrument)
+        record = self._encode(0, entry)
+        columns, row = self._columns[index], int(self._book["i_cursor"][index])
+        if isinstance(command, BracketRequest):
+            self._encode_exits(record, command)
+            commands.place_bracket(self._book, columns, self._events, row, record)
+        elif isinstance(command, OcoRequest):
+            record["on_partial"] = command.on_partial
+            other = self._encode(1, command.second)
+            commands.place_oco(self._book, columns, self._events, row, record, other)
+        else:
+            commands.place(self._book, columns, self._events, row, record)
+
+    def _index_of(self, symbol: str) -> int:
+        for index, instrument in enumerate(self._instruments):
+            if instrument.symbol == symbol:
+                return index
+        raise ConfigurationError(f"{symbol} is not an instrument of this session")
+
+    def _encode(self, at: int, request: OrderRequest) -> np.void:
+        """The request as the kernel's record; sizes that would overflow money become unacceptable."""
+        index = self._index_of(request.instrument)
+        record: np.void = self._command[at]
+        record["order_id"] = request.order_id
+        record["instrument"] = index
+        record["sign"] = request.side.sign
+        record["type"] = request.order_type
+        record["time_in_force"] = request.time_in_force
+        record["size"] = self._bounded_size(index, request)
+        record["limit"] = _or_none(request.limit_ticks)
+        record["stop"] = _or_none(request.stop_ticks)
+        record["protection"] = _or_none(request.protection_ticks)
+        record["expires"] = self._expiry_ns(index, request)
+        record["post_only"] = request.post_only
+        record["reduce_only"] = request.reduce_only
+        for name in ("stop_id", "target_id", "arm", "on_partial"):
+            record[name] = 0
+        for name in ("stop_offset", "stop_price", "limit_offset", "target_offset", "target_price"):
+            record[name] = NO_PRICE
+        return record
+
+    def _bounded_size(self, index: int, request: OrderRequest) -> int:
+        """The size, or one above every maximum when its money would not fit the kernel's integers."""
+        instrument = self._instruments[index]
+        book = self._book
+        lots = abs(int(book["i_position"][index])) + request.size_lots
+        for slot in book["active"][: int(book["active_count"])]:
+            lots += int(book["o_live"][slot])
+        prices = [int(book["i_value_bid"][index]), int(book["i_value_ask"][index])]
+        prices += [price for price in (request.limit_ticks, request.stop_ticks) if price is not None]
+        worst = (max(abs(price) for price in prices) + 4096) * lots * instrument.tick_value_nanos
+        return request.size_lots if worst < _OVERFLOW else int(NEVER // 2)
+
+    def _expiry_ns(self, index: int, request: OrderRequest) -> int:
+        if request.time_in_force is TimeInForce.DAY:
+            return self._calendars[index].session_end_ns(self.now_ns)
+        if request.time_in_force is TimeInForce.GTD and request.expires_at_ns is not None:
+            return request.expires_at_ns
+        return NEVER
+
+    def _encode_exits(self, record: np.void, command: BracketRequest) -> None:
+        record["arm"] = command.arm
+        record["on_partial"] = command.on_partial
+        if command.stop is not None:
+            record["stop_id"] = command.stop.order_id
+            record["stop_offset"] = _or_none(command.stop.offset_ticks)
+            record["stop_price"] = _or_none(command.stop.price_ticks)
+            record["limit_offset"] = _or_none(command.stop.limit_offset_ticks)
+        if command.target is not None:
+            record["target_id"] = command.target.order_id
+            record["target_offset"] = _or_none(command.target.offset_ticks)
+            record["target_price"] = _or_none(command.target.price_ticks)
+
+    def _instrument_of_order(self, order_id: int) -> int:
+        book = self._book
+        for slot in book["active"][: int(book["active_count"])]:
+            if book["o_order_id"][slot] == order_id:
+                return int(book["o_instrument"][slot])
+        return 0
+
+    def _replace(self, command: ReplaceRequest) -> None:
+        index = self._instrument_of_order(command.order_id)
+        commands.replace(
+            self._book,
+            self._columns[index],
+            self._events,
+            int(self._book["i_cursor"][index]),
+            command.order_id,
+            _or_none(command.size_lots),
+            _or_none(command.limit_ticks),
+            _or_none(command.stop_ticks),
+            self._ended.get(command.order_id, 0),
+        )
+
+    def _cancel(self, command: CancelRequest) -> None:
+        index = self._instrument_of_order(command.order_id)
+        commands.cancel(
+            self._book,
+            self._columns[index],
+            self._events,
+            int(self._book["i_cursor"][index]),
+            command.order_id,
+            self._ended.get(command.order_id, 0),
+        )
+
+    def _drain(self) -> list[Event]:
+        """The events that the kernel wrote since the last call."""
+        count = int(self._book["event_count"])
+        if count == 0:
+            return []
+        assert count <= MAX_EVENTS, "one transaction overflowed the event buffer"
+        self._book["event_count"] = 0
+        events = [decode(row) for row in self._events[:count].tolist()]
+        for event in events:
+            if isinstance(event, OrderEventBase) and event.status.is_terminal:
+                self._ended[event.order_id] = event.status.code
+        return events
+
+
+def _or_none(value: int | None) -> int:
+    return NO_PRICE if value is None else value
+
+
+def _closing_side(lots: int) -> Side:
+    return Side.SELL if lots > 0 else Side.BUY

@@ -1,0 +1,445 @@
+"""The loop over rows: control flow only. Rules are in `rules.py`, effects in `groups.py`, `taking.py`.
+
+A row of the tape carries the whole top of book, so the kernel may enter anywhere. `next_row` finds
+the next row that concerns someone; `apply_row` processes it; `run_until` repeats both and returns at
+the first row that published something. A run that visits every row gives the same events.
+"""
+
+from __future__ import annotations
+
+from broker_api.event import Reason
+from sim.account import NANOS, open_profit, set_margin_wakes, share_of
+from sim.arrival import run_activations, trigger
+from sim.book import (
+    BELOW_ALL,
+    EV_FUNDING,
+    EV_HALTED,
+    EV_RESUMED,
+    MAKER,
+    NEVER,
+    NO_SLOT,
+    PENDING,
+    ROW_CLOSE,
+    ROW_FUNDING,
+    ROW_HALT,
+    ROW_MARK,
+    ROW_OPEN,
+    ROW_RESUME,
+    ROW_TRADE,
+    SOURCE_BID_ASK,
+    SOURCE_LAST,
+    njit,
+)
+from sim.groups import fill
+from sim.publish import publish, publish_position
+from sim.queue import clear_queue, meet_print, observe_touch, tracks_queue
+from sim.rules import is_stop, is_through, row_source_ticks, side_lots, side_ticks
+from sim.taking import add_taken, take_and_rest, touch_available
+
+MARKET_CLOSED, MARKET_HALTED = int(Reason.MARKET_CLOSED), int(Reason.MARKET_HALTED)
+
+
+@njit
+def refresh_interest(book):
+    """Recompute, for every instrument, the prices at which a row concerns someone."""
+    for instrument in range(book["instrument_count"]):
+        book["i_bid_le"][instrument] = BELOW_ALL
+        book["i_ask_le"][instrument] = BELOW_ALL
+        book["i_last_le"][instrument] = BELOW_ALL
+        book["i_bid_ge"][instrument] = NEVER
+        book["i_ask_ge"][instrument] = NEVER
+        book["i_last_ge"][instrument] = NEVER
+        book["i_every_row"][instrument] = 0
+    book["next_expiry"] = NEVER
+    set_margin_wakes(book)
+    for instrument in range(book["instrument_count"]):
+        book["i_bid_le"][instrument] = book["i_margin_bid_le"][instrument]
+        book["i_ask_ge"][instrument] = book["i_margin_ask_ge"][instrument]
+    for index in range(book["active_count"]):
+        slot = book["active"][index]
+        book["next_expiry"] = min(book["next_expiry"], book["o_expires"][slot])
+        if book["o_status"][slot] == PENDING or book["o_live"][slot] <= 0:
+            continue
+        if book["o_resting"][slot]:
+            want_resting(book, slot)
+        elif book["o_waiting"][slot]:
+            book["i_every_row"][book["o_instrument"][slot]] = 1
+        elif is_stop(book["o_type"][slot]) and not book["o_triggered"][slot]:
+            want_trigger(book, slot)
+    book["interest_stale"] = 0
+
+
+@njit
+def want_resting(book, slot):
+    """A maker is concerned by crossings, by prints at its price or through, and by its touch."""
+    instrument, price = book["o_instrument"][slot], book["o_limit"][slot]
+    if book["o_sign"][slot] > 0:
+        book["i_ask_le"][instrument] = max(book["i_ask_le"][instrument], price)
+        book["i_last_le"][instrument] = max(book["i_last_le"][instrument], price)
+        if tracks_queue(book, slot):
+            book["i_bid_le"][instrument] = max(book["i_bid_le"][instrument], price)
+    else:
+        book["i_bid_ge"][instrument] = min(book["i_bid_ge"][instrument], price)
+        book["i_last_ge"][instrument] = min(book["i_last_ge"][instrument], price)
+        if tracks_queue(book, slot):
+            book["i_ask_ge"][instrument] = min(book["i_ask_ge"][instrument], price)
+
+
+@njit
+def want_trigger(book, slot):
+    """A stop is concerned by its trigger source only; mark rows are always visited."""
+    instrument, price = book["o_instrument"][slot], book["o_stop"][slot]
+    source = book["i_trigger_source"][instrument]
+    if book["o_sign"][slot] > 0:
+        if source == SOURCE_LAST:
+            book["i_last_ge"][instrument] = min(book["i_last_ge"][instrument], price)
+        elif source == SOURCE_BID_ASK:
+            book["i_ask_ge"][instrument] = min(book["i_ask_ge"][instrument], price)
+    elif source == SOURCE_LAST:
+        book["i_last_le"][instrument] = max(book["i_last_le"][instrument], price)
+    elif source == SOURCE_BID_ASK:
+        book["i_bid_le"][instrument] = max(book["i_bid_le"][instrument], price)
+
+
+@njit
+def next_row(book, tape, instrument, start, end):
+    """The first row in start..end that concerns someone; end + 1 when none does."""
+    if book["visit_every_row"] or book["i_every_row"][instrument]:
+        return start
+    bid_le, ask_le = book["i_bid_le"][instrument], book["i_ask_le"][instrument]
+    bid_ge, ask_ge = book["i_bid_ge"][instrument], book["i_ask_ge"][instrument]
+    last_le, last_ge = book["i_last_le"][instrument], book["i_last_ge"][instrument]
+    halted = book["i_halted"][instrument] != 0
+    kind, px, bid, ask = tape.kind, tape.px, tape.bid, tape.ask
+    for row in range(start, end + 1):
+        if kind[row] >= ROW_OPEN:
+            return row
+        if halted:
+            continue
+        if kind[row] == ROW_TRADE and (px[row] <= last_le or px[row] >= last_ge):
+            return row
+        if bid[row] <= bid_le or ask[row] >= ask_ge or ask[row] <= ask_le or bid[row] >= bid_ge:
+            return row
+    return end + 1
+
+
+@njit
+def move_cursor(book, tape, instrument, row):
+    """The row's state is in force; positions are valued at the newest sizes that were not empty."""
+    before = book["i_cursor"][instrument]
+    book["i_cursor"][instrument] = row
+    at = row
+    while at > before and tape.bid_qty[at] <= 0:
+        at -= 1
+    if at > before:
+        book["i_value_bid"][instrument] = tape.bid[at]
+    at = row
+    while at > before and tape.ask_qty[at] <= 0:
+        at -= 1
+    if at > before:
+        book["i_value_ask"][instrument] = tape.ask[at]
+
+
+@njit
+def run_until(book, tape, events, instrument, end):
+    """Process the rows of interest up to row `end`; stop behind the first that published something.
+
+    Also stops where margin must be looked at (`margin_wake`). Returns the row in force.
+    """
+    while True:
+        if book["interest_stale"]:
+            refresh_interest(book)
+        row = next_row(book, tape, instrument, book["i_cursor"][instrument] + 1, end)
+        if row > end:
+            if end > book["i_cursor"][instrument]:
+                move_cursor(book, tape, instrument, end)
+            return end
+        apply_row(book, tape, events, instrument, row)
+        if book["event_count"] > 0 or book["margin_wake"]:
+            return row
+
+
+@njit
+def apply_row(book, tape, events, instrument, row):
+    """One row, in the order of docs/fills.md: prints meet queues, stops, fills, crossings, caps."""
+    book["ts"] = tape.ts[row]
+    move_cursor(book, tape, instrument, row)
+    kind = tape.kind[row]
+    if kind >= ROW_OPEN:
+        apply_status(book, tape, events, instrument, row)
+    if book["i_halted"][instrument] or row < book["i_known_from"][instrument]:
+        return
+    printed = 0
+    if kind == ROW_TRADE:
+        printed = share_print(book, tape, instrument, row)
+    trigger_stops(book, tape, events, instrument, row)
+    fill_printed(book, events, printed)
+    if kind <= ROW_TRADE:
+        serve_waiting(book, tape, events, instrument, row)
+        fill_crossed(book, tape, events, instrument, row, 1)
+        fill_crossed(book, tape, events, instrument, row, -1)
+    run_activations(book, tape, events, row, instrument)
+    if kind <= ROW_TRADE:
+        for index in range(book["active_count"]):
+            slot = book["active"][index]
+            if book["o_resting"][slot] and book["o_instrument"][slot] == instrument:
+                known = book["o_queue_known"][slot]
+                observe_touch(book, tape, row, slot)
+                if known != book["o_queue_known"][slot] or not tracks_queue(book, slot):
+                    book["interest_stale"] = 1
+    wake_margin(book, tape, instrument, row)
+
+
+@njit
+def wake_margin(book, tape, instrument, row):
+    """Ask for a look at the margin when the row passed a price where it could have become short."""
+    if not book["margin_on"] or book["i_position"][instrument] == 0:
+        return
+    if tape.kind[row] >= ROW_MARK:
+        book["margin_wake"] = 1
+    elif tape.bid_qty[row] > 0 and tape.bid[row] <= book["i_margin_bid_le"][instrument]:
+        book["margin_wake"] = 1
+    elif tape.ask_qty[row] > 0 and tape.ask[row] >= book["i_margin_ask_ge"][instrument]:
+        book["margin_wake"] = 1
+
+
+@njit
+def apply_status(book, tape, events, instrument, row):
+    """A row that is neither quote nor trade: halts and reopenings, marks, funding."""
+    kind = tape.kind[row]
+    if kind == ROW_MARK:
+        book["i_mark"][instrument] = tape.px[row]
+    elif kind == ROW_FUNDING:
+        if tape.px[row] > 0:
+            book["i_mark"][instrument] = tape.px[row]
+        pay_funding(book, events, instrument, tape.qty[row])
+    elif kind == ROW_CLOSE or kind == ROW_HALT:
+        halt(book, events, instrument, 1, NEVER)
+    elif kind == ROW_OPEN or kind == ROW_RESUME:
+        resume(book, events, instrument, row + 1)
+
+
+@njit
+def halt(book, events, instrument, state, next_open):
+    """Nothing matches or triggers from now on. `state` 1: by the tape, 2: by the calendar."""
+    if book["i_halted"][instrument] == state:
+        return
+    book["i_halted"][instrument] = state
+    book["i_next_open"][instrument] = next_open
+    book["interest_stale"] = 1
+    index = publish(book, events, EV_HALTED, instrument)
+    events["reason"][index] = MARKET_HALTED if state == 1 else MARKET_CLOSED
+
+
+@njit
+def resume(book, events, instrument, known_from):
+    """Trading goes on; the book is unknown until row `known_from`."""
+    if book["i_halted"][instrument] == 0:
+        return
+    book["i_halted"][instrument] = 0
+    book["i_known_from"][instrument] = known_from
+    book["interest_stale"] = 1
+    publish(book, events, EV_RESUMED, instrument)
+
+
+@njit
+def pay_funding(book, events, instrument, rate):
+    """Longs pay `rate` (1e-9) of the position's value at the mark; shorts receive it."""
+    position = book["i_position"][instrument]
+    if position == 0:
+        return
+    cost = book["i_position_cost"][instrument] * book["i_tick_value"][instrument]
+    value = open_profit(book, instrument) + cost
+    payment = share_of(value, rate, NANOS)
+    book["cash"] = book["cash"] - payment
+    book["funding"] = book["funding"] + payment
+    index = publish(book, events, EV_FUNDING, instrument)
+    events["value"][index] = payment
+    events["position_lots"][index] = position
+    publish_position(book, events, instrument)
+
+
+@njit
+def insert_best_first(book, into, count, slot):
+    """Insert a maker into a list kept best price first, then by time priority."""
+    at = count
+    while at > 0:
+        other = into[at - 1]
+        better = (book["o_limit"][slot] - book["o_limit"][other]) * book["o_sign"][slot]
+        if better < 0 or (better == 0 and book["o_priority"][slot] > book["o_priority"][other]):
+            break
+        into[at] = other
+        at -= 1
+    into[at] = slot
+    return count + 1
+
+
+@njit
+def share_print(book, tape, instrument, row):
+    """The print meets the own makers at its price or better, best price first; returns how many.
+
+    What it gives each is kept in `o_entitled` until the row's stops have been served: the stop leg
+    wins over the target that the same row reaches. The sum never exceeds the print.
+    """
+    price, lots, aggressor = tape.px[row], tape.qty[row], tape.side[row]
+    listed = 0
+    for sign in (1, -1):
+        start = listed
+        into = book["printed"][start:]
+        count = 0
+        for index in range(book["active_count"]):
+            slot = book["active"][index]
+            if not book["o_resting"][slot] or book["o_instrument"][slot] != instrument:
+                continue
+            if book["o_sign"][slot] != sign or (book["o_limit"][slot] - price) * sign < 0:
+                continue
+            if book["o_limit"][slot] == price and aggressor * sign > 0:
+                continue
+            count = insert_best_first(book, into, count, slot)
+        left = lots
+        for at in range(count):
+            left -= give_print(book, into[at], price, lots, left)
+        listed += count
+    return listed
+
+
+@njit
+def give_print(book, slot, price, lots, left):
+    """What a print of `lots`, of which `left` are unclaimed, gives to one maker; remembers it."""
+    if book["o_limit"][slot] == price:
+        given = meet_print(book, slot, lots, left)
+    else:
+        # Traded through: our level was met first.
+        clear_queue(book, slot)
+        given = min(book["o_live"][slot], left)
+        if book["trade_through_all"]:
+            given = book["o_live"][slot]
+    book["o_entitled"][slot] = given
+    return min(left, given)
+
+
+@njit
+def fill_printed(book, events, count):
+    """Execute what the print gave, clipped to what the stops of this row left alive."""
+    for at in range(count):
+        slot = book["printed"][at]
+        given = book["o_entitled"][slot]
+        book["o_entitled"][slot] = 0
+        if given > 0 and book["o_order_id"][slot] != 0 and book["o_resting"][slot]:
+            fill(book, events, slot, given, book["o_limit"][slot], MAKER)
+
+
+@njit
+def trigger_stops(book, tape, events, instrument, row):
+    """Every stop that the row reaches triggers: nearest to the old price first, ties by arrival."""
+    count = 0
+    for index in range(book["active_count"]):
+        slot = book["active"][index]
+        if book["o_instrument"][slot] != instrument or not is_waiting_stop(book, slot):
+            continue
+        sign = book["o_sign"][slot]
+        source = row_source_ticks(book, tape, row, instrument, sign)
+        if is_through(sign, book["o_stop"][slot], source):
+            count = insert_nearest_first(book, count, slot)
+    for at in range(count):
+        slot = book["struck"][at]
+        if book["o_order_id"][slot] == 0 or not is_waiting_stop(book, slot):
+            continue
+        sign = book["o_sign"][slot]
+        source = row_source_ticks(book, tape, row, instrument, sign)
+        book["ambiguous"] = target_was_reached(book, tape, row, slot)
+        trigger(book, tape, events, row, slot, source)
+        book["ambiguous"] = 0
+
+
+@njit
+def is_waiting_stop(book, slot):
+    """True for a live stop that has not triggered."""
+    if book["o_status"][slot] == PENDING or book["o_triggered"][slot]:
+        return False
+    return is_stop(book["o_type"][slot]) and book["o_live"][slot] > 0
+
+
+@njit
+def insert_nearest_first(book, count, slot):
+    """Sell stops from the highest down, buy stops from the lowest up, ties by arrival."""
+    struck = book["struck"]
+    at = count
+    while at > 0:
+        other = struck[at - 1]
+        if book["o_sign"][slot] == book["o_sign"][other]:
+            further = (book["o_stop"][slot] - book["o_stop"][other]) * book["o_sign"][slot]
+        else:
+            further = 0
+        if further > 0 or (further == 0 and book["o_priority"][slot] > book["o_priority"][other]):
+            break
+        struck[at] = other
+        at -= 1
+    struck[at] = slot
+    return count + 1
+
+
+@njit
+def target_was_reached(book, tape, row, slot):
+    """1 when the same row also gives the stop's sibling a fill: nobody can know which came first."""
+    group = book["o_group"][slot]
+    if group == NO_SLOT:
+        return 0
+    other = book["g_target_leg"][group]
+    if other == slot:
+        other = book["g_stop_leg"][group]
+    if other == NO_SLOT or not book["o_resting"][other]:
+        return 0
+    if book["o_entitled"][other] > 0:
+        return 1
+    sign = book["o_sign"][other]
+    if side_lots(book, tape, row, book["o_instrument"][other], sign) <= 0:
+        return 0
+    reach = (book["o_limit"][other] - side_ticks(tape, row, sign)) * sign
+    return 1 if reach >= 0 else 0
+
+
+@njit
+def serve_waiting(book, tape, events, instrument, row):
+    """Market orders and triggered stops that found no liquidity take the first that comes."""
+    if not book["i_every_row"][instrument]:
+        return
+    count = 0
+    for index in range(book["active_count"]):
+        slot = book["active"][index]
+        if book["o_waiting"][slot] and book["o_instrument"][slot] == instrument:
+            book["struck"][count] = slot
+            count += 1
+    for at in range(count):
+        slot = book["struck"][at]
+        if book["o_order_id"][slot] != 0 and book["o_waiting"][slot]:
+            book["o_waiting"][slot] = 0
+            book["interest_stale"] = 1
+            take_and_rest(book, tape, events, row, slot)
+
+
+@njit
+def fill_crossed(book, tape, events, instrument, row, sign):
+    """The row's touch crosses own makers of `sign`: they fill at their price, best first.
+
+    Only up to what the touch shows and this run has not taken: ladder levels serve takers only.
+    """
+    if side_lots(book, tape, row, instrument, sign) <= 0:
+        return
+    touch = side_ticks(tape, row, sign)
+    crossed = book["crossed"]
+    count = 0
+    for index in range(book["active_count"]):
+        slot = book["active"][index]
+        if not book["o_resting"][slot] or book["o_instrument"][slot] != instrument:
+            continue
+        if book["o_sign"][slot] == sign and (book["o_limit"][slot] - touch) * sign >= 0:
+            count = insert_best_first(book, crossed, count, slot)
+    for at in range(count):
+        slot = crossed[at]
+        if book["o_order_id"][slot] == 0 or not book["o_resting"][slot]:
+            continue
+        lots = min(book["o_live"][slot], touch_available(book, tape, row, instrument, sign))
+        if lots > 0:
+            done = fill(book, events, slot, lots, book["o_limit"][slot], MAKER)
+            add_taken(book, instrument, sign, done)

@@ -1,0 +1,40 @@
+"""Liquidation: equity below the maintenance margin ends all orders and closes all positions."""
+
+from __future__ import annotations
+
+from broker_api.event import Reason
+from sim.account import equity_nanos, maintenance_total
+from sim.arrival import arrive
+from sim.book import EV_LIQUIDATION, LIQUIDATION_ORDER, NO_SLOT, OPEN, njit
+from sim.commands import accept
+from sim.groups import cancel_order
+from sim.publish import open_slot, publish
+
+LIQUIDATED = int(Reason.LIQUIDATED)
+
+
+@njit
+def is_short_of_margin(book):
+    """True when positions are open and equity is below their maintenance margin."""
+    if not book["margin_on"]:
+        return False
+    needed = maintenance_total(book)
+    return needed > 0 and equity_nanos(book) < needed
+
+
+@njit
+def begin_liquidation(book, events):
+    """Publish the liquidation with its figures, then cancel every working order."""
+    index = publish(book, events, EV_LIQUIDATION, NO_SLOT)
+    events["value"][index] = equity_nanos(book)
+    events["limit"][index] = maintenance_total(book)
+    while book["active_count"] > 0:
+        cancel_order(book, events, book["active"][0], LIQUIDATED)
+
+
+@njit
+def liquidate(book, tape, events, row, command):
+    """Close one position with the venue's own market order; without liquidity it waits for some."""
+    slot = open_slot(book, command, LIQUIDATION_ORDER)
+    accept(book, events, slot, OPEN)
+    arrive(book, tape, events, row, slot)

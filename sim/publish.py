@@ -1,0 +1,211 @@
+"""Writing events and keeping slots: the two things that every rule does to the book.
+
+An order's slot is taken by `open_slot` and given back by `close_slot`; in between the order is on
+the active list, which is in order of placement.
+"""
+
+from __future__ import annotations
+
+from sim.book import (
+    EV_ACCOUNT,
+    EV_CANCELLED,
+    EV_POSITION,
+    EV_REJECTED,
+    EV_REPLACED,
+    NO_SLOT,
+    NONE,
+    OPEN,
+    PARTIALLY_FILLED,
+    PENDING,
+    REJECTED,
+    njit,
+)
+
+
+@njit
+def publish(book, events, kind, instrument):
+    """Append an event of `kind` at the book's time; return its index in `events`."""
+    index = book["event_count"]
+    book["event_count"] = index + 1
+    book["seq"] = book["seq"] + 1
+    events["seq"][index] = book["seq"]
+    events["ts_ns"][index] = book["ts"]
+    events["kind"][index] = kind
+    events["instrument"][index] = instrument
+    events["order_id"][index] = 0
+    events["status"][index] = 0
+    events["side"][index] = 0
+    events["price_ticks"][index] = NONE
+    events["stop_ticks"][index] = NONE
+    events["lots"][index] = 0
+    events["filled_lots"][index] = 0
+    events["leaves_lots"][index] = 0
+    events["fee_nanos"][index] = 0
+    events["liquidity"][index] = 0
+    events["ambiguous"][index] = 0
+    events["reason"][index] = 0
+    events["value"][index] = 0
+    events["limit"][index] = 0
+    events["position_lots"][index] = 0
+    events["position_cost"][index] = 0
+    events["realised_nanos"][index] = 0
+    events["cash_nanos"][index] = 0
+    return index
+
+
+@njit
+def publish_order(book, events, kind, slot):
+    """Append an event of the order in `slot`, with its id, status and quantities."""
+    index = publish(book, events, kind, book["o_instrument"][slot])
+    events["order_id"][index] = book["o_order_id"][slot]
+    events["status"][index] = book["o_status"][slot]
+    events["filled_lots"][index] = book["o_filled"][slot]
+    events["leaves_lots"][index] = book["o_size"][slot] - book["o_filled"][slot]
+    return index
+
+
+@njit
+def publish_terms(book, events, kind, slot, reason):
+    """Append an event that tells the order's prices and total size: accepted, replaced, activated."""
+    index = publish_order(book, events, kind, slot)
+    events["side"][index] = (1 - book["o_sign"][slot]) // 2
+    events["price_ticks"][index] = book["o_limit"][slot]
+    events["stop_ticks"][index] = book["o_stop"][slot]
+    events["lots"][index] = book["o_size"][slot]
+    events["reason"][index] = reason
+    return index
+
+
+@njit
+def publish_replaced(book, events, slot, reason):
+    """The order's terms changed, by the user (reason 0) or by a rule."""
+    return publish_terms(book, events, EV_REPLACED, slot, reason)
+
+
+@njit
+def publish_position(book, events, instrument):
+    """The position and then the account, after a fill or a payment."""
+    index = publish(book, events, EV_POSITION, instrument)
+    events["position_lots"][index] = book["i_position"][instrument]
+    events["position_cost"][index] = book["i_position_cost"][instrument]
+    events["realised_nanos"][index] = book["i_realised"][instrument]
+    index = publish(book, events, EV_ACCOUNT, NO_SLOT)
+    events["cash_nanos"][index] = book["cash"]
+    events["fee_nanos"][index] = book["fees"]
+
+
+@njit
+def publish_refusal(book, events, kind, order_id, instrument, status, reason, value, limit):
+    """A command was refused: the order has `status` (REJECTED for one that never was)."""
+    index = publish(book, events, kind, instrument)
+    events["order_id"][index] = order_id
+    events["status"][index] = status
+    events["reason"][index] = reason
+    events["value"][index] = value
+    events["limit"][index] = limit
+    return index
+
+
+@njit
+def publish_rejected(book, events, order_id, instrument, reason, value, limit):
+    """A new order was refused; it does not exist."""
+    publish_refusal(book, events, EV_REJECTED, order_id, instrument, REJECTED, reason, value, limit)
+
+
+@njit
+def publish_ended(book, events, kind, slot, status, reason):
+    """An order ended unfilled or partly filled: cancelled or expired."""
+    book["o_status"][slot] = status
+    index = publish_order(book, events, kind, slot)
+    events["leaves_lots"][index] = 0
+    if kind == EV_CANCELLED:
+        events["reason"][index] = reason
+
+
+@njit
+def live_status(book, slot):
+    """OPEN or PARTIALLY_FILLED, by what has filled."""
+    return PARTIALLY_FILLED if book["o_filled"][slot] > 0 else OPEN
+
+
+@njit
+def open_slot(book, command, role):
+    """Take a free slot for a new order with `command`'s terms; return it. It is pending, not live."""
+    free = book["free_count"] - 1
+    book["free_count"] = free
+    slot = book["free"][free]
+    book["active"][book["active_count"]] = slot
+    book["active_count"] = book["active_count"] + 1
+    book["o_order_id"][slot] = command["order_id"]
+    book["o_instrument"][slot] = command["instrument"]
+    book["o_sign"][slot] = command["sign"]
+    book["o_type"][slot] = command["type"]
+    book["o_time_in_force"][slot] = command["time_in_force"]
+    book["o_role"][slot] = role
+    book["o_status"][slot] = PENDING
+    book["o_size"][slot] = command["size"]
+    book["o_filled"][slot] = 0
+    book["o_live"][slot] = command["size"]
+    book["o_cost"][slot] = 0
+    book["o_limit"][slot] = command["limit"]
+    book["o_stop"][slot] = command["stop"]
+    book["o_protection"][slot] = command["protection"]
+    book["o_post_only"][slot] = command["post_only"]
+    book["o_reduce_only"][slot] = command["reduce_only"]
+    book["o_expires"][slot] = command["expires"]
+    book["priority"] = book["priority"] + 1
+    book["o_priority"][slot] = book["priority"]
+    book["o_placed"][slot] = book["priority"]
+    book["o_group"][slot] = NO_SLOT
+    leave_book(book, slot)
+    book["o_triggered"][slot] = 0
+    book["o_waiting"][slot] = 0
+    book["o_entitled"][slot] = 0
+    book["o_activate"][slot] = 0
+    book["interest_stale"] = 1
+    return slot
+
+
+@njit
+def leave_book(book, slot):
+    """The order is no maker any more and has no place in a queue."""
+    book["o_resting"][slot] = 0
+    book["o_queue"][slot] = 0
+    book["o_queue_known"][slot] = 0
+    book["o_front"][slot] = 0
+    book["o_queue_behind"][slot] = 0
+    book["o_traded_pending"][slot] = 0
+    book["o_explained"][slot] = 0
+    book["o_met"][slot] = 0
+
+
+@njit
+def close_slot(book, slot):
+    """Give the slot of an ended order back; the active list keeps its order."""
+    count = book["active_count"]
+    active = book["active"]
+    at = 0
+    while active[at] != slot:
+        at += 1
+    for index in range(at, count - 1):
+        active[index] = active[index + 1]
+    book["active_count"] = count - 1
+    book["o_order_id"][slot] = 0
+    book["o_live"][slot] = 0
+    book["o_resting"][slot] = 0
+    book["o_waiting"][slot] = 0
+    book["o_activate"][slot] = 0
+    book["o_group"][slot] = NO_SLOT
+    book["free"][book["free_count"]] = slot
+    book["free_count"] = book["free_count"] + 1
+    book["interest_stale"] = 1
+
+
+@njit
+def find_slot(book, order_id):
+    """The slot of a working order, NO_SLOT when there is none."""
+    for index in range(book["active_count"]):
+        slot = book["active"][index]
+        if book["o_order_id"][slot] == order_id:
+            return slot
+    return NO_SLOT

@@ -1,0 +1,252 @@
+"""The queue ahead of a resting order: how it begins, what it loses, and what a print gives us.
+
+The tape shows sizes, not places, so the place is estimated by a model (docs/fills.md, "Queue").
+Counts are in 1/1024 lots. An order that grew has two parts: `front` lots at the old place with
+`queue` ahead, and the rest with `queue_behind` ahead.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+from sim.book import (
+    BACK,
+    DISPLAYED,
+    FIRST_FILL_OVERFLOW,
+    FRONT,
+    NEVER,
+    PROPORTIONAL,
+    QUEUE_UNIT,
+    ROW_TRADE,
+    njit,
+)
+
+INFINITE_QUEUE = NEVER // 4
+UNKNOWN_QUEUE = -1
+
+
+@njit
+def touch_ticks(tape, row, sign):
+    """Best price of the side that an order of `sign` rests on."""
+    return tape.bid[row] if sign > 0 else tape.ask[row]
+
+
+@njit
+def touch_lots(tape, row, sign):
+    """Size at the best price of the side that an order of `sign` rests on; 0 when it is empty."""
+    return tape.bid_qty[row] if sign > 0 else tape.ask_qty[row]
+
+
+@njit
+def last_shown_lots(tape, row, first_row, sign, price):
+    """The size last shown at `price` on our side in rows `first_row`..`row`; -1 if it never was."""
+    while row >= first_row:
+        if touch_ticks(tape, row, sign) == price and touch_lots(tape, row, sign) > 0:
+            return touch_lots(tape, row, sign)
+        row -= 1
+    return -1
+
+
+@njit
+def queue_on_joining(book, tape, row, instrument, sign, price):
+    """What is ahead of an order that joins at `price` now; UNKNOWN_QUEUE where nothing tells.
+
+    At the touch: the size shown. Better than the touch: nothing. Behind it: the size last shown at
+    that price in this run, if any was.
+    """
+    model = book["queue_model"]
+    if model == FRONT:
+        return 0
+    if model == BACK:
+        return INFINITE_QUEUE
+    first = book["i_known_from"][instrument]
+    if row < first:
+        return UNKNOWN_QUEUE
+    lots = touch_lots(tape, row, sign)
+    if lots > 0:
+        touch = touch_ticks(tape, row, sign)
+        if price == touch:
+            return lots * QUEUE_UNIT
+        if (price - touch) * sign > 0:
+            return 0
+    shown = last_shown_lots(tape, row, first, sign, price)
+    return UNKNOWN_QUEUE if shown < 0 else shown * QUEUE_UNIT
+
+
+@njit
+def join(book, tape, row, slot):
+    """The order becomes a maker at its limit, all of it behind what is there."""
+    instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
+    queue = queue_on_joining(book, tape, row, instrument, sign, book["o_limit"][slot])
+    book["o_resting"][slot] = 1
+    book["o_queue_known"][slot] = 0 if queue == UNKNOWN_QUEUE else 1
+    book["o_queue"][slot] = 0 if queue == UNKNOWN_QUEUE else queue
+    book["o_front"][slot] = book["o_live"][slot]
+    book["o_queue_behind"][slot] = 0
+    book["o_traded_pending"][slot] = 0
+    book["o_explained"][slot] = 0
+    book["o_met"][slot] = 0
+    book["interest_stale"] = 1
+
+
+@njit
+def join_rest(book, tape, row, slot):
+    """The order grew: the new part queues behind everything, the old part keeps its place."""
+    instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
+    queue = queue_on_joining(book, tape, row, instrument, sign, book["o_limit"][slot])
+    behind = max(book["o_queue"][slot], book["o_queue_behind"][slot], queue)
+    book["o_queue_behind"][slot] = behind
+    book["interest_stale"] = 1
+
+
+@njit
+def keep_front(book, slot):
+    """After a fill or a shrink: the old place never holds more lots than the order has left.
+
+    When the old place is used up, the rest moves up into its role.
+    """
+    live = book["o_live"][slot]
+    if book["o_front"][slot] > live:
+        book["o_front"][slot] = live
+    if book["o_front"][slot] <= 0 and live > 0:
+        book["o_front"][slot] = live
+        book["o_queue"][slot] = book["o_queue_behind"][slot]
+        book["o_queue_behind"][slot] = 0
+
+
+@njit
+def overflow_lots(queue, print_lots, met, want):
+    """Lots that a print of `print_lots` gives to `want` lots behind `queue`.
+
+    What is over the queue is ours. The queue is an estimate, so the first fill at a place needs an
+    overflow of a quarter lot and is rounded to whole lots, at least one.
+    """
+    over = print_lots * QUEUE_UNIT - queue
+    if over <= 0:
+        return 0
+    if met:
+        return min(want, print_lots, over // QUEUE_UNIT)
+    if over < FIRST_FILL_OVERFLOW:
+        return 0
+    return min(want, print_lots, max(1, (over + QUEUE_UNIT // 2) // QUEUE_UNIT))
+
+
+@njit
+def meet_print(book, slot, print_lots, unclaimed):
+    """A print at our price: `unclaimed` of its `print_lots` are left by earlier own orders.
+
+    It first eats the queue ahead; what is over fills us. Returns our lots. While the depth at our
+    price is unknown the print eats an unknown queue: no fill, nothing resolved.
+    """
+    book["o_explained"][slot] += print_lots
+    if not book["o_queue_known"][slot]:
+        book["o_traded_pending"][slot] += print_lots
+        return 0
+    queue = book["o_queue"][slot]
+    front = book["o_front"][slot]
+    ours = overflow_lots(queue, unclaimed, book["o_met"][slot], front)
+    book["o_queue"][slot] = max(0, queue - unclaimed * QUEUE_UNIT)
+    rest = book["o_live"][slot] - front
+    if rest > 0:
+        left = unclaimed - ours
+        behind = book["o_queue_behind"][slot]
+        book["o_queue_behind"][slot] = max(0, behind - left * QUEUE_UNIT)
+        if ours == front:
+            ours += overflow_lots(behind, left, book["o_met"][slot], rest)
+    return ours
+
+
+@njit
+def clear_queue(book, slot):
+    """Everything that was ahead of us is known to be gone."""
+    if book["queue_model"] == BACK:
+        return
+    book["o_queue"][slot] = 0
+    book["o_queue_behind"][slot] = 0
+    book["o_queue_known"][slot] = 1
+
+
+@njit
+def power(book, value):
+    """`value` to the model's power n of 1, 1.5 or 2, by products and the square root only."""
+    halves = book["queue_power_halves"]
+    if halves == 2:
+        return value
+    if halves == 4:
+        return value * value
+    return value * sqrt(value)
+
+
+@njit
+def cancelled_ahead(book, queue, level, shrink):
+    """The share of cancels of size `shrink` in a level of `level` that stood ahead of us."""
+    front = float(queue)
+    back = float(max(0, level - queue))
+    ahead = power(book, front)
+    total = ahead + power(book, back)
+    if total <= 0.0:
+        return 0
+    return min(queue, int(float(shrink) * (ahead / total)))
+
+
+@njit
+def tracks_queue(book, slot):
+    """True while the sizes at the order's price can still change its estimated place."""
+    model = book["queue_model"]
+    if not book["o_resting"][slot] or not (model == PROPORTIONAL or model == DISPLAYED):
+        return False
+    if not book["o_queue_known"][slot]:
+        return True
+    return book["o_queue"][slot] > 0 or book["o_queue_behind"][slot] > 0
+
+
+@njit
+def observe_touch(book, tape, row, slot):
+    """The row's BBO puts its caps on the order's queue.
+
+    A touch beyond our price: all ahead of us is gone. Our price is the touch: an unknown depth
+    becomes known; size that left without a print was cancelled, partly ahead of us; and no more can
+    be ahead than is shown. An empty side tells nothing.
+    """
+    if not tracks_queue(book, slot):
+        return
+    instrument = book["o_instrument"][slot]
+    if tape.kind[row] == ROW_TRADE and not book["i_bbo_after_trade"][instrument]:
+        return
+    sign = book["o_sign"][slot]
+    price = book["o_limit"][slot]
+    touch = touch_ticks(tape, row, sign)
+    shown = touch_lots(tape, row, sign)
+    if shown > 0 and (price - touch) * sign > 0:
+        clear_queue(book, slot)
+    elif shown > 0 and touch == price:
+        observe_level(book, tape, row, slot, shown)
+    book["o_explained"][slot] = 0
+
+
+@njit
+def observe_level(book, tape, row, slot, shown):
+    """Our price is the touch and shows `shown` lots."""
+    shown_units = shown * QUEUE_UNIT
+    if not book["o_queue_known"][slot]:
+        traded = book["o_traded_pending"][slot]
+        half = (shown + traded) * QUEUE_UNIT // 2
+        book["o_queue"][slot] = max(0, half - traded * QUEUE_UNIT)
+        book["o_queue_known"][slot] = 1
+    elif book["queue_model"] == PROPORTIONAL and row > 0:
+        sign = book["o_sign"][slot]
+        if touch_ticks(tape, row - 1, sign) == book["o_limit"][slot]:
+            before = touch_lots(tape, row - 1, sign) - book["o_explained"][slot]
+            shrink = before - shown
+            if shrink > 0:
+                lose_cancelled(book, slot, before * QUEUE_UNIT, shrink * QUEUE_UNIT)
+    book["o_queue"][slot] = min(book["o_queue"][slot], shown_units)
+    book["o_queue_behind"][slot] = min(book["o_queue_behind"][slot], shown_units)
+
+
+@njit
+def lose_cancelled(book, slot, level, shrink):
+    """Cancels of size `shrink` in a level of `level`: each part of the order gains its share."""
+    queue, behind = book["o_queue"][slot], book["o_queue_behind"][slot]
+    book["o_queue"][slot] = queue - cancelled_ahead(book, queue, level, shrink)
+    book["o_queue_behind"][slot] = behind - cancelled_ahead(book, behind, level, shrink)

@@ -1,0 +1,254 @@
+"""The rules of the exchange that decide and change nothing: one small function per rule.
+
+Whether an order is refused, whether a stop is through, what may trade at a row. What then happens is
+in `taking.py` (aggressors), `groups.py` (fills and what they cause) and `kernel.py` (rows).
+"""
+
+from __future__ import annotations
+
+from broker_api.event import Reason
+from sim.account import equity_nanos, required_margin, used_margin, value_ticks
+from sim.book import (
+    LIMIT,
+    MARKET,
+    NONE,
+    ROW_QUOTE,
+    ROW_TRADE,
+    SOURCE_BID_ASK,
+    SOURCE_MARK,
+    STOP,
+    STOP_LIMIT,
+    njit,
+)
+
+OK = int(Reason.NONE)
+MARKET_CLOSED, MARKET_HALTED = int(Reason.MARKET_CLOSED), int(Reason.MARKET_HALTED)
+EXPIRY_IN_THE_PAST = int(Reason.EXPIRY_IN_THE_PAST)
+SIZE_NOT_POSITIVE = int(Reason.SIZE_NOT_POSITIVE)
+SIZE_BELOW_MINIMUM = int(Reason.SIZE_BELOW_MINIMUM)
+SIZE_ABOVE_MAXIMUM = int(Reason.SIZE_ABOVE_MAXIMUM)
+PRICE_MISSING, PRICE_NOT_POSITIVE = int(Reason.PRICE_MISSING), int(Reason.PRICE_NOT_POSITIVE)
+STOP_WRONG_SIDE, NO_TRIGGER_SOURCE = int(Reason.STOP_WRONG_SIDE), int(Reason.NO_TRIGGER_SOURCE)
+NO_POSITION_TO_REDUCE = int(Reason.NO_POSITION_TO_REDUCE)
+REDUCE_ONLY_WRONG_SIDE = int(Reason.REDUCE_ONLY_WRONG_SIDE)
+INSUFFICIENT_MARGIN = int(Reason.INSUFFICIENT_MARGIN)
+POST_ONLY_WOULD_TAKE = int(Reason.POST_ONLY_WOULD_TAKE)
+BRACKET_LEVELS = int(Reason.BRACKET_LEVELS)
+
+
+@njit
+def side_ticks(tape, row, sign):
+    """Best price that an aggressor of `sign` would meet: the ask of a buyer, the bid of a seller."""
+    return tape.ask[row] if sign > 0 else tape.bid[row]
+
+
+@njit
+def side_lots(book, tape, row, instrument, sign):
+    """Size that an aggressor of `sign` would meet; 0 when empty or unknown after a reopening."""
+    if row < book["i_known_from"][instrument] or row < 0:
+        return 0
+    return tape.ask_qty[row] if sign > 0 else tape.bid_qty[row]
+
+
+@njit
+def last_trade_ticks(book, tape, row, instrument):
+    """Price of the newest print of this run at or before `row`; NONE before the first."""
+    first = book["i_known_from"][instrument]
+    while row >= first and row >= 0:
+        if tape.kind[row] == ROW_TRADE:
+            return tape.px[row]
+        row -= 1
+    return NONE
+
+
+@njit
+def source_ticks(book, tape, row, instrument, sign):
+    """The price that triggers a stop of `sign`: last trade, opposite touch, or mark; NONE if none.
+
+    A mark between two ticks counts as the tick that it has reached on the stop's way.
+    """
+    source = book["i_trigger_source"][instrument]
+    if source == SOURCE_MARK:
+        mark = book["i_mark"][instrument]
+        if mark <= 0:
+            return NONE
+        tick = book["i_tick_nanos"][instrument]
+        return mark // tick if sign > 0 else -(-mark // tick)
+    if source == SOURCE_BID_ASK:
+        if side_lots(book, tape, row, instrument, sign) <= 0:
+            return NONE
+        return side_ticks(tape, row, sign)
+    return last_trade_ticks(book, tape, row, instrument)
+
+
+@njit
+def row_source_ticks(book, tape, row, instrument, sign):
+    """The trigger price that this very row brings, NONE when it brings none.
+
+    Prints move LAST, rows with a book move BID_ASK, mark rows move MARK.
+    """
+    source = book["i_trigger_source"][instrument]
+    kind = tape.kind[row]
+    if source == SOURCE_BID_ASK:
+        return source_ticks(book, tape, row, instrument, sign) if kind <= ROW_TRADE else NONE
+    if source == SOURCE_MARK:
+        return source_ticks(book, tape, row, instrument, sign) if kind > ROW_TRADE else NONE
+    return tape.px[row] if kind == ROW_TRADE else NONE
+
+
+@njit
+def is_through(sign, stop, source):
+    """A buy stop triggers at or above its price, a sell stop at or below."""
+    return source != NONE and (source - stop) * sign >= 0
+
+
+@njit
+def is_stop(order_type):
+    """True for the types that wait for a trigger."""
+    return order_type == STOP or order_type == STOP_LIMIT
+
+
+@njit
+def is_marketable(book, tape, row, instrument, sign, limit):
+    """True when a limit order at `limit` meets the displayed touch."""
+    if side_lots(book, tape, row, instrument, sign) <= 0:
+        return False
+    return (limit - side_ticks(tape, row, sign)) * sign >= 0
+
+
+@njit
+def quotes_book(tape, row):
+    """True for rows that show a book: quotes and trades."""
+    return tape.kind[row] == ROW_QUOTE or tape.kind[row] == ROW_TRADE
+
+
+@njit
+def check_market_open(book, instrument):
+    """(reason, value, limit) of an order sent while nothing trades."""
+    halted = book["i_halted"][instrument]
+    if halted == 0:
+        return OK, 0, 0
+    return (MARKET_HALTED if halted == 1 else MARKET_CLOSED), 0, book["i_next_open"][instrument]
+
+
+@njit
+def check_size(book, instrument, size):
+    """(reason, value, limit) of a size outside the instrument's limits."""
+    if size <= 0:
+        return SIZE_NOT_POSITIVE, size, 1
+    if size < book["i_min_lots"][instrument]:
+        return SIZE_BELOW_MINIMUM, size, book["i_min_lots"][instrument]
+    if size > book["i_max_lots"][instrument]:
+        return SIZE_ABOVE_MAXIMUM, size, book["i_max_lots"][instrument]
+    return OK, 0, 0
+
+
+@njit
+def check_prices(book, instrument, order_type, limit, stop):
+    """(reason, value, limit) of prices that the type needs and lacks, or that are not positive."""
+    needs_limit = order_type == LIMIT or order_type == STOP_LIMIT
+    if (needs_limit and limit == NONE) or (is_stop(order_type) and stop == NONE):
+        return PRICE_MISSING, 0, 0
+    if book["i_negative_price"][instrument]:
+        return OK, 0, 0
+    if limit != NONE and limit <= 0:
+        return PRICE_NOT_POSITIVE, limit, 1
+    if stop != NONE and stop <= 0:
+        return PRICE_NOT_POSITIVE, stop, 1
+    return OK, 0, 0
+
+
+@njit
+def check_stop_side(book, tape, row, instrument, sign, order_type, stop):
+    """(reason, value, limit) of a stop that the market has already reached; equality counts."""
+    if not is_stop(order_type) or book["stop_wrong_side_triggers"]:
+        return OK, 0, 0
+    source = source_ticks(book, tape, row, instrument, sign)
+    if is_through(sign, stop, source):
+        return STOP_WRONG_SIDE, stop, source
+    return OK, 0, 0
+
+
+@njit
+def check_reduce_only(book, instrument, sign, reduce_only):
+    """(reason, value, limit) of a reduce-only order with nothing to reduce."""
+    position = book["i_position"][instrument]
+    if not reduce_only:
+        return OK, 0, 0
+    if position == 0:
+        return NO_POSITION_TO_REDUCE, 0, 0
+    if position * sign > 0:
+        return REDUCE_ONLY_WRONG_SIDE, position, 0
+    return OK, 0, 0
+
+
+@njit
+def check_margin(book, tape, row, instrument, sign, size, price, reduce_only):
+    """(reason, value, limit): what the order needs more, and what equity leaves for it."""
+    if not book["margin_on"] or reduce_only:
+        return OK, 0, 0
+    if price == NONE:
+        price = side_ticks(tape, row, sign) if row >= 0 else value_ticks(book, instrument)
+        if abs(price) > 1 << 50:
+            price = value_ticks(book, instrument)
+    before = required_margin(book, instrument, 0, 0, 0)
+    more = required_margin(book, instrument, sign, size, price) - before
+    available = equity_nanos(book) - used_margin(book)
+    if more > 0 and more > available:
+        return INSUFFICIENT_MARGIN, more, available
+    return OK, 0, 0
+
+
+@njit
+def check_order(book, tape, row, command):
+    """The checks of an arriving order in the exchange's order; the first failure wins.
+
+    Returns (reason, value, limit); reason 0 lets it in. Post-only and FOK come after these because
+    they are judged on what the order would do, not on what it says.
+    """
+    instrument, sign = command["instrument"], command["sign"]
+    kind, limit, stop = command["type"], command["limit"], command["stop"]
+    found = check_market_open(book, instrument)
+    if found[0] == OK and command["expires"] <= book["ts"]:
+        found = EXPIRY_IN_THE_PAST, command["expires"], book["ts"]
+    if found[0] == OK:
+        found = check_size(book, instrument, command["size"])
+    if found[0] == OK:
+        found = check_prices(book, instrument, kind, limit, stop)
+    if found[0] == OK:
+        found = check_stop_side(book, tape, row, instrument, sign, kind, stop)
+    if found[0] == OK:
+        found = check_reduce_only(book, instrument, sign, command["reduce_only"])
+    if found[0] == OK:
+        price = limit if limit != NONE else stop
+        found = check_margin(
+            book, tape, row, instrument, sign, command["size"], price, command["reduce_only"]
+        )
+    if found[0] == OK and command["post_only"] and kind == LIMIT:
+        if is_marketable(book, tape, row, instrument, sign, limit):
+            found = POST_ONLY_WOULD_TAKE, limit, side_ticks(tape, row, sign)
+    return found
+
+
+@njit
+def check_bracket_levels(command, entry_price):
+    """A bracket's levels must make sense, a long: stop < entry < target; else it is refused whole."""
+    sign = command["sign"]
+    stop, target = command["stop_price"], command["target_price"]
+    for offset in (command["stop_offset"], command["target_offset"]):
+        if offset != NONE and offset <= 0:
+            return BRACKET_LEVELS, offset, 0
+    if entry_price != NONE and stop != NONE and (entry_price - stop) * sign <= 0:
+        return BRACKET_LEVELS, stop, entry_price
+    if entry_price != NONE and target != NONE and (target - entry_price) * sign <= 0:
+        return BRACKET_LEVELS, target, entry_price
+    if stop != NONE and target != NONE and (target - stop) * sign <= 0:
+        return BRACKET_LEVELS, stop, target
+    return OK, 0, 0
+
+
+@njit
+def is_market_now(book, slot):
+    """True for an order that takes at any price: a market order or a triggered stop."""
+    kind = book["o_type"][slot]
+    return kind == MARKET or (kind == STOP and book["o_triggered"][slot] == 1)

@@ -1,0 +1,265 @@
+"""Taking liquidity: how an aggressor walks the book, and what happens to the rest of it.
+
+The tape shows the touch. What lies behind it is the setting `beyond_top`: a ladder of further ticks
+that each show the touch's size, nothing until the next row, or everything at the touch.
+"""
+
+from __future__ import annotations
+
+from broker_api.event import Reason
+from sim.book import (
+    CANCEL_BOTH,
+    CANCEL_OLDEST,
+    GTC,
+    INFINITE,
+    IOC,
+    LADDER,
+    LIMIT,
+    MAX_WALK_LEVELS,
+    NEVER,
+    NO_SLOT,
+    NONE,
+    ROW_TRADE,
+    TAKER,
+    TIF_NONE,
+    WAIT,
+    njit,
+)
+from sim.groups import cancel_order, fill
+from sim.publish import publish_replaced
+from sim.queue import join
+from sim.rules import is_market_now, side_lots, side_ticks
+
+IOC_REST, SELF_TRADE = int(Reason.IOC_REST), int(Reason.SELF_TRADE)
+PROTECTION_LIMIT = int(Reason.PROTECTION_LIMIT)
+
+
+@njit
+def touch_changed(tape, before, row, sign):
+    """True when price or size of the side that `sign` takes from changed in rows before+1..row."""
+    price = tape.ask[before] if sign > 0 else tape.bid[before]
+    lots = tape.ask_qty[before] if sign > 0 else tape.bid_qty[before]
+    for at in range(before + 1, row + 1):
+        if sign > 0:
+            if tape.ask[at] != price or tape.ask_qty[at] != lots:
+                return True
+        elif tape.bid[at] != price or tape.bid_qty[at] != lots:
+            return True
+    return False
+
+
+@njit
+def taken_lots(book, tape, row, instrument, sign):
+    """Lots that this run took from the side since its touch last changed.
+
+    Takers always walk from the best price out, so one number tells which levels are used up. The
+    same quote with a newer time is not new liquidity.
+    """
+    if sign > 0:
+        before = book["i_taken_ask_row"][instrument]
+        if book["i_taken_ask"][instrument] > 0 and touch_changed(tape, before, row, sign):
+            book["i_taken_ask"][instrument] = 0
+        book["i_taken_ask_row"][instrument] = row
+        return book["i_taken_ask"][instrument]
+    before = book["i_taken_bid_row"][instrument]
+    if book["i_taken_bid"][instrument] > 0 and touch_changed(tape, before, row, sign):
+        book["i_taken_bid"][instrument] = 0
+    book["i_taken_bid_row"][instrument] = row
+    return book["i_taken_bid"][instrument]
+
+
+@njit
+def add_taken(book, instrument, sign, lots):
+    """Count liquidity that we took from the side that `sign` takes from."""
+    if sign > 0:
+        book["i_taken_ask"][instrument] += lots
+    else:
+        book["i_taken_bid"][instrument] += lots
+
+
+@njit
+def printed_since_quote(book, tape, row, instrument, sign):
+    """Lots that prints took from the touch since the quote in force, on a tape that shows BBO before.
+
+    On such a tape a trade row still carries the book from before the trade; what it printed is gone
+    until the next quote says otherwise.
+    """
+    if book["i_bbo_after_trade"][instrument]:
+        return 0
+    total = 0
+    while row >= 0 and tape.kind[row] == ROW_TRADE:
+        if tape.side[row] * sign >= 0 and (tape.px[row] - side_ticks(tape, row, sign)) * sign >= 0:
+            total += tape.qty[row]
+        row -= 1
+    return total
+
+
+@njit
+def touch_available(book, tape, row, instrument, sign):
+    """Lots at the displayed touch that are really there for us: shown - printed - taken."""
+    shown = side_lots(book, tape, row, instrument, sign)
+    if shown <= 0:
+        return 0
+    gone = printed_since_quote(book, tape, row, instrument, sign)
+    return max(0, shown - gone - taken_lots(book, tape, row, instrument, sign))
+
+
+@njit
+def level_lots(shown, gone, level):
+    """Size of the level'th tick from the touch: the touch less what was printed, then the ladder."""
+    return max(0, shown - gone) if level == 0 else shown
+
+
+@njit
+def own_resting_at(book, instrument, sign, price):
+    """The first own maker that an aggressor of `sign` would meet at `price` or better."""
+    for index in range(book["active_count"]):
+        slot = book["active"][index]
+        if book["o_instrument"][slot] != instrument or not book["o_resting"][slot]:
+            continue
+        if book["o_sign"][slot] == -sign and (price - book["o_limit"][slot]) * sign >= 0:
+            return slot
+    return NO_SLOT
+
+
+@njit
+def reduces(book, slot):
+    """True when a fill of the order would bring the position nearer to flat."""
+    return book["i_position"][book["o_instrument"][slot]] * book["o_sign"][slot] < 0
+
+
+@njit
+def prevent_self_trade(book, events, slot, price):
+    """Cancel own makers that the aggressor would meet at `price`, or the aggressor; True if it lives.
+
+    The order that reduces exposure always lives; otherwise the setting decides by placement.
+    """
+    order_id = book["o_order_id"][slot]
+    while True:
+        maker = own_resting_at(book, book["o_instrument"][slot], book["o_sign"][slot], price)
+        if maker == NO_SLOT:
+            return True
+        keep_taker, keep_maker = reduces(book, slot), reduces(book, maker)
+        if not keep_taker and not keep_maker:
+            taker_newer = book["o_placed"][slot] > book["o_placed"][maker]
+            keep_taker = taker_newer == (book["self_trade"] == CANCEL_OLDEST)
+            keep_maker = not keep_taker
+            if book["self_trade"] == CANCEL_BOTH:
+                keep_taker = keep_maker = False
+        if not keep_maker:
+            cancel_order(book, events, maker, SELF_TRADE)
+        if not keep_taker and book["o_order_id"][slot] == order_id:
+            cancel_order(book, events, slot, SELF_TRADE)
+        if book["o_order_id"][slot] != order_id:
+            return False
+
+
+@njit
+def limit_of_walk(book, tape, row, slot):
+    """The worst price that the order may take at: its limit, its protection, or none."""
+    sign = book["o_sign"][slot]
+    if not is_market_now(book, slot):
+        return book["o_limit"][slot]
+    protection = book["o_protection"][slot]
+    if protection == NONE:
+        return NEVER * sign
+    return side_ticks(tape, row, sign) + sign * protection
+
+
+@njit
+def available_to(book, tape, row, slot, worst):
+    """Lots that the order could take now, up to its own size: what fill-or-kill is judged on."""
+    instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
+    shown = side_lots(book, tape, row, instrument, sign)
+    best = side_ticks(tape, row, sign)
+    want = book["o_live"][slot]
+    if shown <= 0 or (worst - best) * sign < 0:
+        return 0
+    if book["beyond_top"] == INFINITE:
+        return want
+    if book["beyond_top"] == WAIT:
+        return min(want, touch_available(book, tape, row, instrument, sign))
+    levels = MAX_WALK_LEVELS
+    if abs(worst) != NEVER:
+        levels = min(levels, (worst - best) * sign + 1)
+    gone = printed_since_quote(book, tape, row, instrument, sign)
+    gone = level_lots(shown, gone, 0) + (levels - 1) * shown
+    return min(want, max(0, gone - taken_lots(book, tape, row, instrument, sign)))
+
+
+@njit
+def take(book, tape, events, row, slot):
+    """Walk the book from the touch out, one fill a level, as far as the order's limit allows."""
+    instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
+    order_id = book["o_order_id"][slot]
+    shown = side_lots(book, tape, row, instrument, sign)
+    if shown <= 0:
+        return
+    best = side_ticks(tape, row, sign)
+    worst = limit_of_walk(book, tape, row, slot)
+    gone = printed_since_quote(book, tape, row, instrument, sign)
+    used = taken_lots(book, tape, row, instrument, sign)
+    mode = book["beyond_top"]
+    for level in range(MAX_WALK_LEVELS):
+        price = best + sign * level
+        if (worst - price) * sign < 0 or (mode != LADDER and level > 0):
+            return
+        if not prevent_self_trade(book, events, slot, price):
+            return
+        size = level_lots(shown, gone, level)
+        skip = min(used, size)
+        used -= skip
+        want = book["o_live"][slot]
+        offered = want if mode == INFINITE else min(want, size - skip)
+        if offered <= 0:
+            continue
+        done = fill(book, events, slot, offered, price, TAKER)
+        if mode != INFINITE:
+            add_taken(book, instrument, sign, done)
+        if done < offered or book["o_order_id"][slot] != order_id:
+            return
+
+
+@njit
+def rest_of_order(book, tape, events, row, slot):
+    """What becomes of the part that found no liquidity now.
+
+    IOC: cancelled. A market order under protection: a limit at the protection price. Another market
+    order waits for the next row. A limit joins the book.
+    """
+    if book["o_live"][slot] <= 0:
+        return
+    if book["o_time_in_force"][slot] == IOC:
+        cancel_order(book, events, slot, IOC_REST)
+        return
+    if not is_market_now(book, slot):
+        join(book, tape, row, slot)
+        return
+    shown = side_lots(book, tape, row, book["o_instrument"][slot], book["o_sign"][slot])
+    if book["o_protection"][slot] != NONE and shown > 0:
+        become_protection_limit(book, tape, events, row, slot)
+        return
+    book["o_waiting"][slot] = 1
+    book["interest_stale"] = 1
+
+
+@njit
+def become_protection_limit(book, tape, events, row, slot):
+    """The rest of a protected market order works on as a limit at the protection price."""
+    book["o_limit"][slot] = limit_of_walk(book, tape, row, slot)
+    book["o_type"][slot] = LIMIT
+    book["o_protection"][slot] = NONE
+    book["o_waiting"][slot] = 0
+    if book["o_time_in_force"][slot] == TIF_NONE:
+        book["o_time_in_force"][slot] = GTC
+    publish_replaced(book, events, slot, PROTECTION_LIMIT)
+    join(book, tape, row, slot)
+
+
+@njit
+def take_and_rest(book, tape, events, row, slot):
+    """An aggressor arrives or goes on: it takes what it can, and the rest finds its place."""
+    order_id = book["o_order_id"][slot]
+    take(book, tape, events, row, slot)
+    if book["o_order_id"][slot] == order_id and not book["o_activate"][slot]:
+        rest_of_order(book, tape, events, row, slot)
