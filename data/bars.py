@@ -26,7 +26,8 @@ _UNIT_NAMES = {
     "d": "d", "day": "d", "days": "d",
 }  # fmt: skip
 _KNOWN = (
-    "1sec", "5sec", "10sec", "15sec", "30sec", "1min", "5min", "15min", "30min", "1hr", "4hr", "1day",
+    "1sec", "5sec", "10sec", "15sec", "30sec",
+    "1min", "5min", "15min", "30min", "1hr", "4hr", "1day",
 )  # fmt: skip
 _FORM = re.compile(r"\s*(\d{1,6})\s*([A-Za-z]+)\s*")
 
@@ -45,7 +46,7 @@ class Bars(NamedTuple):
     low: IntColumn
     close: IntColumn
     volume: IntColumn
-    count: IntColumn
+    trades: IntColumn
 
 
 def timeframe_ns(name: str) -> int:
@@ -98,7 +99,7 @@ def bars_from_tape(
         low=np.minimum.reduceat(prices, opens),
         close=prices[closes],
         volume=np.add.reduceat(sizes, opens),
-        count=closes - opens + 1,
+        trades=closes - opens + 1,
     )
 
 
