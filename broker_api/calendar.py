@@ -206,7 +206,7 @@ class GlobexCalendar:
             date = f"{ts_ns} ns"
         return ConfigurationError(
             f"calendar {self.name} knows the sessions from {self._first} to {self._last}; {date} "
-            f'is outside: give the instrument calendar = "{ALWAYS_OPEN}" in a catalogue file of yours'
+            f'is outside: give the instrument calendar = "{ALWAYS_OPEN}" in a file of your own'
         )
 
 

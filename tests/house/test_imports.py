@@ -1,0 +1,184 @@
+"""House rules that a reader cannot check by eye: who imports whom, and what nobody may call."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("broker_api", "data", "sim", "reports", "scenarios", "papertape")
+FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+EVERY_FILE = sorted(
+    path
+    for top in (*ROOMS, "tests", "examples", "benchmarks")
+    for path in (ROOT / top).rglob("*.py")
+)
+
+MAY_IMPORT = {
+    "broker_api": {"broker_api"},
+    "data": {"data"},
+    "sim": {"sim", "broker_api", "data"},
+    "reports": {"reports", "broker_api", "data"},
+    "scenarios": {"scenarios", "sim", "broker_api", "data", "reports"},
+    "papertape": set(ROOMS),
+}
+OUR_NAMES = {*ROOMS, "tests", "examples", "benchmarks"}
+
+COMPILED = {
+    "sim/account.py",
+    "sim/book.py",
+    "sim/kernel.py",
+    "sim/queue.py",
+    "sim/rules.py",
+    "data/tape.py",
+}
+
+LINES_MAX = 500
+FUNCTION_LINES_MAX = 70
+
+SESSION_TIME = "take time from the session: clock.now_ns()"
+SEEDED = (
+    "draw from numpy.random.Generator(numpy.random.Philox(key=...)) with a key that is handed in"
+)
+BANNED = {
+    "time.time": SESSION_TIME,
+    "time.time_ns": SESSION_TIME,
+    "time.monotonic": SESSION_TIME,
+    "time.monotonic_ns": SESSION_TIME,
+    "time.perf_counter": SESSION_TIME,
+    "time.perf_counter_ns": SESSION_TIME,
+    "time.sleep": "await clock.sleep(seconds)",
+    "datetime.datetime.now": SESSION_TIME,
+    "datetime.datetime.utcnow": SESSION_TIME,
+    "datetime.datetime.today": SESSION_TIME,
+    "datetime.date.today": SESSION_TIME,
+    "random": SEEDED,
+    "secrets": SEEDED,
+    "os.urandom": SEEDED,
+    "uuid.uuid1": "make ids from the run and a counter",
+    "uuid.uuid4": "make ids from the run and a counter",
+    "numpy.random.seed": SEEDED,
+    "numpy.random.default_rng": SEEDED,
+    "numpy.random.RandomState": SEEDED,
+    "pickle": "write Parquet or JSON: a pickle runs code when it is read",
+    "marshal": "write Parquet or JSON",
+    "shelve": "write Parquet or JSON",
+    "eval": "parse what you expect, for example with tomllib",
+    "exec": "write a function; only the runner executes a user's script",
+}
+ALLOWED = {
+    # What a person sees while waiting is the wall clock's.
+    ("papertape/progress.py", "time.monotonic"),
+    ("papertape/run_command.py", "time.perf_counter"),
+    ("papertape/runner.py", "exec"),
+}
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of every import, also those inside functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield node.lineno, node.module or ""
+
+
+def meanings(tree: ast.AST) -> dict[str, str]:
+    """What each imported name of a file stands for: {"dt": "datetime", "now": "time.time"}."""
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                top = alias.name.partition(".")[0]
+                found[alias.asname or top] = alias.name if alias.asname else top
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                found[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+    return found
+
+
+def used(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and full dotted name of everything that a file names."""
+    means = meanings(tree)
+    for node in ast.walk(tree):
+        parts, inner = [], node
+        while isinstance(inner, ast.Attribute):
+            parts.append(inner.attr)
+            inner = inner.value
+        if isinstance(inner, ast.Name) and (parts or isinstance(inner.ctx, ast.Load)):
+            yield inner.lineno, ".".join([means.get(inner.id, inner.id), *reversed(parts)])
+
+
+def banned_uses(source: str, file: str) -> list[str]:
+    tree = ast.parse(source)
+    faults = []
+    for line, name in [*imported(tree), *used(tree)]:
+        for banned, instead in BANNED.items():
+            if (name == banned or name.startswith(banned + ".")) and (file, banned) not in ALLOWED:
+                faults.append(f"{file}:{line} uses {name}: {instead}")
+    return faults
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_rooms_import_only_what_they_may(path: Path) -> None:
+    room = name_of(path).partition("/")[0]
+    for line, name in imported(ast.parse(path.read_text(encoding="utf-8"))):
+        top = name.partition(".")[0]
+        allowed = top not in OUR_NAMES or top in MAY_IMPORT[room]
+        assert allowed, f"{name_of(path)}:{line}: {room} may not import {top}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_numba_stays_in_the_compiled_files(path: Path) -> None:
+    names = {name.partition(".")[0] for _, name in imported(ast.parse(path.read_text("utf-8")))}
+    if name_of(path) not in COMPILED:
+        assert not names & {"numba", "llvmlite"}, f"{name_of(path)}: compiled code is in {COMPILED}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_nothing_reads_wall_clock_chance_or_pickles(path: Path) -> None:
+    assert banned_uses(path.read_text(encoding="utf-8"), name_of(path)) == []
+
+
+@pytest.mark.parametrize("path", EVERY_FILE, ids=name_of)
+def test_files_and_functions_stay_short(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= LINES_MAX, f"{name_of(path)}: more than {LINES_MAX} lines"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert lines <= FUNCTION_LINES_MAX, f"{name_of(path)}:{node.lineno}: {lines} lines"
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("import time\ntime.time()", "time.time"),
+        ("from time import time_ns as now\nnow()", "time.time_ns"),
+        ("import datetime as dt\ndt.datetime.now(dt.UTC)", "datetime.datetime.now"),
+        ("from datetime import datetime\ndatetime.utcnow()", "datetime.datetime.utcnow"),
+        ("from random import choice", "random"),
+        ("import numpy as np\nnp.random.seed(1)", "numpy.random.seed"),
+        ("def f():\n    import pickle", "pickle"),
+        ("eval('1')", "eval"),
+        ("from uuid import uuid4\nuuid4()", "uuid.uuid4"),
+    ],
+)
+def test_the_check_finds_what_is_banned(source: str, name: str) -> None:
+    faults = banned_uses(source, "sim/made_up.py")
+    assert faults
+    assert name in faults[0]
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["self.time = 1", "event.random", "import time as clock", "loop.time()", "operator.evaluate()"],
+)
+def test_the_check_leaves_the_harmless_alone(source: str) -> None:
+    assert banned_uses(source, "sim/made_up.py") == []
