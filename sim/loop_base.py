@@ -23,6 +23,13 @@ class TapeEnded(asyncio.CancelledError):
     """
 
 
+def is_tape_end(fault: object) -> bool:
+    """True for TapeEnded, and for the group of nothing else that 3.11's TaskGroup makes of it."""
+    if isinstance(fault, BaseExceptionGroup):
+        return fault.split(TapeEnded)[1] is None
+    return isinstance(fault, TapeEnded)
+
+
 class RealIOError(RuntimeError):
     """The program asked for real input or output (a socket, thread, process) in simulated time."""
 
@@ -234,7 +241,7 @@ class LoopWithoutIO(asyncio.AbstractEventLoop):
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """Log to the logger "asyncio", as other loops do; the tape's end is no fault."""
         fault = context.get("exception")
-        if isinstance(fault, TapeEnded):
+        if is_tape_end(fault):
             return
         lines = [context.get("message") or "Unhandled exception in event loop"]
         lines += [

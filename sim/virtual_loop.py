@@ -33,6 +33,7 @@ from sim.loop_base import (
     TimeStandsStillError,
     VirtualFuture,
     VirtualTask,
+    is_tape_end,
     moment_text,
     refusal,
     waits_text,
@@ -287,10 +288,8 @@ class VirtualLoop(LoopWithoutIO):
             raise RuntimeError("Event loop stopped before Future completed.")
         try:
             return future.result()
-        except TapeEnded:
-            return None
-        except asyncio.CancelledError:
-            if self._was_ended_by_tape(future):
+        except BaseException as fault:
+            if is_tape_end(fault) or (future.cancelled() and self._was_ended_by_tape(future)):
                 return None
             raise
 
@@ -412,6 +411,8 @@ class VirtualLoop(LoopWithoutIO):
             return
         self._closing_rounds += 1
         if self._closing_rounds > _CLOSING_ROUNDS_MAX:
+            for task in self._unfinished_tasks():
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
             raise EndlessRunError(
                 f"the tape ended, and {_CLOSING_ROUNDS_MAX} times over the program went on to wait "
                 "for something else. A loop in it swallows TapeEnded (`except BaseException` or "
