@@ -74,7 +74,7 @@ def check_alias(name: str) -> str | None:
         raise ConfigurationError(f"--as {name}: papertape's own packages keep their names")
     if name in sys.stdlib_module_names:
         raise ConfigurationError(f"--as {name}: this name belongs to Python's standard library")
-    if importlib.util.find_spec(name) is None:
+    if name not in sys.modules and importlib.util.find_spec(name) is None:
         return None
     return f"{name} is installed, but means papertape in this run (--as {name})"
 
