@@ -20,7 +20,8 @@ from sim.loop_base import (
     VirtualFuture,
     VirtualTask,
 )
-from sim.virtual_loop import Driver, VirtualLoop, ordered_asyncio
+from sim.ordered_asyncio import ordered_asyncio
+from sim.virtual_loop import Driver, VirtualLoop
 
 __all__ = [
     "DeadlockError",

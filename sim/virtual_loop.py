@@ -18,8 +18,7 @@ import heapq
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any, Protocol, TypeVar, TypeVarTuple
 
@@ -38,6 +37,7 @@ from sim.loop_base import (
     refusal,
     waits_text,
 )
+from sim.ordered_asyncio import ordered_asyncio
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
@@ -474,25 +474,3 @@ def _far_ns(seconds: float) -> int:
     if seconds != seconds:
         raise ValueError("nan seconds is no time")
     return _NEVER_NS if seconds > 0 else 0
-
-
-_as_completed = asyncio.tasks.as_completed
-
-
-def _as_completed_in_order(fs: Any, *, timeout: float | None = None) -> Any:
-    """Make the tasks before asyncio puts the coroutines into a set, which orders by address."""
-    loop = asyncio._get_running_loop()
-    if isinstance(loop, VirtualLoop) and not (asyncio.isfuture(fs) or asyncio.iscoroutine(fs)):
-        fs = [asyncio.ensure_future(awaitable, loop=loop) for awaitable in dict.fromkeys(fs)]
-    return _as_completed(fs, timeout=timeout)
-
-
-@contextmanager
-def ordered_asyncio() -> Iterator[None]:
-    """Inside this block asyncio.as_completed starts coroutines in the order given."""
-    before = asyncio.as_completed, asyncio.tasks.as_completed
-    asyncio.as_completed = asyncio.tasks.as_completed = _as_completed_in_order
-    try:
-        yield
-    finally:
-        asyncio.as_completed, asyncio.tasks.as_completed = before

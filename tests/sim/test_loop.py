@@ -254,6 +254,24 @@ def test_as_completed_starts_its_coroutines_in_the_order_given() -> None:
     assert asyncio.as_completed is original
 
 
+def test_wait_for_starts_its_coroutine_at_once() -> None:
+    seen: list[str] = []
+
+    async def work() -> str:
+        seen.append("started")
+        await asyncio.sleep(1)
+        return "result"
+
+    async def main() -> None:
+        asyncio.get_running_loop().call_soon(seen.append, "scheduled before")
+        assert await asyncio.wait_for(work(), 5) == "result"
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(work(), 0)
+
+    run(main())
+    assert seen == ["started", "scheduled before"]
+
+
 def test_as_completed_keeps_its_timeout_and_its_check() -> None:
     async def main() -> None:
         (next_done,) = asyncio.as_completed([asyncio.sleep(5)], timeout=1)
