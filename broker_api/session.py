@@ -7,12 +7,12 @@ ledger and resolves waits at once; handlers hear of it afterwards, one at a time
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
 from broker_api.broker import Broker, Snapshot
 from broker_api.config import OrderManagerConfig
-from broker_api.errors import NotConnectedError, RunawayStrategy
+from broker_api.errors import NotConnectedError, OrderUncertainError, RunawayStrategy
 from broker_api.event import (
     AccountChanged,
     CancelRejected,
@@ -48,6 +48,7 @@ from broker_api.order import (
     Submission,
     order_ids_of,
 )
+from broker_api.record import OrderRecord
 from broker_api.refusals import unknown_instrument
 from broker_api.statistics import Counters
 from broker_api.view import Position
@@ -157,14 +158,18 @@ class Session:
         self.ledger.apply_command(now, command)
         return now
 
-    async def submit(self, submission: Submission, index: int) -> OrderAccepted | OrderRejected:
-        """Send a new order or group; return the venue's answer, which the ledger has by then.
+    async def submit(
+        self, submission: Submission, index: int
+    ) -> tuple[OrderAccepted | OrderRejected, tuple[OrderRecord, ...]]:
+        """Send a new order or group; return the venue's answer and the ledger's orders.
 
         Repeats a submission that surely was not sent up to `retry_attempts` times. Raises
         NotConnectedError when none was, OrderUncertainError when nobody knows.
         """
         sent_ns = self._begin(submission)
         ids = order_ids_of(submission)
+        # Taken now: a ledger that forgets ended orders may have forgotten these at the answer.
+        records = tuple(self.ledger.orders[order_id] for order_id in ids)
         counters = self.counters[index]
         counters.sent += len(ids)
         attempts = self.config.retry_attempts
@@ -173,6 +178,9 @@ class Session:
             try:
                 answer = await self.broker.submit(submission)
                 break
+            except OrderUncertainError as doubt:
+                doubt.order = records[0].view()
+                raise
             except NotConnectedError:
                 if attempts == 0 or not self.connected:
                     self.ledger.withdraw(ids)
@@ -181,7 +189,7 @@ class Session:
                 attempts -= 1
                 await self.clock.sleep(pause)
                 pause *= 2
-        return self._answered(counters, sent_ns, answer)
+        return self._answered(counters, sent_ns, answer), records
 
     async def replace(self, request: ReplaceRequest, index: int) -> OrderReplaced | ReplaceRejected:
         """Send a change; return the venue's answer."""
@@ -243,7 +251,9 @@ class Session:
     def ended(self, order_id: int) -> asyncio.Future[None]:
         """A future that is done as soon as the working order has ended."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.setdefault(order_id, []).append(waiter)
+        # Waits that timed out are dropped here, so that a polling strategy does not pile them up.
+        others = [each for each in self._waiters.get(order_id, ()) if not each.done()]
+        self._waiters[order_id] = [*others, waiter]
         return waiter
 
     # --- handlers ------------------------------------------------------------------------------
@@ -403,8 +413,3 @@ class Session:
             self._release(order_id)
         if self.failure is not None:
             raise self.failure
-
-
-def scoped(items: Sequence[_T], index: int | None) -> Sequence[_T]:
-    """All items, or the one of an instrument."""
-    return items if index is None else (items[index],)
