@@ -352,14 +352,19 @@ def _prices(steps: list[int], step: Decimal) -> np.ndarray[tuple[int], np.dtype[
 
 
 def write_tape(table: pa.Table, path: Path) -> None:
-    """Write a table as a Parquet file, small and the same bytes for the same library version."""
+    """Write a table as a Parquet file; it appears whole or not at all."""
     dictionary: Any = [name for name in table.column_names if name != "ts"]
-    pq.write_table(
-        table,
-        path,
-        compression="zstd",
-        compression_level=12,
-        use_dictionary=dictionary,
-        column_encoding={"ts": "DELTA_BINARY_PACKED"},
-        row_group_size=1 << 20,
-    )
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        pq.write_table(
+            table,
+            unfinished,
+            compression="zstd",
+            compression_level=12,
+            use_dictionary=dictionary,
+            column_encoding={"ts": "DELTA_BINARY_PACKED"},
+            row_group_size=1 << 20,
+        )
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
