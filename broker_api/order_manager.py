@@ -39,7 +39,7 @@ class OrderManager:
     """Places, changes, finds and follows orders.
 
     `suite["MNQ"].orders` is the manager of one instrument: its queries, `cancel_all_orders`,
-    handlers and statistics cover that instrument unless another is named. `suite.orders` covers all.
+    handlers and statistics cover it unless another is named. `suite.orders` covers all.
 
     Common arguments: `contract_id` is an instrument's id or symbol; `side` is 0/1, "buy"/"sell" or
     a Side; `size` is in the instrument's units; prices must be on the tick. Every placement also

@@ -87,6 +87,7 @@ class Session:
         self._dispatcher = Dispatcher(self._handler_failed)
         self._subscriptions: dict[EventType, list[Subscription]] = {}
         self._market: list[Subscription] = []
+        self._on_close: list[Callable[[], None]] = []
         self._waiters: dict[int, list[asyncio.Future[None]]] = {}
         self._last_id = 0
         self._index: dict[str, int] = {}
@@ -395,6 +396,15 @@ class Session:
                 unrealised = record.unrealised_nanos(record.spec.price_to_ticks(price))
         return Position(record.spec, record.lots, record.cost, record.realised_nanos, unrealised)
 
+    def on_close(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the session ends."""
+        self._on_close.append(callback)
+
+    def off_close(self, callback: Callable[[], None]) -> None:
+        """Forget a callback of `on_close`."""
+        if callback in self._on_close:
+            self._on_close.remove(callback)
+
     async def close(self) -> None:
         """Disconnect the broker, let handlers finish, and raise what stopped the session.
 
@@ -411,5 +421,7 @@ class Session:
         await self._dispatcher.drain()
         for order_id in sorted(self._waiters):
             self._release(order_id)
+        for callback in tuple(self._on_close):
+            callback()
         if self.failure is not None:
             raise self.failure

@@ -1,0 +1,346 @@
+"""The trading suite: one session with its instruments, opened in one call and closed in order."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from broker_api.broker import Broker
+from broker_api.catalog import find, load_catalog
+from broker_api.changing import Changing
+from broker_api.closing import Closing
+from broker_api.config import (
+    SETTINGS_FILE,
+    AccountConfig,
+    BrokerSpec,
+    OrderManagerConfig,
+    SessionDefaults,
+    SimulationConfig,
+    current_defaults,
+    near_miss,
+    read_settings,
+)
+from broker_api.drafting import parse_member
+from broker_api.errors import ConfigurationError
+from broker_api.instrument import Instrument, from_nanos
+from broker_api.market_data import MarketData, timeframe_ns
+from broker_api.notice import EventType, Handler, Subscription
+from broker_api.order import Role
+from broker_api.order_manager import OrderManager
+from broker_api.placing import Placing
+from broker_api.position_manager import PositionManager
+from broker_api.record import OrderRecord
+from broker_api.risk import RiskConfig, RiskGate
+from broker_api.session import Session
+from broker_api.view import to_datetime
+
+BROKER_GROUP = "papertape.brokers"
+"""Entry points of brokers: a name, and a callable from BrokerSpec to Broker."""
+
+_MARKET_TYPES = (EventType.QUOTE, EventType.TRADE, EventType.BAR)
+
+
+class SuiteClock:
+    """Session time: the tape's in simulation, the machine's when live."""
+
+    def __init__(self, session: Session) -> None:
+        self._clock = session.clock
+
+    def now(self) -> datetime:
+        """The session's time as an aware UTC datetime."""
+        return to_datetime(self._clock.now_ns())
+
+    def now_ns(self) -> int:
+        """The session's time in nanoseconds since the epoch."""
+        return self._clock.now_ns()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait that much session time."""
+        await self._clock.sleep(seconds)
+
+
+class Account:
+    """The account as it is now, in its currency; the properties follow it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def name(self) -> str:
+        """The account's name."""
+        return self._session.snapshot.account
+
+    @property
+    def currency(self) -> str:
+        """The account's currency."""
+        return self._session.snapshot.currency
+
+    @property
+    def cash(self) -> float:
+        """Start plus realised P&L, less fees and funding."""
+        return from_nanos(self._session.ledger.cash_nanos)
+
+    @property
+    def equity(self) -> float:
+        """Cash plus open profit."""
+        return from_nanos(self._session.broker.equity_nanos())
+
+    @property
+    def margin_used(self) -> float:
+        """Initial margin held for positions and working orders."""
+        return from_nanos(self._session.broker.margin_used_nanos())
+
+    @property
+    def realised_pnl(self) -> float:
+        """P&L of closed parts, fees and funding apart."""
+        return from_nanos(self._session.ledger.realised_nanos)
+
+    @property
+    def unrealised_pnl(self) -> float:
+        """P&L of what is open: equity less cash."""
+        session = self._session
+        return from_nanos(session.broker.equity_nanos() - session.ledger.cash_nanos)
+
+    @property
+    def fees(self) -> float:
+        """Fees of the session so far."""
+        return from_nanos(self._session.ledger.fees_nanos)
+
+    @property
+    def funding(self) -> float:
+        """Funding paid so far; negative was received."""
+        return from_nanos(self._session.ledger.funding_nanos)
+
+
+class InstrumentContext:
+    """One instrument of a suite: its orders, positions, market data and description."""
+
+    def __init__(self, session: Session, risk: RiskGate, closing: Closing, index: int) -> None:
+        self.instrument_info: Instrument = session.instruments[index]
+        self.symbol = self.instrument_info.symbol
+        self.orders = OrderManager(session, risk, index)
+        self.positions = PositionManager(session, closing, index)
+        self.data = MarketData(session, index)
+
+
+class TradingSuite(Mapping[str, InstrumentContext]):
+    """A session: `suite["MNQ"]` is one instrument, `suite.orders` acts on all.
+
+    Made by `await TradingSuite.create(...)`, ended by `await suite.disconnect()` or `async with`.
+    """
+
+    def __init__(self, session: Session, risk: RiskGate) -> None:
+        self.session = session
+        self.clock = SuiteClock(session)
+        self.account = Account(session)
+        closing = Closing(session, Placing(session, risk))
+        self.orders = OrderManager(session, risk)
+        self.positions = PositionManager(session, closing)
+        self._contexts = {
+            spec.symbol: InstrumentContext(session, risk, closing, index)
+            for index, spec in enumerate(session.instruments)
+        }
+
+    @classmethod
+    async def create(
+        cls,
+        instruments: str | Sequence[str] | None = None,
+        *,
+        broker: str | Broker | None = None,
+        tape: object = None,
+        simulation: SimulationConfig | Mapping[str, Any] | None = None,
+        account: AccountConfig | Mapping[str, Any] | None = None,
+        risk: RiskConfig | Mapping[str, Any] | None = None,
+        order_manager_config: OrderManagerConfig | Mapping[str, Any] | None = None,
+        catalog: Sequence[Path | str] = (),
+    ) -> Self:
+        """Open a session.
+
+        What is left out comes from the running `papertape` command, else from `papertape.toml` in
+        the working directory, else from the defaults: a simulation on the sample tapes. `tape` is a
+        path or a tape, or a table of them by symbol. Raises ConfigurationError.
+        """
+        defaults = _defaults()
+        specs = _instruments(instruments, defaults, catalog)
+        settings = _as(SimulationConfig, simulation, defaults.simulation)
+        limits = _as(RiskConfig, risk, RiskConfig.parse(defaults.risk or {}))
+        manager = _as(OrderManagerConfig, order_manager_config, defaults.order_manager_config)
+        chosen = broker if broker is not None else defaults.broker or "sim"
+        if isinstance(chosen, str):
+            tapes = _tapes(specs, tape, defaults)
+            if chosen == "sim" and not any(tapes):
+                _tell_sample(specs)
+            money = _as(AccountConfig, account, defaults.account)
+            chosen = _broker_factory(chosen)(BrokerSpec(specs, tapes, settings, money))
+        session = Session(chosen, manager, on_error=settings.on_error)
+        await session.connect()
+        suite = cls(session, RiskGate(limits))
+        defaults.sessions.append(suite)
+        return suite
+
+    # --- instruments ---------------------------------------------------------------------------
+
+    def __getitem__(self, name: str) -> InstrumentContext:
+        index = self.session.index_of(name)
+        return self._contexts[self.session.instruments[index].symbol]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._contexts)
+
+    def __len__(self) -> int:
+        return len(self._contexts)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._contexts
+
+    # Suites are compared by identity: two sessions are never the same.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    # --- handlers ------------------------------------------------------------------------------
+
+    async def on(
+        self, event_type: EventType | str, handler: Handler, *, timeframe: str | int | None = None
+    ) -> Subscription:
+        """Call `handler` with every later event of this type, of all instruments.
+
+        See EventType for the types and what they carry; "bar" needs a `timeframe`.
+        """
+        wanted = parse_member(EventType, event_type, "event_type")
+        if wanted not in _MARKET_TYPES:
+            return self.session.subscribe(wanted, handler)
+        if (wanted is EventType.BAR) != (timeframe is not None):
+            raise ConfigurationError('timeframe goes with event_type "bar", which needs one')
+        interval_ns = 0 if timeframe is None else timeframe_ns(timeframe)
+        whole = Subscription(handler, None)
+        for index in range(len(self.session.instruments)):
+            part = self.session.subscribe_market(wanted, handler, index, interval_ns)
+            whole.on_cancel(part.cancel)
+        return whole
+
+    # --- the end -------------------------------------------------------------------------------
+
+    @property
+    def is_connected(self) -> bool:
+        """False after `disconnect`."""
+        return self.session.connected
+
+    @property
+    def failure(self) -> Exception | None:
+        """What stopped the session, None as long as nothing did."""
+        return self.session.failure
+
+    async def disconnect(self) -> None:
+        """End the session; idempotent. Raises the exception of a handler that stopped it.
+
+        With `auto_cancel_on_disconnect` working entries are cancelled first, and exits only when
+        their instrument is flat: a position keeps its protection.
+        """
+        session = self.session
+        if not session.connected:
+            return
+        try:
+            if session.config.auto_cancel_on_disconnect and session.failure is None:
+                chosen = [each for each in session.ledger.working.values() if self._ends(each)]
+                await Changing(session).cancel_working(chosen)
+        finally:
+            await session.close()
+
+    def _ends(self, record: OrderRecord) -> bool:
+        """Entries end with the session; what protects or closes an open position stays."""
+        if record.role is Role.LIQUIDATION:
+            return False
+        return record.is_entry or self.session.ledger.positions[record.instrument].lots == 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.disconnect()
+
+
+def _defaults() -> SessionDefaults:
+    running = current_defaults()
+    if running is not None:
+        return running
+    settings = Path(SETTINGS_FILE)
+    return read_settings(settings) if settings.is_file() else SessionDefaults()
+
+
+def _as(model: type[Any], given: Any, default: Any) -> Any:
+    """The settings that were given (as settings or as a table), else the default's."""
+    if given is None:
+        return model() if default is None else default
+    if isinstance(given, Mapping):
+        return model.parse(given)
+    if not isinstance(given, model):
+        raise ConfigurationError(f"{given!r} is no {model.__name__} and no table of its settings")
+    return given
+
+
+def _instruments(
+    names: str | Sequence[str] | None, defaults: SessionDefaults, files: Sequence[Path | str]
+) -> tuple[Instrument, ...]:
+    chosen = [names] if isinstance(names, str) else list(names or ())
+    if not chosen:
+        chosen = list(defaults.instruments) or list(defaults.tapes)
+    if not chosen:
+        raise ConfigurationError('no instrument was named: TradingSuite.create(["MNQ"])')
+    catalog = load_catalog(*defaults.catalog_files, *files)
+    specs = tuple(find(catalog, name) for name in chosen)
+    symbols = [spec.symbol for spec in specs]
+    for symbol in symbols:
+        if symbols.count(symbol) > 1:
+            raise ConfigurationError(f"instrument {symbol!r} is named twice")
+    return specs
+
+
+def _tapes(
+    specs: tuple[Instrument, ...], tape: object, defaults: SessionDefaults
+) -> tuple[object, ...]:
+    """One tape an instrument: the argument's, else the defaults', else None for the sample."""
+    symbols = [spec.symbol for spec in specs]
+    if tape is None:
+        given: Mapping[str, object] = {}
+    elif isinstance(tape, Mapping):
+        given = tape
+    elif len(specs) == 1:
+        given = {symbols[0]: tape}
+    else:
+        raise ConfigurationError(
+            f"one tape for {len(specs)} instruments: give a table, tape={{{symbols[0]!r}: ...}}"
+        )
+    for symbol in given:
+        if symbol not in symbols:
+            hint = near_miss(str(symbol), symbols) or f"; there are {', '.join(symbols)}"
+            raise ConfigurationError(f"a tape is given for {symbol!r}{hint}")
+    return tuple(_tape_of(given.get(symbol, defaults.tapes.get(symbol))) for symbol in symbols)
+
+
+def _tape_of(tape: object) -> object:
+    return Path(tape) if isinstance(tape, str) else tape
+
+
+def _broker_factory(name: str) -> Callable[[BrokerSpec], Broker]:
+    found = {point.name: point for point in entry_points(group=BROKER_GROUP)}
+    if name not in found:
+        hint = near_miss(name, found) or f"; there are {', '.join(sorted(found)) or 'none'}"
+        raise ConfigurationError(f"broker {name!r} is not installed{hint}")
+    factory: Callable[[BrokerSpec], Broker] = found[name].load()
+    return factory
+
+
+def _tell_sample(specs: tuple[Instrument, ...]) -> None:
+    symbols = ", ".join(spec.symbol for spec in specs)
+    text = f"papertape: no tape was given, so the sample tape of {symbols} is played\n"
+    sys.stderr.write(text)

@@ -1,0 +1,21 @@
+"""Order templates: `get_template("scalping")`, and OrderTemplate to write one's own."""
+
+from __future__ import annotations
+
+from broker_api.order_templates import (
+    TEMPLATES,
+    BreakoutTemplate,
+    OrderTemplate,
+    RiskRewardTemplate,
+    ScalpingTemplate,
+    get_template,
+)
+
+__all__ = [
+    "TEMPLATES",
+    "BreakoutTemplate",
+    "OrderTemplate",
+    "RiskRewardTemplate",
+    "ScalpingTemplate",
+    "get_template",
+]
