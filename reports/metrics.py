@@ -25,6 +25,19 @@ EXCURSION_ROWS_MAX = 50_000_000
 """Rows of tape that the excursions of all trades may cover together; beyond, they are left out."""
 
 _ORDER_KINDS = ("order", "bracket", "oco")
+_MOVE_COLUMNS = (
+    "ts_ns",
+    "kind",
+    "instrument",
+    "order_id",
+    "side",
+    "price_ticks",
+    "lots",
+    "fee_nanos",
+    "liquidity",
+    "ambiguous",
+    "value",
+)
 _NO_STATUS = frozenset({EventKind.REPLACE_REJECTED, EventKind.CANCEL_REJECTED})
 
 
@@ -32,10 +45,10 @@ _NO_STATUS = frozenset({EventKind.REPLACE_REJECTED, EventKind.CANCEL_REJECTED})
 class Trade:
     """One round trip: what one exit order closed of a position.
 
-    `side` is the entry's. `entry_ns` is when the position was opened, `exit_ns` the last fill of the
-    exit. Costs are sums of ticks x lots. `gross_nanos` is before fees; `fee_nanos` holds the exit's
-    fees and the closed part's share of the entry's. Excursions are the worst and best open profit
-    at the mid on the way, None without a tape.
+    `side` is the entry's. `entry_ns` is when the position was opened, `exit_ns` the last fill of
+    the exit. Costs are sums of ticks x lots. `gross_nanos` is before fees; `fee_nanos` holds the
+    exit's fees and the closed part's share of the entry's. Excursions are the worst and best open
+    profit at the mid on the way, None without a tape.
     """
 
     instrument: int
@@ -203,9 +216,7 @@ class _Account:
         events = self._run.events
         kinds = events["kind"]
         moves = events[(kinds == EventKind.FILLED) | (kinds == EventKind.FUNDING)]
-        names = ("ts_ns", "kind", "instrument", "order_id", "side", "price_ticks", "lots")
-        names += ("fee_nanos", "liquidity", "ambiguous", "value")
-        for row in zip(*(moves[name].tolist() for name in names), strict=True):
+        for row in zip(*(moves[name].tolist() for name in _MOVE_COLUMNS), strict=True):
             ts_ns, kind, instrument, order_id, side, price, lots, fee, liquidity, both, value = row
             if kind == EventKind.FUNDING:
                 self.funding_nanos += value
@@ -304,9 +315,8 @@ def _with_excursions(
     for trade in trades:
         tape = run.tapes[trade.instrument]
         if tape is not None:
-            rows += int(
-                np.subtract(*np.searchsorted(tape.columns.ts, (trade.exit_ns, trade.entry_ns)))
-            )
+            first, last = np.searchsorted(tape.columns.ts, (trade.entry_ns, trade.exit_ns))
+            rows += int(last - first)
     if rows > EXCURSION_ROWS_MAX:
         note = f"Excursions of trades are left out: they would cover {rows:,} rows of tape."
         return tuple(trades), (note,)

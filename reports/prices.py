@@ -64,7 +64,7 @@ def mids_at(tape: Tape, times: Ints) -> Ints:
 
 
 def mid_range(tape: Tape, start_ns: int, end_ns: int) -> tuple[int, int] | None:
-    """Twice the lowest and highest mid from start to end, both included; None where there is none."""
+    """Twice the lowest and highest mid from start to end, both included; None without any."""
     ts = tape.columns.ts
     first = max(0, int(np.searchsorted(ts, start_ns, side="right")) - 1)
     last = int(np.searchsorted(ts, end_ns, side="right"))

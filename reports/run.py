@@ -73,7 +73,9 @@ class RunRecord:
         if stated is not None:
             return int(stated)
         starts = [tape.start_ns for tape in self.tapes if tape is not None]
-        return min(starts or [int(self.events["ts_ns"][0])] if len(self.events) else starts or [0])
+        if not starts and len(self.events):
+            return int(self.events["ts_ns"][0])
+        return min(starts, default=0)
 
     @cached_property
     def end_ns(self) -> int:
@@ -113,9 +115,8 @@ def read_run(folder: Path, *, cache_dir: Path | None = None) -> RunRecord:
         config = json.loads(text)
         instruments = tuple(instrument_from_json(table) for table in config["instruments"])
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
-        raise ValueError(
-            f"{folder / CONFIG_FILE} is not the configuration of a run: {fault}"
-        ) from None
+        file = folder / CONFIG_FILE
+        raise ValueError(f"{file} is not the configuration of a run: {fault}") from None
     places = {str(entry.get("symbol")): entry for entry in config.get("tapes") or []}
     tapes = tuple(_open(places.get(spec.symbol), spec, cache_dir) for spec in instruments)
     return RunRecord(events, commands, instruments, tapes, config)
