@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from broker_api.order_templates import (
-    TEMPLATES,
     BreakoutTemplate,
     OrderTemplate,
     RiskRewardTemplate,
@@ -12,7 +11,6 @@ from broker_api.order_templates import (
 )
 
 __all__ = [
-    "TEMPLATES",
     "BreakoutTemplate",
     "OrderTemplate",
     "RiskRewardTemplate",
