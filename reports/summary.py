@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
@@ -17,8 +16,6 @@ from reports.assumptions import assumptions
 from reports.metrics import Metrics, measure
 from reports.run import RunRecord
 from reports.text import average_price, duration, moment, money, percent
-
-_LABEL_WIDTH = 16
 
 
 @dataclass(frozen=True)
@@ -132,15 +129,15 @@ def open_positions(run: RunRecord, metrics: Metrics) -> dict[str, str]:
 
 def print_summary(console: Console, summary: Summary, seconds: float | None = None) -> None:
     """Print the summary for a person. `seconds` is how long the run took, for its speed."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", min_width=_LABEL_WIDTH, no_wrap=True)
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for label, value in _rows(summary, seconds):
         table.add_row(label, value)
-    heading = Text.assemble((summary.title, "bold"), "  ", ", ".join(summary.instruments))
-    console.print(
-        Panel(table, title=heading, title_align="left", border_style="dim", padding=(1, 2))
-    )
+    symbols = ", ".join(summary.instruments)
+    console.print(Text.assemble("\n", (summary.title, "bold"), f" on {symbols}\n"))
+    console.print(table)
+    console.print()
     for note in summary.notes:
         console.print(Text.assemble(("note ", "bold yellow"), note))
     for sentence in summary.assumptions:
@@ -148,8 +145,7 @@ def print_summary(console: Console, summary: Summary, seconds: float | None = No
 
 
 def _rows(summary: Summary, seconds: float | None) -> Iterator[tuple[str, Text]]:
-    span = duration(summary.ended_ns - summary.started_ns)
-    yield "period (UTC)", Text(f"{summary.start} to {summary.end}  ({span})")
+    yield "period (UTC)", Text(_period(summary))
     yield "orders", Text(_orders(summary))
     yield "fills", _fills(summary)
     yield "trades", Text(_trades(summary))
@@ -167,6 +163,13 @@ def _rows(summary: Summary, seconds: float | None) -> Iterator[tuple[str, Text]]
     yield "max drawdown", Text(f"{_amount(summary.max_drawdown)} {summary.currency}  ({share})")
     yield "ticks", Text(_ticks(summary, seconds))
     yield "digest", Text(summary.digest)
+
+
+def _period(summary: Summary) -> str:
+    start, end = summary.start[:19], summary.end[:19]
+    is_one_day = start[:10] == end[:10]
+    span = duration(summary.ended_ns - summary.started_ns)
+    return f"{start} to {end[11:] if is_one_day else end}  ({span})"
 
 
 def _orders(summary: Summary) -> str:
