@@ -185,8 +185,11 @@ def bursts(
     span: Session,
     waypoints: Sequence[tuple[int, int]],
 ) -> list[Burst]:
-    """The bursts of a span. `waypoints` are (ns, price in ticks), the first at the span's start."""
+    """The bursts of a span, none when no session touches it. `waypoints` are (ns, price in ticks),
+    the first at the span's start."""
     times, rows, walk, variances = _walk(activity, seed, span)
+    if not times:
+        return []
     prices = _pinned(times, walk, variances, waypoints)
     return [Burst(*burst) for burst in zip(times, rows, prices, strict=True)]
 
@@ -202,14 +205,10 @@ def _walk(
     times, rows, walk, variances = [], [], [], []
     now, heat, at, variance = span.open_ns, 1.0, 0, 0.0
     while True:
-        session = sessions[max(bisect_right(opens, now) - 1, 0)]
-        if not session.open_ns <= now < session.close_ns:
-            later = [session for session in sessions if session.open_ns > now]
-            if not later:
-                break
-            session, now = later[0], later[0].open_ns
-        if now >= span.close_ns:
+        session = _session_at(sessions, opens, now)
+        if session is None or max(now, session.open_ns) >= span.close_ns:
             break
+        now = max(now, session.open_ns)
         times.append(now)
         rows.append(_burst_rows(draws, activity.rows_per_burst))
         walk.append(at)
@@ -223,6 +222,14 @@ def _walk(
         variance += step
         now += max(1, int(seconds * NANO))
     return times, rows, walk, variances
+
+
+def _session_at(sessions: list[Session], opens: list[int], now: int) -> Session | None:
+    """The session that is open, else the next one, else None."""
+    number = bisect_right(opens, now)
+    if number and now < sessions[number - 1].close_ns:
+        return sessions[number - 1]
+    return sessions[number] if number < len(sessions) else None
 
 
 def _burst_rows(draws: Draws, mean: float) -> int:
@@ -251,7 +258,7 @@ def _pinned(
             break
         last = marks[number + 1]
         bend = targets[number + 1] - walk[last] - offset
-        total = variances[last] - variances[first]
+        total = (variances[last] - variances[first]) or 1.0
         for index in range(first, last):
             share = (variances[index] - variances[first]) / total
             prices.append(walk[index] + offset + round(bend * share))
