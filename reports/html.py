@@ -122,28 +122,61 @@ def _cards(summary: Summary) -> str:
     end_equity = money(round(summary.end_equity * NANOS))
     fees = round((summary.fees + summary.funding) * NANOS)
     cards = [
-        ("Net P&L", money(net, plus=True), f"{_gross(summary)} before fees", _sign(net)),
-        ("Max drawdown", money(drawdown), percent(summary.max_drawdown_share, 2), _sign(drawdown)),
-        ("Final equity", end_equity, f"from {money(round(summary.start_equity * NANOS))}", ""),
+        (
+            f"Net P&L, {summary.currency}",
+            money(net, plus=True),
+            f"{_gross(summary)} before fees",
+            _sign(net),
+        ),
+        (
+            f"Max drawdown, {summary.currency}",
+            money(drawdown),
+            percent(summary.max_drawdown_share, 2),
+            _sign(drawdown),
+        ),
+        (
+            f"Final equity, {summary.currency}",
+            end_equity,
+            f"from {money(round(summary.start_equity * NANOS))}",
+            "",
+        ),
         ("Win rate", percent(summary.win_rate), _won(summary), ""),
         ("Profit factor", factor, f"{summary.trades:,} trades", ""),
-        ("Fees", money(fees), "funding included" if summary.funding else "", ""),
+        (
+            f"Fees, {summary.currency}",
+            money(fees),
+            "funding included" if summary.funding else "",
+            "",
+        ),
         ("Fills", f"{summary.fills:,}", f"{rate} maker", ""),
         ("Orders", f"{summary.orders:,}", _orders(summary), ""),
     ]
-    if summary.ambiguous_fills:
-        cards.append(("Ambiguous fills", f"{summary.ambiguous_fills:,}", "see notes", "warn"))
-    if summary.open_positions:
-        held = ", ".join(f"{symbol} {text}" for symbol, text in summary.open_positions.items())
-        profit = round(summary.open_profit * NANOS)
-        cards.append(("Still open", money(profit, plus=True), held, "warn"))
     body = "".join(
         f'<div class="card"><h2>{escape(name)}</h2><p class="{style}">{escape(value)}</p>'
         f"<small>{escape(detail)}</small></div>\n"
         for name, value, detail, style in cards
     )
     label = f"Figures in {escape(summary.currency)}"
-    return f'<section class="cards" aria-label="{label}">{body}</section>\n'
+    return f'<section class="cards" aria-label="{label}">{body}</section>\n{_banner(summary)}'
+
+
+def _banner(summary: Summary) -> str:
+    """What a reader must not miss: positions left open, ambiguous fills."""
+    said = []
+    if summary.open_positions:
+        held = ", ".join(f"{symbol} {text}" for symbol, text in summary.open_positions.items())
+        profit = money(round(summary.open_profit * NANOS), plus=True)
+        said.append(f"Still open at the end: {held}; open profit {profit} {summary.currency}.")
+    if summary.ambiguous_fills:
+        fills = (
+            "One fill is"
+            if summary.ambiguous_fills == 1
+            else f"{summary.ambiguous_fills:,} fills are"
+        )
+        said.append(
+            f"{fills} ambiguous: one row of the tape satisfied both exits; the stop was taken."
+        )
+    return "".join(f'<p class="banner">{escape(sentence)}</p>\n' for sentence in said)
 
 
 def _gross(summary: Summary) -> str:
@@ -193,8 +226,9 @@ def _trades(run: RunRecord, metrics: Metrics) -> str:
         return '<section><h2>Trades</h2><p class="empty">No position was closed.</p></section>\n'
     shown = metrics.trades[:TRADES_MAX]
     head = "".join(f'<th title="{escape(text)}">{escape(name)}</th>' for name, text in _COLUMNS)
+    is_one_day = moment(run.start_ns)[:10] == moment(run.end_ns)[:10]
     rows = "".join(
-        _trade_row(number, run.instruments[trade.instrument], trade)
+        _trade_row(number, run.instruments[trade.instrument], trade, with_date=not is_one_day)
         for number, trade in enumerate(shown, start=1)
     )
     left = len(metrics.trades) - len(shown)
@@ -206,18 +240,21 @@ def _trades(run: RunRecord, metrics: Metrics) -> str:
     )
 
 
-def _trade_row(number: int, spec: Instrument, trade: Trade) -> str:
+def _trade_row(number: int, spec: Instrument, trade: Trade, *, with_date: bool) -> str:
     mark = ' <abbr title="One row of the tape satisfied both exits">ambiguous</abbr>'
     side = f"{'long' if trade.side is Side.BUY else 'short'} {escape(spec.symbol)}"
     held = trade.exit_ns - trade.entry_ns
+    opened, closed = (
+        moment(ns)[0 if with_date else 11 :] for ns in (trade.entry_ns, trade.exit_ns)
+    )
     # (what is shown, what it is sorted by, class)
     cells: list[tuple[str, int | str, str]] = [
         (str(number), number, ""),
         (side + (mark if trade.is_ambiguous else ""), side, "left"),
         (spec.format_size(trade.lots), trade.lots, ""),
-        (moment(trade.entry_ns), trade.entry_ns // 1_000, ""),
+        (opened, trade.entry_ns // 1_000, ""),
         (average_price(spec, trade.entry_cost, trade.lots), trade.entry_cost // trade.lots, ""),
-        (moment(trade.exit_ns), trade.exit_ns // 1_000, ""),
+        (closed, trade.exit_ns // 1_000, ""),
         (average_price(spec, trade.exit_cost, trade.lots), trade.exit_cost // trade.lots, ""),
         (duration(held), held // 1_000, ""),
         _money_cell(trade.gross_nanos),

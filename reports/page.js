@@ -77,13 +77,14 @@
     const grid = { gridcolor: colour("--line"), zerolinecolor: colour("--line") };
     const result = {
       height: (narrow ? 210 : 260) * data.panels.length + (narrow ? 240 : 270),
-      margin: { l: narrow ? 56 : 76, r: narrow ? 10 : 18, t: 34, b: 34 },
+      margin: { l: narrow ? 56 : 76, r: narrow ? 10 : 18, t: narrow ? 56 : 36, b: 34 },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: getComputedStyle(document.body).fontFamily, color: colour("--faint"),
         size: narrow ? 11 : 12.5 },
       hovermode: "closest", dragmode: narrow ? false : "zoom",
       hoverlabel: { bgcolor: colour("--panel"), bordercolor: colour("--faint"),
         font: { color: colour("--text") }, align: "left" },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--faint"), activecolor: colour("--text") },
       legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", xanchor: "left",
         font: { size: narrow ? 11 : 12.5 } },
       xaxis: { ...grid, type: "date", range: data.range, anchor: axis(names.length - 1),
@@ -104,10 +105,16 @@
     return result;
   };
 
+  // Plotly's own button would upload the run to a cloud: there is none, and no address for it.
+  const settings = () => ({
+    responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "",
+    modeBarButtonsToRemove: ["sendChartToCloud", "select2d", "lasso2d"],
+    displayModeBar: isNarrow() ? false : "hover",
+  });
+
   const draw = () => Plotly.react(chart, [
     ...data.panels.flatMap(panelTraces), ...moneyTraces(),
-  ], layout(), { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"],
-    displayModeBar: isNarrow() ? false : "hover" });
+  ], layout(), settings()).then(() => { chart.dataset.drawn = "yes"; });
 
   let wasNarrow = isNarrow();
   draw();
