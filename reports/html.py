@@ -121,33 +121,15 @@ def _cards(summary: Summary) -> str:
     factor = "-" if summary.profit_factor is None else f"{summary.profit_factor:.2f}"
     end_equity = money(round(summary.end_equity * NANOS))
     fees = round((summary.fees + summary.funding) * NANOS)
+    start_equity = money(round(summary.start_equity * NANOS))
+    fall, unit = percent(summary.max_drawdown_share, 2), summary.currency
     cards = [
-        (
-            f"Net P&L, {summary.currency}",
-            money(net, plus=True),
-            f"{_gross(summary)} before fees",
-            _sign(net),
-        ),
-        (
-            f"Max drawdown, {summary.currency}",
-            money(drawdown),
-            percent(summary.max_drawdown_share, 2),
-            _sign(drawdown),
-        ),
-        (
-            f"Final equity, {summary.currency}",
-            end_equity,
-            f"from {money(round(summary.start_equity * NANOS))}",
-            "",
-        ),
+        (f"Net P&L, {unit}", money(net, plus=True), f"{_gross(summary)} before fees", _sign(net)),
+        (f"Max drawdown, {unit}", money(drawdown), f"{fall} of the peak", _sign(drawdown)),
+        (f"Final equity, {unit}", end_equity, f"from {start_equity}", ""),
         ("Win rate", percent(summary.win_rate), _won(summary), ""),
         ("Profit factor", factor, f"{summary.trades:,} trades", ""),
-        (
-            f"Fees, {summary.currency}",
-            money(fees),
-            "funding included" if summary.funding else "",
-            "",
-        ),
+        (f"Fees, {unit}", money(fees), "funding included" if summary.funding else "", ""),
         ("Fills", f"{summary.fills:,}", f"{rate} maker", ""),
         ("Orders", f"{summary.orders:,}", _orders(summary), ""),
     ]
