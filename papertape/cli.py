@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,7 +27,6 @@ from broker_api.errors import ConfigurationError
 from papertape.data_command import app as data_app
 from papertape.parameters import split_assignments
 
-OK, SCRIPT_FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 _SYMBOL_AND_FILE = re.compile(r"([A-Za-z0-9._/:-]+)=(.+)", re.DOTALL)
 
 app = typer.Typer(
@@ -101,18 +99,12 @@ def run(
     from papertape.run_command import Request, perform
     from papertape.runner import Script
 
-    changes = {
-        "queue": queue,
-        "seed": seed,
-        "visit_every_row": visit_every_row or None,
-    }
-    with _refusals_told():
-        defaults = _settings(config)
-        defaults = _with_catalog(defaults, catalog or [])
-        defaults = _with_tapes(defaults, tape or [], instrument or [])
-        defaults = _with_settings(defaults, changes, cash)
+    def request() -> Request:
         what = Script(script, strategy, split_assignments(assignments or []), as_name)
-        request = Request(what, defaults, out=out, report=not no_report)
+        defaults = _with_tapes(_settings(config, catalog or []), tape or [], instrument or [])
+        changes = {"queue": queue, "seed": seed, "visit_every_row": visit_every_row or None}
+        return Request(what, _with_settings(defaults, changes, cash), out, not no_report)
+
     raise typer.Exit(perform(request))
 
 
@@ -122,10 +114,9 @@ def demo(out: _Out = None, no_report: _NoReport = False) -> None:
     from papertape.run_command import Request, perform
     from papertape.runner import Script
 
-    script = Path(__file__).resolve().parent.parent / "examples" / "bracket.py"
+    script = Script(Path(__file__).resolve().parent.parent / "examples" / "bracket.py")
     defaults = SessionDefaults(instruments=("MNQ",))
-    request = Request(Script(script), defaults, out=out, report=not no_report)
-    raise typer.Exit(perform(request))
+    raise typer.Exit(perform(lambda: Request(script, defaults, out, not no_report)))
 
 
 @app.command()
@@ -139,31 +130,11 @@ def main() -> None:
     app(prog_name="papertape")
 
 
-class _refusals_told:  # noqa: N801 - reads as the verb it is
-    """Inside the block a refusal ends the command: one message, exit code REFUSED."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, ConfigurationError):
-            tell_refusal(error)
-            raise typer.Exit(REFUSED)
-
-
-def tell_refusal(error: BaseException) -> None:
-    """The one message of a refusal, on standard error."""
-    print(f"papertape: {error}", file=sys.stderr)  # noqa: T201
-
-
-def _settings(config: Path | None) -> SessionDefaults:
-    if config is not None:
-        return read_settings(config)
-    return read_settings(Path(SETTINGS_FILE)) if Path(SETTINGS_FILE).exists() else SessionDefaults()
-
-
-def _with_catalog(defaults: SessionDefaults, files: list[Path]) -> SessionDefaults:
-    return replace(defaults, catalog_files=(*defaults.catalog_files, *files))
+def _settings(config: Path | None, catalog: list[Path]) -> SessionDefaults:
+    if config is None and Path(SETTINGS_FILE).exists():
+        config = Path(SETTINGS_FILE)
+    defaults = read_settings(config) if config is not None else SessionDefaults()
+    return replace(defaults, catalog_files=(*defaults.catalog_files, *catalog))
 
 
 def _with_tapes(

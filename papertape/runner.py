@@ -68,8 +68,8 @@ def play(
     """Run the script with these defaults in virtual time.
 
     `watch` gets the virtual loops and the sessions before anything runs, for a progress display.
-    Raises ScriptError for an exception of the script's own; ConfigurationError, TapeError or another
-    TradingError, with the script's line in its text, for what papertape refused.
+    Raises ScriptError for an exception of the script's own; ConfigurationError, TapeError or
+    another TradingError, with the script's line in its text, for what papertape refused.
     """
     _check_script(script.path)
     with ExitStack() as stack:
@@ -81,6 +81,7 @@ def play(
         watch(runs, defaults)
         try:
             strategy, parameters, exit_code = _execute(script, defaults)
+            _raise_what_stopped(defaults.sessions)
         except REFUSALS as refusal:
             raise _located(refusal, script.path) from None
         except Exception as failure:
@@ -103,6 +104,13 @@ def _execute(script: Script, defaults: SessionDefaults) -> tuple[str | None, dic
     parameters = bind(strategy, defaults.parameters, script.assignments)
     asyncio.run(_perform(strategy, parameters))
     return strategy.__name__, parameters, 0
+
+
+def _raise_what_stopped(sessions: list[Any]) -> None:
+    """An exception of a handler that the script did not come to hear of is told all the same."""
+    for suite in sessions:
+        if suite.failure is not None:
+            raise suite.failure
 
 
 async def _perform(strategy: Strategy, parameters: dict[str, Any]) -> None:
