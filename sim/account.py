@@ -6,10 +6,22 @@ the integer sum of ticks x lots, so closing it whole leaves no residue.
 
 from __future__ import annotations
 
-from sim.book import MAKER, NEVER, NO_SLOT, NONE, OCO_LEG, STOP_EXIT, TARGET_EXIT, njit
+from sim.book import (
+    MAKER,
+    NEVER,
+    NO_SLOT,
+    NONE,
+    OCO_LEG,
+    STOP_EXIT,
+    TARGET_EXIT,
+    ZERO,
+    entry,
+    i8,
+    njit,
+)
 
-PPM = 1_000_000
-NANOS = 1_000_000_000
+PPM = i8(1_000_000)
+NANOS = i8(1_000_000_000)
 
 
 @njit
@@ -91,7 +103,7 @@ def open_profit(book, instrument):
     return (position * side - cost) * tick_value
 
 
-@njit
+@entry
 def equity_nanos(book):
     """Cash plus the open profit of every position."""
     total = book["cash"]
@@ -169,12 +181,12 @@ def required_margin(book, instrument, sign, lots, price_ticks):
     return fixed + parts_per_million(notional, book["i_initial_ppm"][instrument])
 
 
-@njit
+@entry
 def used_margin(book):
     """Initial margin held for all positions and working orders."""
     total = 0
     for instrument in range(book["instrument_count"]):
-        total += required_margin(book, instrument, 0, 0, 0)
+        total += required_margin(book, instrument, ZERO, ZERO, ZERO)
     return total
 
 

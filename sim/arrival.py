@@ -12,6 +12,8 @@ from sim.book import (
     FOK,
     NO_SLOT,
     PENDING,
+    ZERO,
+    i8,
     njit,
 )
 from sim.groups import ACTIVATE, JOIN_REST, cancel_order
@@ -20,7 +22,7 @@ from sim.queue import join_rest
 from sim.rules import is_stop, is_through, source_ticks
 from sim.taking import available_to, limit_of_walk, take_and_rest
 
-FOK_NOT_AVAILABLE = int(Reason.FOK_NOT_AVAILABLE)
+FOK_NOT_AVAILABLE = i8(Reason.FOK_NOT_AVAILABLE)
 
 
 @njit
@@ -85,5 +87,5 @@ def activate(book, tape, events, row, slot):
     book["o_priority"][slot] = book["priority"]
     if book["o_status"][slot] == PENDING:
         book["o_status"][slot] = live_status(book, slot)
-        publish_terms(book, events, EV_ACTIVATED, slot, 0)
+        publish_terms(book, events, EV_ACTIVATED, slot, ZERO)
     arrive(book, tape, events, row, slot)

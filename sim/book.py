@@ -73,18 +73,38 @@ def _cache_folder() -> str:
     return str(base / "papertape" / "compiled" / digest.hexdigest()[:16])
 
 
-def njit(function: _F) -> _F:
-    """Compile `function` with Numba, cached on disk by the content of the kernel's sources."""
+def _compile(function: _F, *, callable_from_python: bool) -> _F:
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         return function
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = _cache_folder()
     try:
-        compiled: _F = numba.njit(function, cache=True, error_model="numpy")
+        compiled: _F = numba.njit(
+            cache=True,
+            error_model="numpy",
+            no_cpython_wrapper=not callable_from_python,
+            no_cfunc_wrapper=True,
+        )(function)
     finally:
         numba.config.CACHE_DIR = before
     return compiled
 
+
+def njit(function: _F) -> _F:
+    """Compile a function that only other compiled functions call.
+
+    Code is cached on disk, in a folder named by the content of the kernel's sources. Without an
+    entry from Python, which most functions do not need, compiling takes a third less time.
+    """
+    return _compile(function, callable_from_python=False)
+
+
+def entry(function: _F) -> _F:
+    """Compile a function that Python calls too; otherwise like `njit`."""
+    return _compile(function, callable_from_python=True)
+
+
+i8 = np.int64
 
 MAX_ORDERS = 1024
 MAX_GROUPS = 512
@@ -93,14 +113,14 @@ MAX_EVENTS = 32_768
 MAX_WALK_LEVELS = 256
 """Price levels that one order may take at one instant; the rest of it waits for the next row."""
 
-NEVER = (1 << 63) - 1
+NEVER = i8((1 << 63) - 1)
 """A time or price that is never reached from below."""
-BELOW_ALL = -NEVER
+BELOW_ALL = i8(-NEVER)
 """A price that is never reached from above."""
 QUEUE_UNIT = 1024
 """Parts of a lot in which the queue ahead is counted."""
 FIRST_FILL_OVERFLOW = QUEUE_UNIT // 4
-NO_SLOT = -1
+NO_SLOT = i8(-1)
 
 ORDER_FIELDS = (
     "order_id",
@@ -263,45 +283,46 @@ COMMAND = np.dtype(
     ]
 )
 
-# The kernel's names for what broker_api and data define once.
-BUY, SELL = 1, -1
-MARKET, LIMIT = int(OrderType.MARKET), int(OrderType.LIMIT)
-STOP, STOP_LIMIT = int(OrderType.STOP), int(OrderType.STOP_LIMIT)
-TIF_NONE, GTC = int(TimeInForce.NONE), int(TimeInForce.GTC)
-IOC, FOK = int(TimeInForce.IOC), int(TimeInForce.FOK)
-PENDING, OPEN = OrderStatus.PENDING.code, OrderStatus.OPEN.code
-PARTIALLY_FILLED, FILLED = OrderStatus.PARTIALLY_FILLED.code, OrderStatus.FILLED.code
+# The kernel's names for what broker_api and data define once. They are NumPy integers because Numba
+# compiles a function anew for every Python integer constant that it is called with.
+BUY, SELL, ZERO = i8(1), i8(-1), i8(0)
+MARKET, LIMIT = i8(OrderType.MARKET), i8(OrderType.LIMIT)
+STOP, STOP_LIMIT = i8(OrderType.STOP), i8(OrderType.STOP_LIMIT)
+TIF_NONE, GTC = i8(TimeInForce.NONE), i8(TimeInForce.GTC)
+IOC, FOK = i8(TimeInForce.IOC), i8(TimeInForce.FOK)
+PENDING, OPEN = i8(OrderStatus.PENDING.code), i8(OrderStatus.OPEN.code)
+PARTIALLY_FILLED, FILLED = i8(OrderStatus.PARTIALLY_FILLED.code), i8(OrderStatus.FILLED.code)
 CANCELLED, EXPIRED, REJECTED = (
-    OrderStatus.CANCELLED.code,
-    OrderStatus.EXPIRED.code,
-    OrderStatus.REJECTED.code,
+    i8(OrderStatus.CANCELLED.code),
+    i8(OrderStatus.EXPIRED.code),
+    i8(OrderStatus.REJECTED.code),
 )
-SINGLE, ENTRY = int(Role.SINGLE), int(Role.ENTRY)
-STOP_EXIT, TARGET_EXIT = int(Role.STOP_EXIT), int(Role.TARGET_EXIT)
-OCO_LEG, LIQUIDATION_ORDER = int(Role.OCO_LEG), int(Role.LIQUIDATION)
-ARM_FULL, CANCEL_ON_PARTIAL = int(Arm.FULL), int(OnPartial.CANCEL)
-MAKER, TAKER = int(Liquidity.MAKER), int(Liquidity.TAKER)
-PROPORTIONAL, DISPLAYED = int(QueueModel.PROPORTIONAL), int(QueueModel.DISPLAYED)
-FRONT, BACK = int(QueueModel.FRONT), int(QueueModel.BACK)
-LADDER, WAIT, INFINITE = int(BeyondTop.LADDER), int(BeyondTop.WAIT), int(BeyondTop.INFINITE)
-CANCEL_NEWEST, CANCEL_OLDEST = int(SelfTrade.CANCEL_NEWEST), int(SelfTrade.CANCEL_OLDEST)
-CANCEL_BOTH = int(SelfTrade.CANCEL_BOTH)
-SOURCE_LAST, SOURCE_BID_ASK = int(TriggerSource.LAST), int(TriggerSource.BID_ASK)
-SOURCE_MARK = int(TriggerSource.MARK)
-ROW_QUOTE, ROW_TRADE, ROW_OPEN = int(RowKind.QUOTE), int(RowKind.TRADE), int(RowKind.OPEN)
-ROW_CLOSE, ROW_HALT, ROW_RESUME = int(RowKind.CLOSE), int(RowKind.HALT), int(RowKind.RESUME)
-ROW_MARK, ROW_FUNDING = int(RowKind.MARK), int(RowKind.FUNDING)
-NONE = NO_PRICE
+SINGLE, ENTRY = i8(Role.SINGLE), i8(Role.ENTRY)
+STOP_EXIT, TARGET_EXIT = i8(Role.STOP_EXIT), i8(Role.TARGET_EXIT)
+OCO_LEG, LIQUIDATION_ORDER = i8(Role.OCO_LEG), i8(Role.LIQUIDATION)
+ARM_FULL, CANCEL_ON_PARTIAL = i8(Arm.FULL), i8(OnPartial.CANCEL)
+MAKER, TAKER = i8(Liquidity.MAKER), i8(Liquidity.TAKER)
+PROPORTIONAL, DISPLAYED = i8(QueueModel.PROPORTIONAL), i8(QueueModel.DISPLAYED)
+FRONT, BACK = i8(QueueModel.FRONT), i8(QueueModel.BACK)
+LADDER, WAIT, INFINITE = i8(BeyondTop.LADDER), i8(BeyondTop.WAIT), i8(BeyondTop.INFINITE)
+CANCEL_NEWEST, CANCEL_OLDEST = i8(SelfTrade.CANCEL_NEWEST), i8(SelfTrade.CANCEL_OLDEST)
+CANCEL_BOTH = i8(SelfTrade.CANCEL_BOTH)
+SOURCE_LAST, SOURCE_BID_ASK = i8(TriggerSource.LAST), i8(TriggerSource.BID_ASK)
+SOURCE_MARK = i8(TriggerSource.MARK)
+ROW_QUOTE, ROW_TRADE, ROW_OPEN = i8(RowKind.QUOTE), i8(RowKind.TRADE), i8(RowKind.OPEN)
+ROW_CLOSE, ROW_HALT, ROW_RESUME = i8(RowKind.CLOSE), i8(RowKind.HALT), i8(RowKind.RESUME)
+ROW_MARK, ROW_FUNDING = i8(RowKind.MARK), i8(RowKind.FUNDING)
+NONE = i8(NO_PRICE)
 
-EV_ACCEPTED, EV_REJECTED = int(EventKind.ACCEPTED), int(EventKind.REJECTED)
-EV_TRIGGERED, EV_FILLED = int(EventKind.TRIGGERED), int(EventKind.FILLED)
-EV_CANCELLED, EV_EXPIRED = int(EventKind.CANCELLED), int(EventKind.EXPIRED)
-EV_REPLACED, EV_REPLACE_REJECTED = int(EventKind.REPLACED), int(EventKind.REPLACE_REJECTED)
-EV_CANCEL_REJECTED, EV_ACTIVATED = int(EventKind.CANCEL_REJECTED), int(EventKind.ACTIVATED)
-EV_HELD, EV_UNPROTECTED = int(EventKind.HELD), int(EventKind.UNPROTECTED)
-EV_LIQUIDATION, EV_POSITION = int(EventKind.LIQUIDATION), int(EventKind.POSITION)
-EV_ACCOUNT, EV_FUNDING = int(EventKind.ACCOUNT), int(EventKind.FUNDING)
-EV_HALTED, EV_RESUMED = int(EventKind.HALTED), int(EventKind.RESUMED)
+EV_ACCEPTED, EV_REJECTED = i8(EventKind.ACCEPTED), i8(EventKind.REJECTED)
+EV_TRIGGERED, EV_FILLED = i8(EventKind.TRIGGERED), i8(EventKind.FILLED)
+EV_CANCELLED, EV_EXPIRED = i8(EventKind.CANCELLED), i8(EventKind.EXPIRED)
+EV_REPLACED, EV_REPLACE_REJECTED = i8(EventKind.REPLACED), i8(EventKind.REPLACE_REJECTED)
+EV_CANCEL_REJECTED, EV_ACTIVATED = i8(EventKind.CANCEL_REJECTED), i8(EventKind.ACTIVATED)
+EV_HELD, EV_UNPROTECTED = i8(EventKind.HELD), i8(EventKind.UNPROTECTED)
+EV_LIQUIDATION, EV_POSITION = i8(EventKind.LIQUIDATION), i8(EventKind.POSITION)
+EV_ACCOUNT, EV_FUNDING = i8(EventKind.ACCOUNT), i8(EventKind.FUNDING)
+EV_HALTED, EV_RESUMED = i8(EventKind.HALTED), i8(EventKind.RESUMED)
 
 
 def new_book(instrument_count: int) -> npt.NDArray[Any]:

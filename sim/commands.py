@@ -30,6 +30,9 @@ from sim.book import (
     STOP_EXIT,
     STOP_LIMIT,
     TARGET_EXIT,
+    ZERO,
+    entry,
+    i8,
     njit,
 )
 from sim.groups import (
@@ -69,11 +72,12 @@ from sim.rules import (
     source_ticks,
 )
 
-NO_LIQUIDITY, TOO_MANY_ORDERS = int(Reason.NO_LIQUIDITY), int(Reason.TOO_MANY_ORDERS)
-UNKNOWN_ORDER, ORDER_NOT_ACTIVE = int(Reason.UNKNOWN_ORDER), int(Reason.ORDER_NOT_ACTIVE)
-SIZE_BELOW_FILLED, NOT_MODIFIABLE = int(Reason.SIZE_BELOW_FILLED), int(Reason.NOT_MODIFIABLE)
-INSUFFICIENT_MARGIN = int(Reason.INSUFFICIENT_MARGIN)
-BY_USER, NO_REASON = int(Reason.BY_USER), int(Reason.NONE)
+ONE, TWO, THREE = i8(1), i8(2), i8(3)
+NO_LIQUIDITY, TOO_MANY_ORDERS = i8(Reason.NO_LIQUIDITY), i8(Reason.TOO_MANY_ORDERS)
+UNKNOWN_ORDER, ORDER_NOT_ACTIVE = i8(Reason.UNKNOWN_ORDER), i8(Reason.ORDER_NOT_ACTIVE)
+SIZE_BELOW_FILLED, NOT_MODIFIABLE = i8(Reason.SIZE_BELOW_FILLED), i8(Reason.NOT_MODIFIABLE)
+INSUFFICIENT_MARGIN = i8(Reason.INSUFFICIENT_MARGIN)
+BY_USER, NO_REASON = i8(Reason.BY_USER), i8(Reason.NONE)
 
 
 @njit
@@ -95,10 +99,10 @@ def accept(book, events, slot, status):
     publish_terms(book, events, EV_ACCEPTED, slot, NO_REASON)
 
 
-@njit
+@entry
 def place(book, tape, events, row, command):
     """A single order arrives."""
-    found = check_arrival(book, tape, row, command, 1)
+    found = check_arrival(book, tape, row, command, ONE)
     if found[0] != OK:
         instrument = command["instrument"]
         publish_rejected(
@@ -160,15 +164,15 @@ def open_leg(book, command, group, role):
     return slot
 
 
-@njit
+@entry
 def place_bracket(book, tape, events, row, command):
     """An entry with its held exits arrives."""
-    found = check_arrival(book, tape, row, command, 3)
+    found = check_arrival(book, tape, row, command, THREE)
     if found[0] == OK:
         found = check_bracket_levels(command, entry_estimate(book, tape, row, command))
     group = NO_SLOT
     if found[0] == OK:
-        group = open_group(book, command, 0)
+        group = open_group(book, command, ZERO)
         if group == NO_SLOT:
             found = TOO_MANY_ORDERS, book["group_high"] + 1, book["group_high"]
     if found[0] != OK:
@@ -186,15 +190,15 @@ def place_bracket(book, tape, events, row, command):
     run_activations(book, tape, events, row, command["instrument"])
 
 
-@njit
+@entry
 def place_oco(book, tape, events, row, command, other):
     """Two orders arrive of which at most one completes; a refusal of one refuses both."""
-    found = check_arrival(book, tape, row, command, 2)
+    found = check_arrival(book, tape, row, command, TWO)
     if found[0] == OK:
-        found = check_arrival(book, tape, row, other, 2)
+        found = check_arrival(book, tape, row, other, TWO)
     group = NO_SLOT
     if found[0] == OK:
-        group = open_group(book, command, 1)
+        group = open_group(book, command, ONE)
         if group == NO_SLOT:
             found = TOO_MANY_ORDERS, book["group_high"] + 1, book["group_high"]
     instrument = command["instrument"]
@@ -216,7 +220,7 @@ def place_oco(book, tape, events, row, command, other):
     run_activations(book, tape, events, row, instrument)
 
 
-@njit
+@entry
 def cancel(book, tape, events, row, order_id, ended_status):
     """A cancel arrives; `ended_status` is how the order ended if it did, 0 if it never was."""
     slot = find_slot(book, order_id)
@@ -231,7 +235,7 @@ def cancel(book, tape, events, row, order_id, ended_status):
     run_activations(book, tape, events, row, instrument)
 
 
-@njit
+@entry
 def expire_due(book, events):
     """End the orders whose time is up at the book's time, in order of placement."""
     index = 0
@@ -303,13 +307,13 @@ def check_replace_margin(book, slot, size, limit, stop):
     if not book["margin_on"]:
         return OK, 0, 0
     instrument = book["o_instrument"][slot]
-    before = required_margin(book, instrument, 0, 0, 0)
+    before = required_margin(book, instrument, ZERO, ZERO, ZERO)
     available = equity_nanos(book) - used_margin(book)
     live, old_limit, old_stop = book["o_live"][slot], book["o_limit"][slot], book["o_stop"][slot]
     book["o_live"][slot] = live + size - book["o_size"][slot]
     book["o_limit"][slot] = limit
     book["o_stop"][slot] = stop
-    more = required_margin(book, instrument, 0, 0, 0) - before
+    more = required_margin(book, instrument, ZERO, ZERO, ZERO) - before
     book["o_live"][slot] = live
     book["o_limit"][slot] = old_limit
     book["o_stop"][slot] = old_stop
@@ -324,7 +328,7 @@ def is_exit(book, slot):
     return book["o_role"][slot] == STOP_EXIT or book["o_role"][slot] == TARGET_EXIT
 
 
-@njit
+@entry
 def replace(book, tape, events, row, order_id, size, limit, stop, ended_status):
     """A change arrives. NONE leaves a value; a refusal leaves the order and its place as they were."""
     slot = find_slot(book, order_id)
@@ -350,7 +354,15 @@ def replace(book, tape, events, row, order_id, size, limit, stop, ended_status):
     if found[0] != OK:
         status = book["o_status"][slot]
         index = publish_refusal(
-            book, events, EV_REPLACE_REJECTED, order_id, instrument, status, found[0], found[1], found[2]
+            book,
+            events,
+            EV_REPLACE_REJECTED,
+            order_id,
+            instrument,
+            status,
+            found[0],
+            found[1],
+            found[2],
         )
         events["filled_lots"][index] = book["o_filled"][slot]
         events["leaves_lots"][index] = book["o_size"][slot] - book["o_filled"][slot]

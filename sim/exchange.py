@@ -35,7 +35,6 @@ from sim.book import COMMAND, MAX_EVENTS, MAX_INSTRUMENTS, NEVER, new_book, stat
 
 _OVERFLOW = 1 << 61
 """Products of price, size and tick value stay below this, so that sums of two fit an int64."""
-_CLOSED_BY_CALENDAR = 2
 
 
 def trigger_source_of(instrument: Instrument, tape: Tape) -> tuple[TriggerSource, str | None]:
@@ -154,7 +153,7 @@ class Exchange:
     def _close(self, index: int, ts_ns: int) -> None:
         opening = self._calendars[index].next_open_ns(ts_ns)
         next_open = NEVER if opening is None else opening
-        kernel.halt(self._book, self._events, index, _CLOSED_BY_CALENDAR, next_open)
+        kernel.halt(self._book, self._events, index, kernel.BY_CALENDAR, next_open)
 
     @property
     def state_hash(self) -> str:
@@ -190,8 +189,8 @@ class Exchange:
             target = max(target, self.now_ns)
             if self._run_rows(target):
                 target = int(self._book["ts"])
-                while self._run_rows(target):
-                    pass
+                while self._rows_left(target):
+                    self._run_rows(target)
             self.now_ns = target
             self._published += self._drain()
             self._book["ts"] = target
@@ -220,38 +219,51 @@ class Exchange:
             else:
                 self._close(index, at_ns)
 
+    def _rows_left(self, until_ns: int) -> bool:
+        """True while a row up to `until_ns` has not been processed."""
+        cursors = self._book["i_cursor"]
+        return any(
+            int(cursors[index]) < self.row_in_force(index, until_ns)
+            for index in range(len(self._ts))
+        )
+
     def _run_rows(self, until_ns: int) -> bool:
-        """Process the rows up to `until_ns`; True when it stopped early because of an event."""
+        """Process rows up to `until_ns`, or to the first that publishes; True when one did."""
         ends = [self.row_in_force(index, until_ns) for index in range(len(self._ts))]
-        if len(ends) == 1:
-            kernel.run_until(self._book, self._columns[0], self._events, 0, ends[0])
-        else:
-            self._run_merged(ends)
-        if self._book["margin_wake"]:
-            self._look_at_margin()
+        done = False
+        while not done:
+            if len(ends) == 1:
+                row = kernel.run_until(self._book, self._columns[0], self._events, 0, ends[0])
+                done = row >= ends[0]
+            else:
+                done = self._run_merged(ends)
+            if self._book["margin_wake"]:
+                self._look_at_margin()
+            done = done or bool(self._book["event_count"])
         return bool(self._book["event_count"])
 
-    def _run_merged(self, ends: list[int]) -> None:
-        """Several tapes: the next row of interest of each, in the order of (time, instrument)."""
+    def _run_merged(self, ends: list[int]) -> bool:
+        """Process the next row that concerns someone, of all tapes in the order of (time, index).
+
+        Returns True when there is none left up to `ends`; then every tape stands at its end.
+        """
         book = self._book
-        while not book["event_count"] and not book["margin_wake"]:
-            self._refresh()
-            best = (NEVER, -1, -1)
-            for index, end in enumerate(ends):
-                start = int(book["i_cursor"][index]) + 1
-                row = int(kernel.next_row(book, self._columns[index], index, start, end))
-                if row <= end:
-                    best = min(best, (int(self._ts[index][row]), index, row))
-            ts_ns, index, row = best
-            if index < 0:
-                break
-            self._bring_up(ts_ns, index)
-            kernel.apply_row(book, self._columns[index], self._events, index, row)
-        else:
-            return
+        self._refresh()
+        best = (int(NEVER), -1, -1)
         for index, end in enumerate(ends):
-            if end > book["i_cursor"][index]:
-                kernel.move_cursor(book, self._columns[index], index, end)
+            start = int(book["i_cursor"][index]) + 1
+            row = int(kernel.next_row(book, self._columns[index], index, start, end))
+            if row <= end:
+                best = min(best, (int(self._ts[index][row]), index, row))
+        ts_ns, index, row = best
+        if index < 0:
+            for index, end in enumerate(ends):
+                if end > book["i_cursor"][index]:
+                    kernel.move_cursor(book, self._columns[index], index, end)
+            return True
+        self._bring_up(ts_ns, index)
+        kernel.apply_row(book, self._columns[index], self._events, index, row)
+        return False
 
     def _bring_up(self, ts_ns: int, before_index: int) -> None:
         """The other instruments' state just before a row: what the account is valued with."""
@@ -358,7 +370,9 @@ class Exchange:
         for slot in book["active"][: int(book["active_count"])]:
             lots += int(book["o_live"][slot])
         prices = [int(book["i_value_bid"][index]), int(book["i_value_ask"][index])]
-        prices += [price for price in (request.limit_ticks, request.stop_ticks) if price is not None]
+        prices += [
+            price for price in (request.limit_ticks, request.stop_ticks) if price is not None
+        ]
         worst = (max(abs(price) for price in prices) + 4096) * lots * instrument.tick_value_nanos
         return request.size_lots if worst < _OVERFLOW else int(NEVER // 2)
 

@@ -11,6 +11,7 @@ from broker_api.event import Reason
 from sim.account import settle_fill
 from sim.book import (
     ARM_FULL,
+    BUY,
     CANCEL_ON_PARTIAL,
     CANCELLED,
     ENTRY,
@@ -25,8 +26,10 @@ from sim.book import (
     OCO_LEG,
     PARTIALLY_FILLED,
     PENDING,
+    SELL,
     STOP_EXIT,
     TARGET_EXIT,
+    i8,
     njit,
 )
 from sim.publish import (
@@ -39,10 +42,10 @@ from sim.publish import (
 )
 from sim.queue import keep_front
 
-BY_USER, SIBLING, ENTRY_ENDED = int(Reason.BY_USER), int(Reason.SIBLING), int(Reason.ENTRY_ENDED)
-POSITION_FLAT, REDUCE_ONLY_DONE = int(Reason.POSITION_FLAT), int(Reason.REDUCE_ONLY_DONE)
-EXIT_RESIZED, EXIT_REPRICED = int(Reason.EXIT_RESIZED), int(Reason.EXIT_REPRICED)
-OCO_RESIZED, COMPLETED_BY_SIZE = int(Reason.OCO_RESIZED), int(Reason.COMPLETED_BY_SIZE)
+BY_USER, SIBLING, ENTRY_ENDED = i8(Reason.BY_USER), i8(Reason.SIBLING), i8(Reason.ENTRY_ENDED)
+POSITION_FLAT, REDUCE_ONLY_DONE = i8(Reason.POSITION_FLAT), i8(Reason.REDUCE_ONLY_DONE)
+EXIT_RESIZED, EXIT_REPRICED = i8(Reason.EXIT_RESIZED), i8(Reason.EXIT_REPRICED)
+OCO_RESIZED, COMPLETED_BY_SIZE = i8(Reason.OCO_RESIZED), i8(Reason.COMPLETED_BY_SIZE)
 
 ACTIVATE = 1
 JOIN_REST = 2
@@ -112,7 +115,11 @@ def follow_entry(book, group, slot):
 
     Only until something of the exit has filled or triggered; a price set by hand cleared the offset.
     """
-    if book["o_filled"][slot] > 0 or book["o_triggered"][slot] or book["g_entry_filled"][group] == 0:
+    if (
+        book["o_filled"][slot] > 0
+        or book["o_triggered"][slot]
+        or book["g_entry_filled"][group] == 0
+    ):
         return False
     if book["o_role"][slot] == STOP_EXIT:
         if book["g_stop_offset"][group] == NONE:
@@ -308,8 +315,8 @@ def cap_brackets(book, instrument, sign):
 def settle_instrument(book, events, instrument):
     """After a fill: brackets, then reduce-only orders that have nothing left to reduce."""
     if book["group_high"] > 0:
-        cap_brackets(book, instrument, 1)
-        cap_brackets(book, instrument, -1)
+        cap_brackets(book, instrument, BUY)
+        cap_brackets(book, instrument, SELL)
         for group in range(book["group_high"]):
             if book["g_used"][group] and book["g_dirty"][group] and not book["g_is_oco"][group]:
                 settle_bracket(book, events, group)

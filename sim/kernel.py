@@ -12,6 +12,7 @@ from sim.account import NANOS, open_profit, set_margin_wakes, share_of
 from sim.arrival import run_activations, trigger
 from sim.book import (
     BELOW_ALL,
+    BUY,
     EV_FUNDING,
     EV_HALTED,
     EV_RESUMED,
@@ -26,8 +27,12 @@ from sim.book import (
     ROW_OPEN,
     ROW_RESUME,
     ROW_TRADE,
+    SELL,
     SOURCE_BID_ASK,
     SOURCE_LAST,
+    ZERO,
+    entry,
+    i8,
     njit,
 )
 from sim.groups import fill
@@ -36,10 +41,11 @@ from sim.queue import clear_queue, meet_print, observe_touch, tracks_queue
 from sim.rules import is_stop, is_through, row_source_ticks, side_lots, side_ticks
 from sim.taking import add_taken, take_and_rest, touch_available
 
-MARKET_CLOSED, MARKET_HALTED = int(Reason.MARKET_CLOSED), int(Reason.MARKET_HALTED)
+BY_TAPE, BY_CALENDAR = i8(1), i8(2)
+MARKET_CLOSED, MARKET_HALTED = i8(Reason.MARKET_CLOSED), i8(Reason.MARKET_HALTED)
 
 
-@njit
+@entry
 def refresh_interest(book):
     """Recompute, for every instrument, the prices at which a row concerns someone."""
     for instrument in range(book["instrument_count"]):
@@ -101,7 +107,7 @@ def want_trigger(book, slot):
         book["i_bid_le"][instrument] = max(book["i_bid_le"][instrument], price)
 
 
-@njit
+@entry
 def next_row(book, tape, instrument, start, end):
     """The first row in start..end that concerns someone; end + 1 when none does."""
     if book["visit_every_row"] or book["i_every_row"][instrument]:
@@ -123,7 +129,7 @@ def next_row(book, tape, instrument, start, end):
     return end + 1
 
 
-@njit
+@entry
 def move_cursor(book, tape, instrument, row):
     """The row's state is in force; positions are valued at the newest sizes that were not empty."""
     before = book["i_cursor"][instrument]
@@ -140,7 +146,7 @@ def move_cursor(book, tape, instrument, row):
         book["i_value_ask"][instrument] = tape.ask[at]
 
 
-@njit
+@entry
 def run_until(book, tape, events, instrument, end):
     """Process the rows of interest up to row `end`; stop behind the first that published something.
 
@@ -159,7 +165,7 @@ def run_until(book, tape, events, instrument, end):
             return row
 
 
-@njit
+@entry
 def apply_row(book, tape, events, instrument, row):
     """One row, in the order of docs/fills.md: prints meet queues, stops, fills, crossings, caps."""
     book["ts"] = tape.ts[row]
@@ -169,15 +175,15 @@ def apply_row(book, tape, events, instrument, row):
         apply_status(book, tape, events, instrument, row)
     if book["i_halted"][instrument] or row < book["i_known_from"][instrument]:
         return
-    printed = 0
+    printed = ZERO
     if kind == ROW_TRADE:
         printed = share_print(book, tape, instrument, row)
     trigger_stops(book, tape, events, instrument, row)
     fill_printed(book, events, printed)
     if kind <= ROW_TRADE:
         serve_waiting(book, tape, events, instrument, row)
-        fill_crossed(book, tape, events, instrument, row, 1)
-        fill_crossed(book, tape, events, instrument, row, -1)
+        fill_crossed(book, tape, events, instrument, row, BUY)
+        fill_crossed(book, tape, events, instrument, row, SELL)
     run_activations(book, tape, events, row, instrument)
     if kind <= ROW_TRADE:
         for index in range(book["active_count"]):
@@ -195,11 +201,7 @@ def wake_margin(book, tape, instrument, row):
     """Ask for a look at the margin when the row passed a price where it could have become short."""
     if not book["margin_on"] or book["i_position"][instrument] == 0:
         return
-    if tape.kind[row] >= ROW_MARK:
-        book["margin_wake"] = 1
-    elif tape.bid_qty[row] > 0 and tape.bid[row] <= book["i_margin_bid_le"][instrument]:
-        book["margin_wake"] = 1
-    elif tape.ask_qty[row] > 0 and tape.ask[row] >= book["i_margin_ask_ge"][instrument]:
+    if tape.kind[row] >= ROW_MARK or (tape.bid_qty[row] > 0 and tape.bid[row] <= book["i_margin_bid_le"][instrument]) or (tape.ask_qty[row] > 0 and tape.ask[row] >= book["i_margin_ask_ge"][instrument]):
         book["margin_wake"] = 1
 
 
@@ -214,24 +216,24 @@ def apply_status(book, tape, events, instrument, row):
             book["i_mark"][instrument] = tape.px[row]
         pay_funding(book, events, instrument, tape.qty[row])
     elif kind == ROW_CLOSE or kind == ROW_HALT:
-        halt(book, events, instrument, 1, NEVER)
+        halt(book, events, instrument, BY_TAPE, NEVER)
     elif kind == ROW_OPEN or kind == ROW_RESUME:
         resume(book, events, instrument, row + 1)
 
 
-@njit
+@entry
 def halt(book, events, instrument, state, next_open):
-    """Nothing matches or triggers from now on. `state` 1: by the tape, 2: by the calendar."""
+    """Nothing matches or triggers from now on. `state` is BY_TAPE or BY_CALENDAR."""
     if book["i_halted"][instrument] == state:
         return
     book["i_halted"][instrument] = state
     book["i_next_open"][instrument] = next_open
     book["interest_stale"] = 1
     index = publish(book, events, EV_HALTED, instrument)
-    events["reason"][index] = MARKET_HALTED if state == 1 else MARKET_CLOSED
+    events["reason"][index] = MARKET_HALTED if state == BY_TAPE else MARKET_CLOSED
 
 
-@njit
+@entry
 def resume(book, events, instrument, known_from):
     """Trading goes on; the book is unknown until row `known_from`."""
     if book["i_halted"][instrument] == 0:
@@ -282,11 +284,11 @@ def share_print(book, tape, instrument, row):
     wins over the target that the same row reaches. The sum never exceeds the print.
     """
     price, lots, aggressor = tape.px[row], tape.qty[row], tape.side[row]
-    listed = 0
+    listed = ZERO
     for sign in (1, -1):
         start = listed
         into = book["printed"][start:]
-        count = 0
+        count = ZERO
         for index in range(book["active_count"]):
             slot = book["active"][index]
             if not book["o_resting"][slot] or book["o_instrument"][slot] != instrument:
@@ -332,7 +334,7 @@ def fill_printed(book, events, count):
 @njit
 def trigger_stops(book, tape, events, instrument, row):
     """Every stop that the row reaches triggers: nearest to the old price first, ties by arrival."""
-    count = 0
+    count = ZERO
     for index in range(book["active_count"]):
         slot = book["active"][index]
         if book["o_instrument"][slot] != instrument or not is_waiting_stop(book, slot):
@@ -404,7 +406,7 @@ def serve_waiting(book, tape, events, instrument, row):
     """Market orders and triggered stops that found no liquidity take the first that comes."""
     if not book["i_every_row"][instrument]:
         return
-    count = 0
+    count = ZERO
     for index in range(book["active_count"]):
         slot = book["active"][index]
         if book["o_waiting"][slot] and book["o_instrument"][slot] == instrument:
@@ -427,8 +429,8 @@ def fill_crossed(book, tape, events, instrument, row, sign):
     if side_lots(book, tape, row, instrument, sign) <= 0:
         return
     touch = side_ticks(tape, row, sign)
-    crossed = book["crossed"]
-    count = 0
+    crossed = book["crossed"][ZERO:]
+    count = ZERO
     for index in range(book["active_count"]):
         slot = book["active"][index]
         if not book["o_resting"][slot] or book["o_instrument"][slot] != instrument:

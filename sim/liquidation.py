@@ -5,15 +5,15 @@ from __future__ import annotations
 from broker_api.event import Reason
 from sim.account import equity_nanos, maintenance_total
 from sim.arrival import arrive
-from sim.book import EV_LIQUIDATION, LIQUIDATION_ORDER, NO_SLOT, OPEN, njit
+from sim.book import EV_LIQUIDATION, LIQUIDATION_ORDER, NO_SLOT, OPEN, entry, i8
 from sim.commands import accept
 from sim.groups import cancel_order
 from sim.publish import open_slot, publish
 
-LIQUIDATED = int(Reason.LIQUIDATED)
+LIQUIDATED = i8(Reason.LIQUIDATED)
 
 
-@njit
+@entry
 def is_short_of_margin(book):
     """True when positions are open and equity is below their maintenance margin."""
     if not book["margin_on"]:
@@ -22,7 +22,7 @@ def is_short_of_margin(book):
     return needed > 0 and equity_nanos(book) < needed
 
 
-@njit
+@entry
 def begin_liquidation(book, events):
     """Publish the liquidation with its figures, then cancel every working order."""
     index = publish(book, events, EV_LIQUIDATION, NO_SLOT)
@@ -32,7 +32,7 @@ def begin_liquidation(book, events):
         cancel_order(book, events, book["active"][0], LIQUIDATED)
 
 
-@njit
+@entry
 def liquidate(book, tape, events, row, command):
     """Close one position with the venue's own market order; without liquidity it waits for some."""
     slot = open_slot(book, command, LIQUIDATION_ORDER)

@@ -18,22 +18,24 @@ from sim.book import (
     SOURCE_MARK,
     STOP,
     STOP_LIMIT,
+    ZERO,
+    i8,
     njit,
 )
 
-OK = int(Reason.NONE)
-MARKET_CLOSED, MARKET_HALTED = int(Reason.MARKET_CLOSED), int(Reason.MARKET_HALTED)
-EXPIRY_IN_THE_PAST = int(Reason.EXPIRY_IN_THE_PAST)
-SIZE_NOT_POSITIVE = int(Reason.SIZE_NOT_POSITIVE)
-SIZE_BELOW_MINIMUM = int(Reason.SIZE_BELOW_MINIMUM)
-SIZE_ABOVE_MAXIMUM = int(Reason.SIZE_ABOVE_MAXIMUM)
-PRICE_MISSING, PRICE_NOT_POSITIVE = int(Reason.PRICE_MISSING), int(Reason.PRICE_NOT_POSITIVE)
-STOP_WRONG_SIDE, NO_TRIGGER_SOURCE = int(Reason.STOP_WRONG_SIDE), int(Reason.NO_TRIGGER_SOURCE)
-NO_POSITION_TO_REDUCE = int(Reason.NO_POSITION_TO_REDUCE)
-REDUCE_ONLY_WRONG_SIDE = int(Reason.REDUCE_ONLY_WRONG_SIDE)
-INSUFFICIENT_MARGIN = int(Reason.INSUFFICIENT_MARGIN)
-POST_ONLY_WOULD_TAKE = int(Reason.POST_ONLY_WOULD_TAKE)
-BRACKET_LEVELS = int(Reason.BRACKET_LEVELS)
+OK = i8(Reason.NONE)
+MARKET_CLOSED, MARKET_HALTED = i8(Reason.MARKET_CLOSED), i8(Reason.MARKET_HALTED)
+EXPIRY_IN_THE_PAST = i8(Reason.EXPIRY_IN_THE_PAST)
+SIZE_NOT_POSITIVE = i8(Reason.SIZE_NOT_POSITIVE)
+SIZE_BELOW_MINIMUM = i8(Reason.SIZE_BELOW_MINIMUM)
+SIZE_ABOVE_MAXIMUM = i8(Reason.SIZE_ABOVE_MAXIMUM)
+PRICE_MISSING, PRICE_NOT_POSITIVE = i8(Reason.PRICE_MISSING), i8(Reason.PRICE_NOT_POSITIVE)
+STOP_WRONG_SIDE, NO_TRIGGER_SOURCE = i8(Reason.STOP_WRONG_SIDE), i8(Reason.NO_TRIGGER_SOURCE)
+NO_POSITION_TO_REDUCE = i8(Reason.NO_POSITION_TO_REDUCE)
+REDUCE_ONLY_WRONG_SIDE = i8(Reason.REDUCE_ONLY_WRONG_SIDE)
+INSUFFICIENT_MARGIN = i8(Reason.INSUFFICIENT_MARGIN)
+POST_ONLY_WOULD_TAKE = i8(Reason.POST_ONLY_WOULD_TAKE)
+BRACKET_LEVELS = i8(Reason.BRACKET_LEVELS)
 
 
 @njit
@@ -191,7 +193,7 @@ def check_margin(book, tape, row, instrument, sign, size, price, reduce_only):
         price = side_ticks(tape, row, sign) if row >= 0 else value_ticks(book, instrument)
         if abs(price) > 1 << 50:
             price = value_ticks(book, instrument)
-    before = required_margin(book, instrument, 0, 0, 0)
+    before = required_margin(book, instrument, ZERO, ZERO, ZERO)
     more = required_margin(book, instrument, sign, size, price) - before
     available = equity_nanos(book) - used_margin(book)
     if more > 0 and more > available:

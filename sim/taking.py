@@ -23,6 +23,8 @@ from sim.book import (
     TAKER,
     TIF_NONE,
     WAIT,
+    ZERO,
+    i8,
     njit,
 )
 from sim.groups import cancel_order, fill
@@ -30,8 +32,8 @@ from sim.publish import publish_replaced
 from sim.queue import join
 from sim.rules import is_market_now, side_lots, side_ticks
 
-IOC_REST, SELF_TRADE = int(Reason.IOC_REST), int(Reason.SELF_TRADE)
-PROTECTION_LIMIT = int(Reason.PROTECTION_LIMIT)
+IOC_REST, SELF_TRADE = i8(Reason.IOC_REST), i8(Reason.SELF_TRADE)
+PROTECTION_LIMIT = i8(Reason.PROTECTION_LIMIT)
 
 
 @njit
@@ -183,7 +185,7 @@ def available_to(book, tape, row, slot, worst):
     if abs(worst) != NEVER:
         levels = min(levels, (worst - best) * sign + 1)
     gone = printed_since_quote(book, tape, row, instrument, sign)
-    gone = level_lots(shown, gone, 0) + (levels - 1) * shown
+    gone = level_lots(shown, gone, ZERO) + (levels - 1) * shown
     return min(want, max(0, gone - taken_lots(book, tape, row, instrument, sign)))
 
 

@@ -1,0 +1,338 @@
+"""The simulated broker: the Broker protocol over the exchange, in virtual time, with latency.
+
+A command sent at t takes effect at t + entry latency; what the exchange publishes at u reaches the
+session at u + response latency. Order at one instant: rows, arriving commands, deliveries, timers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from broker_api.broker import Capabilities, EventSink, MarketSink, Snapshot
+from broker_api.calendar import load_calendar
+from broker_api.config import BrokerSpec
+from broker_api.errors import ConfigurationError, NotConnectedError, RunawayStrategy
+from broker_api.event import (
+    Bar,
+    CancelRejected,
+    Event,
+    OrderAccepted,
+    OrderCancelled,
+    OrderRejected,
+    OrderReplaced,
+    Quote,
+    ReplaceRejected,
+    Trade,
+)
+from broker_api.instrument import Instrument
+from broker_api.order import CancelRequest, Command, ReplaceRequest, Submission, requests_of
+from data.tape import Tape, open_tape, sample_path
+from sim.exchange import Exchange
+from sim.market import Market
+from sim.virtual_loop import VirtualLoop
+
+COMMANDS_PER_INSTANT_MAX = 10_000
+_NEVER = (1 << 63) - 1
+
+
+def create(spec: BrokerSpec) -> SimBroker:
+    """A simulated broker over the tapes of `spec`; a missing tape is the instrument's sample.
+
+    Raises ConfigurationError for a tape that is not there, TapeError for one that is not right.
+    """
+    notes: list[str] = []
+    tapes = [
+        _open(instrument, tape, notes)
+        for instrument, tape in zip(spec.instruments, spec.tapes, strict=True)
+    ]
+    return SimBroker(spec, tapes, notes)
+
+
+def _open(instrument: Instrument, tape: object, notes: list[str]) -> Tape:
+    if isinstance(tape, Tape):
+        return tape
+    if tape is None:
+        path = sample_path(instrument.symbol)
+        if path is None:
+            raise ConfigurationError(
+                f"no tape for {instrument.symbol}, and no sample of it ships with papertape; "
+                f"name one: tape=... or papertape run --tape {instrument.symbol}=FILE"
+            )
+        notes.append(f"{instrument.symbol}: no tape was named, so this is the generated sample")
+        return open_tape(path, instrument)
+    return open_tape(Path(cast(Any, tape)), instrument)
+
+
+class VirtualClock:
+    """The simulation's time, through the event loop's own clock."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+
+    def now_ns(self) -> int:
+        """Nanoseconds since the epoch, UTC."""
+        return self._loop.now_ns
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait that much simulated time."""
+        await asyncio.sleep(seconds)
+
+
+class SimBroker:
+    """A broker that answers from a tape. Make it with `create` inside a virtual-time loop.
+
+    It drives the loop's clock (`advance`, `close_market`): when no task is ready, time jumps to the
+    next arrival, delivery, subscribed row or bar, or timer, and the exchange runs up to there.
+    """
+
+    name = "sim"
+    capabilities = Capabilities(
+        native_brackets=True,
+        native_oco=True,
+        post_only=True,
+        reduce_only=True,
+        stop_limit=True,
+        trailing_stop=False,
+    )
+
+    def __init__(self, spec: BrokerSpec, tapes: Sequence[Tape], notes: Sequence[str] = ()) -> None:
+        loop = asyncio.get_running_loop()
+        if not isinstance(loop, VirtualLoop):
+            raise ConfigurationError(
+                "a simulated session needs virtual time, and this event loop runs in real time; "
+                "run the file with `papertape run FILE.py`, or call papertape.run(main()) "
+                "in the place of asyncio.run(main())"
+            )
+        self._loop = loop
+        self._spec = spec
+        self._tapes = tuple(tapes)
+        self._calendars = [load_calendar(item.calendar) for item in spec.instruments]
+        self._entry_ns = spec.simulation.entry_latency_ns
+        self._response_ns = spec.simulation.response_latency_ns
+        self._market = Market(spec.instruments, tapes, spec.simulation.feed_latency_ns)
+        self._notes = list(notes)
+        self._exchange: Exchange | None = None
+        self._on_event: EventSink | None = None
+        self._arrivals: list[tuple[int, int, Command, asyncio.Future[Any]]] = []
+        self._sent = 0
+        self._sent_at_ns = -1
+        self._sent_at_once = 0
+        self._deliveries: deque[tuple[int, Event, asyncio.Future[Any] | None]] = deque()
+        self._closing = False
+        self._tape_end_ns = max(tape.end_ns for tape in tapes)
+        self.clock = VirtualClock(loop)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the run's reader should know: fallbacks, repairs, sample tapes."""
+        return self._notes + ([] if self._exchange is None else self._exchange.notes)
+
+    @property
+    def spec(self) -> BrokerSpec:
+        """What the broker was made from."""
+        return self._spec
+
+    @property
+    def tapes(self) -> tuple[Tape, ...]:
+        """The tapes, one an instrument."""
+        return self._tapes
+
+    @property
+    def exchange(self) -> Exchange:
+        """The exchange behind the broker. Raises NotConnectedError before `connect`."""
+        if self._exchange is None:
+            raise NotConnectedError("the simulated broker is not connected")
+        return self._exchange
+
+    def instruments(self) -> Sequence[Instrument]:
+        """The session's instruments; an event's `instrument` indexes this."""
+        return self._spec.instruments
+
+    async def connect(self, on_event: EventSink) -> Snapshot:
+        """Start the market at the tape's first row, or, later in a run, at the loop's time."""
+        start_ns = min(tape.start_ns for tape in self._tapes)
+        self._loop.attach(self, start_ns)
+        now_ns = self._loop.now_ns
+        try:
+            if now_ns > self._tape_end_ns:
+                raise ConfigurationError(
+                    "the run's clock is past the end of the tape; a second session in one run "
+                    "goes on where the first one left off"
+                )
+            self._exchange = Exchange(
+                self._spec.instruments,
+                self._tapes,
+                self._calendars,
+                self._spec.simulation,
+                self._spec.account,
+                now_ns,
+            )
+        except BaseException:
+            self._loop.detach(self)
+            raise
+        self._on_event = on_event
+        account = self._spec.account
+        return Snapshot(account.name, account.currency, account.cash_nanos, ())
+
+    async def disconnect(self) -> None:
+        """Let go of the clock. Idempotent. What was not delivered yet is delivered now."""
+        if self._on_event is None:
+            return
+        while self._deliveries:
+            self._deliver(self._deliveries.popleft())
+        self._on_event = None
+        self._loop.detach(self)
+        for _, _, _, answer in self._arrivals:
+            if not answer.done():
+                answer.set_exception(NotConnectedError("disconnected before the order arrived"))
+        self._arrivals.clear()
+
+    # --- commands -------------------------------------------------------------------------------
+
+    async def submit(self, submission: Submission) -> OrderAccepted | OrderRejected:
+        """Send one order or one group; the answer is the first order's."""
+        return cast(OrderAccepted | OrderRejected, await self._send(submission))
+
+    async def replace(self, request: ReplaceRequest) -> OrderReplaced | ReplaceRejected:
+        """Change a working order."""
+        return cast(OrderReplaced | ReplaceRejected, await self._send(request))
+
+    async def cancel(self, request: CancelRequest) -> OrderCancelled | CancelRejected:
+        """End a working order."""
+        return cast(OrderCancelled | CancelRejected, await self._send(request))
+
+    def _send(self, command: Command) -> asyncio.Future[Any]:
+        if self._on_event is None:
+            raise NotConnectedError("the suite is disconnected; nothing was sent")
+        now_ns = self._loop.now_ns
+        if now_ns != self._sent_at_ns:
+            self._sent_at_ns, self._sent_at_once = now_ns, 0
+        self._sent_at_once += 1
+        if self._sent_at_once > COMMANDS_PER_INSTANT_MAX:
+            raise RunawayStrategy(
+                f"more than {COMMANDS_PER_INSTANT_MAX:,} commands at one instant of simulated time"
+            )
+        answer = self._loop.create_future()
+        self._sent += 1
+        heapq.heappush(self._arrivals, (now_ns + self._entry_ns, self._sent, command, answer))
+        return answer
+
+    # --- the clock ------------------------------------------------------------------------------
+
+    def advance(self, deadline_ns: int | None) -> int | None:
+        """Run the market until something is delivered or the deadline; see virtual_loop.Driver."""
+        while True:
+            target = self._next_stop_ns(deadline_ns)
+            if target is None:
+                return None
+            for event in self.exchange.advance(target):
+                self._queue_delivery(event, None)
+            now_ns = self.exchange.now_ns
+            self._execute_arrivals(now_ns)
+            if self._schedule_due(now_ns) or now_ns == deadline_ns:
+                return now_ns
+
+    def _next_stop_ns(self, deadline_ns: int | None) -> int | None:
+        """The next time at which something of ours is due; None when the tape has ended before."""
+        due = _NEVER
+        if self._arrivals:
+            due = self._arrivals[0][0]
+        if self._deliveries:
+            due = min(due, self._deliveries[0][0])
+        in_flight = due < _NEVER
+        if not self._closing and self._market.next_ns() <= self._tape_end_ns:
+            due = min(due, self._market.next_ns())
+        due = max(due, self.exchange.now_ns)
+        lasts_ns = due if in_flight else self._tape_end_ns
+        if deadline_ns is not None and deadline_ns <= min(due, lasts_ns):
+            return deadline_ns
+        if due < _NEVER:
+            return due
+        return self._tape_end_ns if self.exchange.now_ns < self._tape_end_ns else None
+
+    def _execute_arrivals(self, now_ns: int) -> None:
+        while self._arrivals and self._arrivals[0][0] <= now_ns:
+            _, number, command, answer = heapq.heappop(self._arrivals)
+            opens_ns = self._waits_for_open(command, now_ns)
+            if opens_ns is not None:
+                heapq.heappush(self._arrivals, (opens_ns, number, command, answer))
+                continue
+            events = self.exchange.execute(command)
+            assert events, "every command gets an answer"
+            for position, event in enumerate(events):
+                self._queue_delivery(event, answer if position == 0 else None)
+
+    def _waits_for_open(self, command: Command, now_ns: int) -> int | None:
+        """With when_closed="queue": when an order that was sent into a closed market arrives."""
+        if self._spec.simulation.when_closed != "queue":
+            return None
+        if isinstance(command, ReplaceRequest | CancelRequest):
+            return None
+        symbol = requests_of(command)[0].instrument
+        for instrument, calendar in zip(self._spec.instruments, self._calendars, strict=True):
+            if instrument.symbol == symbol and not calendar.is_open(now_ns):
+                opens_ns = calendar.next_open_ns(now_ns)
+                return opens_ns if opens_ns is not None and opens_ns > now_ns else None
+        return None
+
+    def _queue_delivery(self, event: Event, answer: asyncio.Future[Any] | None) -> None:
+        self._deliveries.append((event.ts_ns + self._response_ns, event, answer))
+
+    def _schedule_due(self, now_ns: int) -> bool:
+        """Hand everything that is due to the loop; True when there was something."""
+        scheduled = False
+        while self._deliveries and self._deliveries[0][0] <= now_ns:
+            self._loop.call_soon(self._deliver, self._deliveries.popleft())
+            scheduled = True
+        if not self._closing and self._market.next_ns() <= now_ns:
+            self._loop.call_soon(self._market.deliver, now_ns)
+            scheduled = True
+        return scheduled
+
+    def _deliver(self, delivery: tuple[int, Event, asyncio.Future[Any] | None]) -> None:
+        _, event, answer = delivery
+        if self._on_event is not None:
+            self._on_event(event)
+        if answer is not None and not answer.done():
+            answer.set_result(event)
+
+    def close_market(self) -> None:
+        """The tape has ended: only what is in flight is served from now on."""
+        self._closing = True
+
+    # --- looking --------------------------------------------------------------------------------
+
+    def equity_nanos(self) -> int:
+        """Cash plus open profit valued at the mark, else at the side one would get."""
+        return self.exchange.equity_nanos
+
+    def margin_used_nanos(self) -> int:
+        """Initial margin held for positions and working orders."""
+        return self.exchange.used_margin_nanos
+
+    def last_quote(self, instrument: int) -> Quote | None:
+        """The quote in force at the session's time, None before the first."""
+        return self._market.quote_at(instrument, self._loop.now_ns)
+
+    def last_trade(self, instrument: int) -> Trade | None:
+        """The newest print at the session's time, None before the first."""
+        return self._market.trade_at(instrument, self._loop.now_ns)
+
+    def bars(self, instrument: int, interval_ns: int, count: int) -> list[Bar]:
+        """The newest `count` complete bars at the session's time, oldest first."""
+        return self._market.bars_at(instrument, self._loop.now_ns, interval_ns, count)
+
+    def subscribe(
+        self, instrument: int, kind: str, sink: MarketSink, interval_ns: int = 0
+    ) -> Callable[[], None]:
+        """Deliver quotes, trades or bars; call the result to stop."""
+        return self._market.subscribe(instrument, kind, sink, self._loop.now_ns, interval_ns)
+
+    def next_open_ns(self, instrument: int, ts_ns: int) -> int | None:
+        """When the instrument next opens at or after `ts_ns`; None when its calendar ends."""
+        return self._calendars[instrument].next_open_ns(ts_ns)

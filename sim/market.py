@@ -1,0 +1,213 @@
+"""What a session of the simulated broker sees of the market: never anything newer than its clock.
+
+Looking is reading the tape at the session's time, minus the feed's latency; it costs the kernel
+nothing. Subscriptions make the clock stop at every row (quotes, trades) or bar that is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from broker_api.broker import MarketSink
+from broker_api.event import Bar, Quote, Trade
+from broker_api.instrument import Instrument
+from broker_api.order import Side
+from data.bars import bars_from_tape
+from data.schema import RowKind
+from data.tape import Tape
+
+_NEVER = (1 << 63) - 1
+
+
+@dataclass(eq=False)
+class _RowSubscription:
+    """Quotes or trades of one instrument; `row` is the next row to look at."""
+
+    instrument: int
+    kind: str
+    sink: MarketSink
+    row: int
+
+
+@dataclass(eq=False)
+class _BarSubscription:
+    """Bars of one instrument; `end_ns` is the end of the next bar that has something in it."""
+
+    instrument: int
+    interval_ns: int
+    sink: MarketSink
+    end_ns: int
+
+
+class Market:
+    """Quotes, prints and bars of the session's tapes, as seen `latency_ns` after they happened."""
+
+    def __init__(
+        self, instruments: Sequence[Instrument], tapes: Sequence[Tape], latency_ns: int
+    ) -> None:
+        self._instruments = tuple(instruments)
+        self._tapes = tuple(tapes)
+        self._latency_ns = latency_ns
+        self._rows: list[_RowSubscription] = []
+        self._bars: list[_BarSubscription] = []
+
+    def _row_at(self, instrument: int, now_ns: int) -> int:
+        ts = self._tapes[instrument].columns.ts
+        return int(np.searchsorted(ts, now_ns - self._latency_ns, side="right")) - 1
+
+    def quote_at(self, instrument: int, now_ns: int) -> Quote | None:
+        """The quote in force at `now_ns`, None before the first row."""
+        row = self._row_at(instrument, now_ns)
+        return None if row < 0 else self._quote(instrument, row)
+
+    def trade_at(self, instrument: int, now_ns: int) -> Trade | None:
+        """The newest print at `now_ns`, None before the first."""
+        row = self._row_at(instrument, now_ns)
+        kind = self._tapes[instrument].columns.kind
+        step = 1024
+        while row >= 0:
+            start = max(0, row + 1 - step)
+            found = np.flatnonzero(kind[start : row + 1] == RowKind.TRADE)
+            if len(found):
+                return self._trade(instrument, start + int(found[-1]))
+            row, step = start - 1, step * 4
+        return None
+
+    def bars_at(self, instrument: int, now_ns: int, interval_ns: int, count: int) -> list[Bar]:
+        """The newest `count` complete bars at `now_ns`, oldest first."""
+        end_ns = (now_ns - self._latency_ns) // interval_ns * interval_ns
+        first_ns = self._tapes[instrument].start_ns
+        span = count
+        while True:
+            start_ns = end_ns - span * interval_ns
+            bars = self._bars_between(instrument, interval_ns, start_ns, end_ns)
+            if len(bars) >= count or start_ns <= first_ns:
+                return bars[-count:]
+            span *= 4
+
+    def _bars_between(
+        self, instrument: int, interval_ns: int, start_ns: int, end_ns: int
+    ) -> list[Bar]:
+        found = bars_from_tape(self._tapes[instrument], interval_ns, start_ns, end_ns)
+        info = self._instruments[instrument]
+        columns = (found.ts, found.open, found.high, found.low, found.close, found.volume)
+        return [
+            Bar(
+                info.symbol,
+                ts,
+                interval_ns,
+                info.ticks_to_price(first),
+                info.ticks_to_price(high),
+                info.ticks_to_price(low),
+                info.ticks_to_price(last),
+                info.lots_to_size(volume),
+            )
+            for ts, first, high, low, last, volume in zip(
+                *(column.tolist() for column in columns), strict=True
+            )
+        ]
+
+    def _quote(self, instrument: int, row: int) -> Quote:
+        info, columns = self._instruments[instrument], self._tapes[instrument].columns
+        bid_lots, ask_lots = int(columns.bid_qty[row]), int(columns.ask_qty[row])
+        return Quote(
+            info.symbol,
+            int(columns.ts[row]),
+            info.ticks_to_price(int(columns.bid[row])) if bid_lots else None,
+            info.ticks_to_price(int(columns.ask[row])) if ask_lots else None,
+            info.lots_to_size(bid_lots),
+            info.lots_to_size(ask_lots),
+        )
+
+    def _trade(self, instrument: int, row: int) -> Trade:
+        info, columns = self._instruments[instrument], self._tapes[instrument].columns
+        aggressor = int(columns.side[row])
+        side = None if aggressor == 0 else Side.BUY if aggressor > 0 else Side.SELL
+        return Trade(
+            info.symbol,
+            int(columns.ts[row]),
+            info.ticks_to_price(int(columns.px[row])),
+            info.lots_to_size(int(columns.qty[row])),
+            side,
+        )
+
+    def subscribe(
+        self, instrument: int, kind: str, sink: MarketSink, now_ns: int, interval_ns: int
+    ) -> Callable[[], None]:
+        """Call `sink` with what happens after `now_ns`; the result ends it. See broker.Broker."""
+        if kind == "bar":
+            bars = _BarSubscription(instrument, interval_ns, sink, 0)
+            bars.end_ns = self._bar_end_after(bars, now_ns - self._latency_ns)
+            self._bars.append(bars)
+            return lambda: self._bars.remove(bars) if bars in self._bars else None
+        row = self._row_at(instrument, now_ns) + 1
+        rows = _RowSubscription(instrument, kind, sink, row)
+        self._rows.append(rows)
+        return lambda: self._rows.remove(rows) if rows in self._rows else None
+
+    def next_ns(self) -> int:
+        """When the next subscribed row or bar is due at the session; a far future when none is."""
+        due = _NEVER
+        for rows in self._rows:
+            ts = self._tapes[rows.instrument].columns.ts
+            if rows.row < len(ts):
+                due = min(due, int(ts[rows.row]) + self._latency_ns)
+        for bars in self._bars:
+            if bars.end_ns < _NEVER:
+                due = min(due, bars.end_ns + self._latency_ns)
+        return due
+
+    def deliver(self, now_ns: int) -> bool:
+        """Hand everything due at `now_ns` to its sinks, in tape order; True if there was any."""
+        seen = now_ns - self._latency_ns
+        delivered = self._deliver_rows(now_ns)
+        for bars in list(self._bars):
+            while bars.end_ns <= seen:
+                start_ns = bars.end_ns - bars.interval_ns
+                found = self._bars_between(bars.instrument, bars.interval_ns, start_ns, bars.end_ns)
+                bars.end_ns = self._bar_end_after(bars, bars.end_ns)
+                for bar in found:
+                    delivered = True
+                    bars.sink(bar)
+        return delivered
+
+    def _deliver_rows(self, now_ns: int) -> bool:
+        due: list[tuple[int, int, int, _RowSubscription]] = []
+        for order, rows in enumerate(self._rows):
+            end = self._row_at(rows.instrument, now_ns)
+            ts = self._tapes[rows.instrument].columns.ts
+            for row in range(rows.row, end + 1):
+                due.append((int(ts[row]), row, order, rows))
+            rows.row = max(rows.row, end + 1)
+        delivered = False
+        for _, row, _, rows in sorted(due, key=lambda item: item[:3]):
+            is_trade = self._tapes[rows.instrument].columns.kind[row] == RowKind.TRADE
+            if rows.kind == "trade" and is_trade:
+                rows.sink(self._trade(rows.instrument, row))
+                delivered = True
+            elif rows.kind == "quote" and self._quote_changed(rows.instrument, row):
+                rows.sink(self._quote(rows.instrument, row))
+                delivered = True
+        return delivered
+
+    def _quote_changed(self, instrument: int, row: int) -> bool:
+        """True when the row's BBO differs from the row's before it."""
+        columns = self._tapes[instrument].columns
+        if row == 0:
+            return True
+        return any(
+            column[row] != column[row - 1]
+            for column in (columns.bid, columns.ask, columns.bid_qty, columns.ask_qty)
+        )
+
+    def _bar_end_after(self, bars: _BarSubscription, after_ns: int) -> int:
+        """End of the first bar that ends after `after_ns` and holds a row; far future when none."""
+        ts = self._tapes[bars.instrument].columns.ts
+        start_ns = after_ns // bars.interval_ns * bars.interval_ns
+        row = int(np.searchsorted(ts, start_ns, side="left"))
+        if row >= len(ts):
+            return _NEVER
+        return (int(ts[row]) // bars.interval_ns + 1) * bars.interval_ns
