@@ -12,9 +12,10 @@ import numpy as np
 
 from broker_api.instrument import NANOS, Instrument
 from broker_api.order import Liquidity, Side
+from data.tape import Tape
 from reports.equity import drawdowns
 from reports.metrics import Fill, Metrics, Trade
-from reports.prices import Ints, extremes, price_line
+from reports.prices import NO_MID, Ints, PriceLine, extremes, mids_at, price_line
 from reports.run import RunRecord
 from reports.text import moment, money
 
@@ -61,7 +62,8 @@ def _panel(
         line = price_line(tape, run.start_ns, run.end_ns, LINE_BUCKETS)
         half_tick = float(spec.tick_size) / 2
         digits = spec.price_digits + 1
-        price = {"x": _ms(line.ts), "y": [round(v * half_tick, digits) for v in line.twice_mid]}
+        ts, mids = _held(run, tape, line)
+        price = {"x": _ms(ts), "y": [round(float(v) * half_tick, digits) for v in mids]}
         if line.stride > 1:
             notes.append(f"{spec.symbol}: the price line is made from every {line.stride}th row.")
     trades = [trade for trade in metrics.trades[:MARKS_MAX] if trade.instrument == index]
@@ -76,6 +78,18 @@ def _panel(
         "won": _links(spec, [trade for trade in trades if trade.net_nanos > 0]),
         "lost": _links(spec, [trade for trade in trades if trade.net_nanos <= 0]),
     }
+
+
+def _held(run: RunRecord, tape: Tape, line: PriceLine) -> tuple[Ints, Ints]:
+    """The line from the run's start to its end: a price holds until the next one."""
+    ends = np.array([run.start_ns, run.end_ns], dtype=np.int64)
+    first, last = mids_at(tape, ends)
+    ts, mids = line.ts, line.twice_mid
+    if first != NO_MID and (not len(ts) or ts[0] > run.start_ns):
+        ts, mids = np.insert(ts, 0, run.start_ns), np.insert(mids, 0, first)
+    if last != NO_MID and ts[-1] < run.end_ns:
+        ts, mids = np.append(ts, run.end_ns), np.append(mids, last)
+    return ts, mids
 
 
 _KINDS: dict[str, Callable[[Fill], bool]] = {

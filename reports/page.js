@@ -37,7 +37,7 @@
     });
     const price = {
       x: panel.price.x, y: panel.price.y, yaxis, name: panel.symbol + " mid", mode: "lines",
-      line: { color: colour("--price"), width: 1.2 }, showlegend: false,
+      line: { color: colour("--price"), width: 1.2, shape: "hv" }, showlegend: false,
       hovertemplate: "%{y:" + half + "}<extra>" + panel.symbol + " mid</extra>",
     };
     const marks = panel.fills.map((fills, kind) => ({
@@ -58,13 +58,13 @@
     return [
       {
         x: data.equity.x, y: data.equity.y, yaxis: axis(at), mode: "lines", showlegend: false,
-        name: "equity", line: { color: colour("--equity"), width: 1.5 },
+        name: "equity", line: { color: colour("--equity"), width: 1.5, shape: "hv" },
         hovertemplate: money + "<extra>equity</extra>",
       },
       {
         x: data.drawdown.x, y: data.drawdown.y, yaxis: axis(at + 1), mode: "lines",
         name: "drawdown", showlegend: false, fill: "tozeroy", fillcolor: colour("--fall-fill"),
-        line: { color: colour("--fall"), width: 1.2 },
+        line: { color: colour("--fall"), width: 1.2, shape: "hv" },
         hovertemplate: money + "<extra>drawdown</extra>",
       },
     ];

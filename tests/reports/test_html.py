@@ -87,6 +87,9 @@ def test_the_charts_hold_prices_fills_equity_and_drawdown(folder: Path) -> None:
     (panel,) = charts["panels"]  # type: ignore[misc]
     assert panel["symbol"] == "MNQ"
     assert max(panel["price"]["y"]) == 21_030.125
+    assert panel["price"]["x"][0] == at(0) / 1e6
+    assert panel["price"]["x"][-1] == at(80) / 1e6
+    assert panel["price"]["y"][-1] == 21_005.125
     marks = {fills["name"]: fills for fills in panel["fills"]}
     assert marks["buy, opens"]["y"] == [21_000.25, 21_020.25]
     assert marks["sell, closes"]["x"] == [at(40) / 1e6, at(70) / 1e6]
