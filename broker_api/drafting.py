@@ -115,7 +115,7 @@ def parse_side(side: object) -> Side:
     try:
         return Side.parse(side)
     except ValueError as fault:
-        raise InvalidOrderError(str(fault)) from None
+        raise InvalidOrderError(f"{fault} (0 is buy, 1 is sell)") from None
 
 
 def parse_member(enumeration: type[_E], value: object, field: str) -> _E:

@@ -10,7 +10,7 @@ import asyncio
 import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -58,7 +58,7 @@ class OrderEvent:
     `kind` says what it was, `reason` why in words (empty where there is nothing to say).
     """
 
-    spec: Instrument
+    spec: Instrument = field(repr=False)
     kind: EventKind
     order_id: int
     client_order_id: str

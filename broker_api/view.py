@@ -6,7 +6,7 @@ A view is taken at one moment and never changes. It keeps the exact integers (`s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from broker_api.instrument import Instrument, from_nanos
@@ -24,7 +24,7 @@ def to_datetime(ts_ns: int) -> datetime:
 class Fill:
     """One execution of an order. The fee is what this execution cost; negative is a rebate."""
 
-    spec: Instrument
+    spec: Instrument = field(repr=False)
     seq: int
     order_id: int
     ts_ns: int
@@ -70,7 +70,7 @@ class Order:
     refused, and is empty otherwise. `remaining_quantity` is what still works: 0 once it has ended.
     """
 
-    spec: Instrument
+    spec: Instrument = field(repr=False)
     order_id: int
     client_order_id: str
     side: Side
@@ -196,7 +196,7 @@ class Position:
     at the side one would get, 0.0 while that side of the book is empty.
     """
 
-    spec: Instrument
+    spec: Instrument = field(repr=False)
     lots: int
     cost: int
     realised_nanos: int
