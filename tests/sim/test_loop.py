@@ -10,10 +10,7 @@ from typing import Any
 
 import pytest
 
-from sim.loop import (
-    VirtualLoop,
-    run,
-)
+from sim.loop import VirtualLoop, run
 
 
 def test_an_hour_of_sleep_costs_nothing_and_moves_the_clock() -> None:

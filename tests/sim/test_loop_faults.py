@@ -27,7 +27,7 @@ def test_nothing_left_to_happen_is_a_deadlock_that_names_the_tasks() -> None:
     async def main() -> None:
         await asyncio.create_task(waits_for_ever(), name="strategy")
 
-    with pytest.raises(DeadlockError, match=r"strategy waits at .*test_loop\.py:\d+"):
+    with pytest.raises(DeadlockError, match=r"strategy waits at .*test_loop_faults\.py:\d+"):
         run(main())
 
 
