@@ -128,7 +128,7 @@ def _cards(summary: Summary) -> str:
         (f"Max drawdown, {unit}", money(drawdown), f"{fall} of the peak", _sign(drawdown)),
         (f"Final equity, {unit}", end_equity, f"from {start_equity}", ""),
         ("Win rate", percent(summary.win_rate), _won(summary), ""),
-        ("Profit factor", factor, f"{summary.trades:,} trades", ""),
+        ("Profit factor", factor, _count(summary), ""),
         (f"Fees, {unit}", money(fees), "funding included" if summary.funding else "", ""),
         ("Fills", f"{summary.fills:,}", f"{rate} maker", ""),
         ("Orders", f"{summary.orders:,}", _orders(summary), ""),
@@ -163,6 +163,11 @@ def _banner(summary: Summary) -> str:
 
 def _gross(summary: Summary) -> str:
     return money(round(summary.gross * NANOS), plus=True)
+
+
+def _count(summary: Summary) -> str:
+    trades = "1 trade" if summary.trades == 1 else f"{summary.trades:,} trades"
+    return trades if summary.losses or not summary.trades else f"{trades}, none lost"
 
 
 def _won(summary: Summary) -> str:
