@@ -110,10 +110,10 @@ class OrderStatus(str, Enum):
     UNCERTAIN = "uncertain", 8, 0
 
     def __str__(self) -> str:
-        return self.value
+        return str.__str__(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.value, spec)
+        return str.__format__(self, spec)
 
     @property
     def is_terminal(self) -> bool:

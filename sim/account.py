@@ -1,7 +1,7 @@
 """Money: fees, positions, equity and margin. All amounts are integers of 1e-9 currency.
 
-Prices enter as ticks, so a product of ticks, lots and tick value is exact. The cost of a position is
-the integer sum of ticks x lots, so closing it whole leaves no residue.
+Prices enter as ticks, so a product of ticks, lots and tick value is exact. The cost of a position
+is the integer sum of ticks x lots, so closing it whole leaves no residue.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from sim.book import (
     STOP_EXIT,
     TARGET_EXIT,
     ZERO,
+    Book,
     entry,
     i8,
     njit,
@@ -25,19 +26,19 @@ NANOS = i8(1_000_000_000)
 
 
 @njit
-def parts_per_million(amount, ppm):
+def parts_per_million(amount: int, ppm: int) -> int:
     """`amount` x `ppm` / 1e6, rounded down, without an intermediate overflow."""
     return amount // PPM * ppm + amount % PPM * ppm // PPM
 
 
 @njit
-def share_of(amount, part, whole):
+def share_of(amount: int, part: int, whole: int) -> int:
     """`amount` x `part` / `whole`, rounded down, without an intermediate overflow."""
     return amount // whole * part + amount % whole * part // whole
 
 
 @njit
-def fee_nanos(book, instrument, price_ticks, lots, liquidity):
+def fee_nanos(book: Book, instrument: int, price_ticks: int, lots: int, liquidity: int) -> int:
     """The fee of a fill: fixed per lot, plus maker or taker parts per million of the notional."""
     if not book["fees_on"]:
         return 0
@@ -47,7 +48,7 @@ def fee_nanos(book, instrument, price_ticks, lots, liquidity):
 
 
 @njit
-def apply_to_position(book, instrument, signed_lots, price_ticks):
+def apply_to_position(book: Book, instrument: int, signed_lots: int, price_ticks: int) -> int:
     """Net a fill into the position; return the P&L that it realised.
 
     A fill against the position closes first: that part realises price minus average cost. What is
@@ -76,7 +77,9 @@ def apply_to_position(book, instrument, signed_lots, price_ticks):
 
 
 @njit
-def settle_fill(book, instrument, signed_lots, price_ticks, liquidity):
+def settle_fill(
+    book: Book, instrument: int, signed_lots: int, price_ticks: int, liquidity: int
+) -> int:
     """Book a fill's P&L and fee to position and cash; return the fee."""
     realised = apply_to_position(book, instrument, signed_lots, price_ticks)
     fee = fee_nanos(book, instrument, price_ticks, abs(signed_lots), liquidity)
@@ -86,7 +89,7 @@ def settle_fill(book, instrument, signed_lots, price_ticks, liquidity):
 
 
 @njit
-def open_profit(book, instrument):
+def open_profit(book: Book, instrument: int) -> int:
     """Unrealised P&L: at the mark if there is one, else at the side that one would get."""
     position = book["i_position"][instrument]
     if position == 0:
@@ -104,7 +107,7 @@ def open_profit(book, instrument):
 
 
 @entry
-def equity_nanos(book):
+def equity_nanos(book: Book) -> int:
     """Cash plus the open profit of every position."""
     total = book["cash"]
     for instrument in range(book["instrument_count"]):
@@ -113,7 +116,7 @@ def equity_nanos(book):
 
 
 @njit
-def value_ticks(book, instrument):
+def value_ticks(book: Book, instrument: int) -> int:
     """The price at which exposure is valued for margin: bid of a long position, ask otherwise."""
     if book["i_position"][instrument] > 0:
         return book["i_value_bid"][instrument]
@@ -121,7 +124,7 @@ def value_ticks(book, instrument):
 
 
 @njit
-def order_price_ticks(book, slot):
+def order_price_ticks(book: Book, slot: int) -> int:
     """The price at which a working order is valued for margin: its limit, stop, or the market."""
     if book["o_limit"][slot] != NONE:
         return book["o_limit"][slot]
@@ -131,13 +134,13 @@ def order_price_ticks(book, slot):
 
 
 @njit
-def reserves_margin(book, slot):
+def reserves_margin(book: Book, slot: int) -> bool:
     """Working orders reserve margin for what would increase exposure; exits and reduce-only cannot.
 
     Of two OCO legs on one side at most one fills, so only the first reserves.
     """
     role = book["o_role"][slot]
-    if role == STOP_EXIT or role == TARGET_EXIT or book["o_reduce_only"][slot]:
+    if role in (STOP_EXIT, TARGET_EXIT) or book["o_reduce_only"][slot]:
         return False
     if role == OCO_LEG:
         group = book["o_group"][slot]
@@ -148,7 +151,7 @@ def reserves_margin(book, slot):
 
 
 @njit
-def required_margin(book, instrument, sign, lots, price_ticks):
+def required_margin(book: Book, instrument: int, sign: int, lots: int, price_ticks: int) -> int:
     """Initial margin of the position, the working orders, and `lots` more at `price_ticks`.
 
     The dearer of two cases counts: all working buys fill, or all working sells fill. `sign` 0 asks
@@ -182,7 +185,7 @@ def required_margin(book, instrument, sign, lots, price_ticks):
 
 
 @entry
-def used_margin(book):
+def used_margin(book: Book) -> int:
     """Initial margin held for all positions and working orders."""
     total = 0
     for instrument in range(book["instrument_count"]):
@@ -191,7 +194,7 @@ def used_margin(book):
 
 
 @njit
-def maintenance_nanos(book, instrument):
+def maintenance_nanos(book: Book, instrument: int) -> int:
     """Maintenance margin of the instrument's position at its present value."""
     lots = abs(book["i_position"][instrument])
     if lots == 0:
@@ -203,7 +206,7 @@ def maintenance_nanos(book, instrument):
 
 
 @njit
-def maintenance_total(book):
+def maintenance_total(book: Book) -> int:
     """Maintenance margin of all positions."""
     total = 0
     for instrument in range(book["instrument_count"]):
@@ -212,7 +215,7 @@ def maintenance_total(book):
 
 
 @njit
-def set_margin_wakes(book):
+def set_margin_wakes(book: Book) -> None:
     """Set, for each open position, the price at which equity must be looked at again.
 
     The room between equity and maintenance margin is shared equally by the open positions: while no

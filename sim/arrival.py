@@ -1,4 +1,4 @@
-"""An order reaches the market: for the first time, when its stop triggers, or when its entry filled.
+"""An order reaches the market: at first, when its stop triggers, or when its entry filled.
 
 Activation is arrival: an exit that is already through or marketable acts at once.
 """
@@ -6,6 +6,7 @@ Activation is arrival: an exit that is already through or marketable acts at onc
 from __future__ import annotations
 
 from broker_api.event import Reason
+from data.schema import TapeColumns
 from sim.book import (
     EV_ACTIVATED,
     EV_TRIGGERED,
@@ -13,6 +14,8 @@ from sim.book import (
     NO_SLOT,
     PENDING,
     ZERO,
+    Book,
+    EventRows,
     i8,
     njit,
 )
@@ -26,7 +29,7 @@ FOK_NOT_AVAILABLE = i8(Reason.FOK_NOT_AVAILABLE)
 
 
 @njit
-def arrive(book, tape, events, row, slot):
+def arrive(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int) -> None:
     """An order becomes active: a stop waits unless its trigger is through, others trade or rest."""
     if is_stop(book["o_type"][slot]) and not book["o_triggered"][slot]:
         instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
@@ -43,7 +46,9 @@ def arrive(book, tape, events, row, slot):
 
 
 @njit
-def trigger(book, tape, events, row, slot, source):
+def trigger(
+    book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int, source: int
+) -> None:
     """A stop saw its price: it takes liquidity at this very row, or arrives as a limit."""
     book["o_triggered"][slot] = 1
     book["interest_stale"] = 1
@@ -53,7 +58,7 @@ def trigger(book, tape, events, row, slot, source):
 
 
 @njit
-def next_marked(book, instrument):
+def next_marked(book: Book, instrument: int) -> int:
     """The first order in placement that is to arrive or to join again; NO_SLOT when none is."""
     for index in range(book["active_count"]):
         slot = book["active"][index]
@@ -63,7 +68,9 @@ def next_marked(book, instrument):
 
 
 @njit
-def run_activations(book, tape, events, row, instrument):
+def run_activations(
+    book: Book, tape: TapeColumns, events: EventRows, row: int, instrument: int
+) -> None:
     """Let every marked exit arrive; what it causes may mark others, so go on until none is left."""
     if book["i_halted"][instrument]:
         return
@@ -80,7 +87,7 @@ def run_activations(book, tape, events, row, instrument):
 
 
 @njit
-def activate(book, tape, events, row, slot):
+def activate(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int) -> None:
     """A held exit goes live, or a repriced one arrives at its new price."""
     book["interest_stale"] = 1
     book["priority"] = book["priority"] + 1

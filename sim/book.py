@@ -1,9 +1,9 @@
 """The simulated exchange's whole state: one structured record, and the constants the kernel needs.
 
-What lives here: the layout of the record (orders, groups, instruments, account, settings), how it is
-made, copied, hashed and checked. What does not: any rule. Snapshot, hash and equality of an exchange
-are operations on the bytes of this record, so every field is int64 and no field is derived from a
-process (no pointer, no clock, no hash).
+What lives here: the layout of the record (orders, groups, instruments, account, settings), how it
+is made and hashed, and how functions are compiled. What does not: any rule. Snapshot, hash and
+equality of an exchange are operations on the bytes of this record, so every field is int64 and none
+comes from the process (no pointer, no clock, no hash).
 
 An order lives in a *slot* while it works; its slot is freed when it ends. A bracket or OCO is a
 *group*, which outlives its entry's slot because exits must know what the entry filled.
@@ -16,7 +16,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
@@ -76,18 +76,19 @@ def _cache_folder() -> str:
 def _compile(function: _F, *, callable_from_python: bool) -> _F:
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         return function
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = _cache_folder()
+    config = cast(Any, numba.config)
+    before = config.CACHE_DIR
+    config.CACHE_DIR = _cache_folder()
     try:
-        compiled: _F = numba.njit(
+        compiled = cast(Any, numba.njit)(
             cache=True,
             error_model="numpy",
             no_cpython_wrapper=not callable_from_python,
             no_cfunc_wrapper=True,
         )(function)
     finally:
-        numba.config.CACHE_DIR = before
-    return compiled
+        config.CACHE_DIR = before
+    return cast(_F, compiled)
 
 
 def njit(function: _F) -> _F:
@@ -104,7 +105,19 @@ def entry(function: _F) -> _F:
     return _compile(function, callable_from_python=True)
 
 
-i8 = np.int64
+def i8(value: int) -> int:
+    """A constant for compiled code: a NumPy int64, which Numba does not specialise on."""
+    return cast(int, np.int64(value))
+
+
+Book = Any
+"""One record of dtype BOOK, as Numba and NumPy hand it out."""
+EventRows = Any
+"""An array of EVENT_ROW records."""
+CommandRow = Any
+"""One record of dtype COMMAND."""
+Finding = tuple[int, int, int]
+"""What a check found: reason (0 for none), offending value, limit."""
 
 MAX_ORDERS = 1024
 MAX_GROUPS = 512

@@ -1,12 +1,13 @@
 """Commands at the exchange: place, bracket, OCO, replace, cancel, expire.
 
-Each is called at its arrival, after every row up to that time, and answers with exactly one event of
-its own (accepted or rejected, replaced or not, cancelled or not) before anything that it causes.
+Each is called at its arrival, after every row up to that time, and answers with exactly one event
+of its own (accepted or rejected, replaced or not, cancelled or not) before anything that it causes.
 """
 
 from __future__ import annotations
 
 from broker_api.event import Reason
+from data.schema import TapeColumns
 from sim.account import equity_nanos, required_margin, used_margin
 from sim.arrival import arrive, run_activations
 from sim.book import (
@@ -31,6 +32,10 @@ from sim.book import (
     STOP_LIMIT,
     TARGET_EXIT,
     ZERO,
+    Book,
+    CommandRow,
+    EventRows,
+    Finding,
     entry,
     i8,
     njit,
@@ -81,8 +86,10 @@ BY_USER, NO_REASON = i8(Reason.BY_USER), i8(Reason.NONE)
 
 
 @njit
-def check_arrival(book, tape, row, command, slots):
-    """All checks of an arriving order, with room for it and, for a market order, someone to trade."""
+def check_arrival(
+    book: Book, tape: TapeColumns, row: int, command: CommandRow, slots: int
+) -> Finding:
+    """All checks of an arriving order, room for it, and for a market order someone to trade."""
     found = check_order(book, tape, row, command)
     if found[0] == OK and command["type"] == MARKET:
         if side_lots(book, tape, row, command["instrument"], command["sign"]) <= 0:
@@ -93,14 +100,14 @@ def check_arrival(book, tape, row, command, slots):
 
 
 @njit
-def accept(book, events, slot, status):
+def accept(book: Book, events: EventRows, slot: int, status: int) -> None:
     """Publish that the order exists: OPEN, or PENDING when it is held."""
     book["o_status"][slot] = status
     publish_terms(book, events, EV_ACCEPTED, slot, NO_REASON)
 
 
 @entry
-def place(book, tape, events, row, command):
+def place(book: Book, tape: TapeColumns, events: EventRows, row: int, command: CommandRow) -> None:
     """A single order arrives."""
     found = check_arrival(book, tape, row, command, ONE)
     if found[0] != OK:
@@ -116,7 +123,7 @@ def place(book, tape, events, row, command):
 
 
 @njit
-def reject_all(book, events, command, found):
+def reject_all(book: Book, events: EventRows, command: CommandRow, found: Finding) -> None:
     """A bracket is refused whole: the entry and its exits."""
     instrument = command["instrument"]
     for order_id in (command["order_id"], command["stop_id"], command["target_id"]):
@@ -125,7 +132,7 @@ def reject_all(book, events, command, found):
 
 
 @njit
-def entry_estimate(book, tape, row, command):
+def entry_estimate(book: Book, tape: TapeColumns, row: int, command: CommandRow) -> int:
     """The price against which a bracket's absolute exits are judged: limit, stop, or the touch."""
     if command["limit"] != NONE:
         return command["limit"]
@@ -135,7 +142,7 @@ def entry_estimate(book, tape, row, command):
 
 
 @njit
-def open_leg(book, command, group, role):
+def open_leg(book: Book, command: CommandRow, group: int, role: int) -> int:
     """A held exit of a bracket: the other side, good till cancelled, nothing live yet."""
     slot = open_slot(book, command, role)
     book["o_sign"][slot] = -command["sign"]
@@ -165,7 +172,9 @@ def open_leg(book, command, group, role):
 
 
 @entry
-def place_bracket(book, tape, events, row, command):
+def place_bracket(
+    book: Book, tape: TapeColumns, events: EventRows, row: int, command: CommandRow
+) -> None:
     """An entry with its held exits arrives."""
     found = check_arrival(book, tape, row, command, THREE)
     if found[0] == OK:
@@ -191,7 +200,14 @@ def place_bracket(book, tape, events, row, command):
 
 
 @entry
-def place_oco(book, tape, events, row, command, other):
+def place_oco(
+    book: Book,
+    tape: TapeColumns,
+    events: EventRows,
+    row: int,
+    command: CommandRow,
+    other: CommandRow,
+) -> None:
     """Two orders arrive of which at most one completes; a refusal of one refuses both."""
     found = check_arrival(book, tape, row, command, TWO)
     if found[0] == OK:
@@ -221,7 +237,9 @@ def place_oco(book, tape, events, row, command, other):
 
 
 @entry
-def cancel(book, tape, events, row, order_id, ended_status):
+def cancel(
+    book: Book, tape: TapeColumns, events: EventRows, row: int, order_id: int, ended_status: int
+) -> None:
     """A cancel arrives; `ended_status` is how the order ended if it did, 0 if it never was."""
     slot = find_slot(book, order_id)
     if slot == NO_SLOT:
@@ -236,7 +254,7 @@ def cancel(book, tape, events, row, order_id, ended_status):
 
 
 @entry
-def expire_due(book, events):
+def expire_due(book: Book, events: EventRows) -> None:
     """End the orders whose time is up at the book's time, in order of placement."""
     index = 0
     while index < book["active_count"]:
@@ -248,7 +266,7 @@ def expire_due(book, events):
 
 
 @njit
-def check_replace_size(book, slot, size):
+def check_replace_size(book: Book, slot: int, size: int) -> Finding:
     """(reason, value, limit) of a new total size: not below what is filled, within the limits."""
     instrument = book["o_instrument"][slot]
     if size <= 0:
@@ -261,8 +279,10 @@ def check_replace_size(book, slot, size):
 
 
 @njit
-def check_replace_prices(book, tape, row, slot, limit, stop):
-    """(reason, value, limit) of new prices; a stop is judged only while it waits for its trigger."""
+def check_replace_prices(
+    book: Book, tape: TapeColumns, row: int, slot: int, limit: int, stop: int
+) -> Finding:
+    """(reason, value, limit) of new prices; a stop is judged only while it waits."""
     instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
     if not book["i_negative_price"][instrument]:
         if limit != NONE and limit <= 0:
@@ -281,7 +301,7 @@ def check_replace_prices(book, tape, row, slot, limit, stop):
 
 
 @njit
-def check_replace_kind(book, slot, size, limit, stop):
+def check_replace_kind(book: Book, slot: int, size: int, limit: int, stop: int) -> Finding:
     """(reason, value, limit): market orders and triggered stops cannot be changed.
 
     Neither can a price that the order's type does not have. While nothing trades only a reduction
@@ -290,7 +310,7 @@ def check_replace_kind(book, slot, size, limit, stop):
     kind = book["o_type"][slot]
     if kind == MARKET or (kind == STOP and book["o_triggered"][slot]):
         return NOT_MODIFIABLE, 0, 0
-    has_limit = kind == LIMIT or kind == STOP_LIMIT
+    has_limit = kind in (LIMIT, STOP_LIMIT)
     if limit != NONE and not has_limit:
         return NOT_MODIFIABLE, limit, 0
     if stop != NONE and (not is_stop(kind) or book["o_triggered"][slot]):
@@ -302,7 +322,7 @@ def check_replace_kind(book, slot, size, limit, stop):
 
 
 @njit
-def check_replace_margin(book, slot, size, limit, stop):
+def check_replace_margin(book: Book, slot: int, size: int, limit: int, stop: int) -> Finding:
     """(reason, value, limit): a larger or dearer order needs the margin for the difference."""
     if not book["margin_on"]:
         return OK, 0, 0
@@ -323,14 +343,24 @@ def check_replace_margin(book, slot, size, limit, stop):
 
 
 @njit
-def is_exit(book, slot):
+def is_exit(book: Book, slot: int) -> bool:
     """True for a bracket's stop or target."""
     return book["o_role"][slot] == STOP_EXIT or book["o_role"][slot] == TARGET_EXIT
 
 
 @entry
-def replace(book, tape, events, row, order_id, size, limit, stop, ended_status):
-    """A change arrives. NONE leaves a value; a refusal leaves the order and its place as they were."""
+def replace(
+    book: Book,
+    tape: TapeColumns,
+    events: EventRows,
+    row: int,
+    order_id: int,
+    size: int,
+    limit: int,
+    stop: int,
+    ended_status: int,
+) -> None:
+    """A change arrives. NONE leaves a value; a refusal leaves the order as it was."""
     slot = find_slot(book, order_id)
     if slot == NO_SLOT:
         reason = ORDER_NOT_ACTIVE if ended_status else UNKNOWN_ORDER
@@ -375,7 +405,16 @@ def replace(book, tape, events, row, order_id, size, limit, stop, ended_status):
 
 
 @njit
-def replace_order(book, tape, events, row, slot, size, limit, stop):
+def replace_order(
+    book: Book,
+    tape: TapeColumns,
+    events: EventRows,
+    row: int,
+    slot: int,
+    size: int,
+    limit: int,
+    stop: int,
+) -> None:
     """Apply a change: a new price or a larger size loses the place, a smaller size keeps it."""
     if size == book["o_filled"][slot]:
         group, role = book["o_group"][slot], book["o_role"][slot]
@@ -403,8 +442,8 @@ def replace_order(book, tape, events, row, slot, size, limit, stop):
 
 
 @njit
-def check_exit_size(book, slot, size):
-    """(reason, value, limit): an exit never exceeds what the entry filled and no exit closed yet."""
+def check_exit_size(book: Book, slot: int, size: int) -> Finding:
+    """(reason, value, limit): an exit never exceeds what is left to close."""
     group = book["o_group"][slot]
     grow = size - book["o_size"][slot]
     if grow > book["g_released"][group]:
@@ -413,8 +452,17 @@ def check_exit_size(book, slot, size):
 
 
 @njit
-def replace_exit(book, tape, events, row, slot, size, limit, stop):
-    """Change a bracket's exit: a price by hand stops following the entry, a size is for both legs."""
+def replace_exit(
+    book: Book,
+    tape: TapeColumns,
+    events: EventRows,
+    row: int,
+    slot: int,
+    size: int,
+    limit: int,
+    stop: int,
+) -> None:
+    """Change a bracket's exit: a price by hand stays, a size is for both legs."""
     group = book["o_group"][slot]
     change = size - book["o_size"][slot]
     book["o_size"][slot] = size

@@ -268,13 +268,13 @@ class Exchange:
     def _bring_up(self, ts_ns: int, before_index: int) -> None:
         """The other instruments' state just before a row: what the account is valued with."""
         for index in range(len(self._ts)):
-            side = "right" if index < before_index else "left"
-            row = int(np.searchsorted(self._ts[index], ts_ns, side=side)) - 1
+            bound_ns = ts_ns if index < before_index else ts_ns - 1
+            row = self.row_in_force(index, bound_ns)
             if index != before_index and row > self._book["i_cursor"][index]:
                 kernel.move_cursor(self._book, self._columns[index], index, row)
 
     def _look_at_margin(self) -> None:
-        """Liquidate when equity is below maintenance; else move the thresholds to where it is now."""
+        """Liquidate when equity is below maintenance; else move the thresholds."""
         book = self._book
         book["margin_wake"] = 0
         book["interest_stale"] = 1
@@ -341,7 +341,7 @@ class Exchange:
         raise ConfigurationError(f"{symbol} is not an instrument of this session")
 
     def _encode(self, at: int, request: OrderRequest) -> np.void:
-        """The request as the kernel's record; sizes that would overflow money become unacceptable."""
+        """The request as the kernel's record; what would overflow becomes unacceptable."""
         index = self._index_of(request.instrument)
         record: np.void = self._command[at]
         record["order_id"] = request.order_id
@@ -363,7 +363,7 @@ class Exchange:
         return record
 
     def _bounded_size(self, index: int, request: OrderRequest) -> int:
-        """The size, or one above every maximum when its money would not fit the kernel's integers."""
+        """The size, or one above every maximum when its money would overflow."""
         instrument = self._instruments[index]
         book = self._book
         lots = abs(int(book["i_position"][index])) + request.size_lots

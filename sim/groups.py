@@ -29,6 +29,9 @@ from sim.book import (
     SELL,
     STOP_EXIT,
     TARGET_EXIT,
+    Book,
+    CommandRow,
+    EventRows,
     i8,
     njit,
 )
@@ -52,7 +55,7 @@ JOIN_REST = 2
 
 
 @njit
-def open_group(book, command, is_oco):
+def open_group(book: Book, command: CommandRow, is_oco: int) -> int:
     """Take an unused group for a bracket or an OCO; NO_SLOT when all are used."""
     group = 0
     while group < MAX_GROUPS and book["g_used"][group]:
@@ -83,14 +86,14 @@ def open_group(book, command, is_oco):
 
 
 @njit
-def open_lots(book, group):
+def open_lots(book: Book, group: int) -> int:
     """Lots of the bracket's entry that its exits still have to close."""
     closed = book["g_exit_filled"][group] + book["g_released"][group]
     return book["g_entry_filled"][group] - closed
 
 
 @njit
-def exit_stop_ticks(book, group):
+def exit_stop_ticks(book: Book, group: int) -> int:
     """The stop leg's price from its offset: rounded to the tick nearer the average entry."""
     filled, cost = book["g_entry_filled"][group], book["g_entry_cost"][group]
     offset = book["g_stop_offset"][group]
@@ -100,7 +103,7 @@ def exit_stop_ticks(book, group):
 
 
 @njit
-def exit_target_ticks(book, group):
+def exit_target_ticks(book: Book, group: int) -> int:
     """The target leg's price from its offset: rounded to the tick nearer the average entry."""
     filled, cost = book["g_entry_filled"][group], book["g_entry_cost"][group]
     offset = book["g_target_offset"][group]
@@ -110,10 +113,10 @@ def exit_target_ticks(book, group):
 
 
 @njit
-def follow_entry(book, group, slot):
+def follow_entry(book: Book, group: int, slot: int) -> bool:
     """Move an exit given by offset with the entry's average; return True when its price changed.
 
-    Only until something of the exit has filled or triggered; a price set by hand cleared the offset.
+    Only until something of the exit has filled or triggered; a price set by hand cleared it.
     """
     if (
         book["o_filled"][slot] > 0
@@ -139,7 +142,7 @@ def follow_entry(book, group, slot):
 
 
 @njit
-def set_exit(book, events, group, slot, live):
+def set_exit(book: Book, events: EventRows, group: int, slot: int, live: int) -> None:
     """Give an exit its live size and price; what must arrive or join is marked for the kernel."""
     was = book["o_live"][slot]
     changed_price = follow_entry(book, group, slot)
@@ -175,8 +178,8 @@ def set_exit(book, events, group, slot, live):
 
 
 @njit
-def settle_bracket(book, events, group):
-    """Make the exits what the entry filled minus what was closed; end the bracket when all is done."""
+def settle_bracket(book: Book, events: EventRows, group: int) -> None:
+    """Make the exits what is left to close; end the bracket when all is done."""
     book["g_dirty"][group] = 0
     live = open_lots(book, group)
     done = book["g_entry_done"][group] == 1
@@ -203,14 +206,14 @@ def settle_bracket(book, events, group):
 
 
 @njit
-def end_slot(book, events, slot, kind, status, reason):
+def end_slot(book: Book, events: EventRows, slot: int, kind: int, status: int, reason: int) -> None:
     """Publish that an order ended and free its slot; its group is not told."""
     publish_ended(book, events, kind, slot, status, reason)
     close_slot(book, slot)
 
 
 @njit
-def end_exit(book, events, slot, reason):
+def end_exit(book: Book, events: EventRows, slot: int, reason: int) -> None:
     """An exit has nothing left to do: cancelled, or filled if all it ever covered was filled."""
     filled = book["o_filled"][slot]
     if filled > 0 and filled == book["o_size"][slot]:
@@ -220,7 +223,7 @@ def end_exit(book, events, slot, reason):
 
 
 @njit
-def complete_by_size(book, events, slot):
+def complete_by_size(book: Book, events: EventRows, slot: int) -> None:
     """An order whose total size became what it had filled is filled, without a further fill."""
     book["o_status"][slot] = FILLED
     book["o_size"][slot] = book["o_filled"][slot]
@@ -229,7 +232,9 @@ def complete_by_size(book, events, slot):
 
 
 @njit
-def leave_group(book, events, group, role, slot, reason):
+def leave_group(
+    book: Book, events: EventRows, group: int, role: int, slot: int, reason: int
+) -> None:
     """An order of a group ended unfilled: what follows for the others.
 
     An entry takes its held exits with it. Cancelling one exit leaves the other and says when the
@@ -255,7 +260,9 @@ def leave_group(book, events, group, role, slot, reason):
 
 
 @njit
-def end_order(book, events, slot, kind, status, reason):
+def end_order(
+    book: Book, events: EventRows, slot: int, kind: int, status: int, reason: int
+) -> None:
     """An order ends unfilled (cancelled, expired): publish it and tell its group."""
     group, role = book["o_group"][slot], book["o_role"][slot]
     unprotected = False
@@ -270,13 +277,13 @@ def end_order(book, events, slot, kind, status, reason):
 
 
 @njit
-def cancel_order(book, events, slot, reason):
+def cancel_order(book: Book, events: EventRows, slot: int, reason: int) -> None:
     """Cancel a working order, with what follows for its group."""
     end_order(book, events, slot, EV_CANCELLED, CANCELLED, reason)
 
 
 @njit
-def oldest_open_bracket(book, instrument, sign):
+def oldest_open_bracket(book: Book, instrument: int, sign: int) -> int:
     """The bracket of one direction that was created first and still has lots to close."""
     found = NO_SLOT
     for group in range(book["group_high"]):
@@ -292,7 +299,7 @@ def oldest_open_bracket(book, instrument, sign):
 
 
 @njit
-def cap_brackets(book, instrument, sign):
+def cap_brackets(book: Book, instrument: int, sign: int) -> None:
     """All exits of one direction together never exceed the position: first in, first out.
 
     Lots that other orders closed are taken from the oldest bracket, for good.
@@ -312,7 +319,7 @@ def cap_brackets(book, instrument, sign):
 
 
 @njit
-def settle_instrument(book, events, instrument):
+def settle_instrument(book: Book, events: EventRows, instrument: int) -> None:
     """After a fill: brackets, then reduce-only orders that have nothing left to reduce."""
     if book["group_high"] > 0:
         cap_brackets(book, instrument, BUY)
@@ -324,7 +331,7 @@ def settle_instrument(book, events, instrument):
 
 
 @njit
-def end_idle_reduce_only(book, events, instrument):
+def end_idle_reduce_only(book: Book, events: EventRows, instrument: int) -> None:
     """A reduce-only order ends at once when there is no position left that it could reduce."""
     position = book["i_position"][instrument]
     index = 0
@@ -332,7 +339,7 @@ def end_idle_reduce_only(book, events, instrument):
         slot = book["active"][index]
         index += 1
         role = book["o_role"][slot]
-        if role == STOP_EXIT or role == TARGET_EXIT or not book["o_reduce_only"][slot]:
+        if role in (STOP_EXIT, TARGET_EXIT) or not book["o_reduce_only"][slot]:
             continue
         if book["o_instrument"][slot] == instrument and book["o_sign"][slot] * position >= 0:
             cancel_order(book, events, slot, REDUCE_ONLY_DONE)
@@ -340,7 +347,7 @@ def end_idle_reduce_only(book, events, instrument):
 
 
 @njit
-def note_group_fill(book, slot, lots, price):
+def note_group_fill(book: Book, slot: int, lots: int, price: int) -> None:
     """Count a fill in its bracket."""
     group = book["o_group"][slot]
     if book["o_role"][slot] == ENTRY:
@@ -355,7 +362,9 @@ def note_group_fill(book, slot, lots, price):
 
 
 @njit
-def shrink_oco(book, events, group, slot, lots, finished):
+def shrink_oco(
+    book: Book, events: EventRows, group: int, slot: int, lots: int, finished: int
+) -> None:
     """A fill of one OCO leg shrinks the other, or ends it: when done, or with on_partial cancel."""
     first, second = book["g_stop_leg"][group], book["g_target_leg"][group]
     other = second if slot == first else first
@@ -378,7 +387,7 @@ def shrink_oco(book, events, group, slot, lots, finished):
 
 
 @njit
-def fillable_lots(book, slot, lots):
+def fillable_lots(book: Book, slot: int, lots: int) -> int:
     """`lots` clipped to what a reduce-only order may still close."""
     if not book["o_reduce_only"][slot]:
         return lots
@@ -387,7 +396,7 @@ def fillable_lots(book, slot, lots):
 
 
 @njit
-def is_filled(book, slot):
+def is_filled(book: Book, slot: int) -> bool:
     """True when nothing of the order is left and nothing can be added to it.
 
     A bracket's exit is not finished before its entry is: it may grow again.
@@ -395,14 +404,14 @@ def is_filled(book, slot):
     if book["o_filled"][slot] < book["o_size"][slot]:
         return False
     role = book["o_role"][slot]
-    if role == STOP_EXIT or role == TARGET_EXIT:
+    if role in (STOP_EXIT, TARGET_EXIT):
         group = book["o_group"][slot]
         return book["g_entry_done"][group] == 1
     return True
 
 
 @njit
-def fill(book, events, slot, lots, price, liquidity):
+def fill(book: Book, events: EventRows, slot: int, lots: int, price: int, liquidity: int) -> int:
     """Execute `lots` of an order at `price`, with everything that follows; return the lots done.
 
     Returns less than asked when a reduce-only order is clipped, 0 when it may not fill at all.
@@ -446,7 +455,7 @@ def fill(book, events, slot, lots, price, liquidity):
 
 
 @njit
-def keep_front_after_fill(book, slot, lots):
+def keep_front_after_fill(book: Book, slot: int, lots: int) -> None:
     """A fill comes out of the old place first; what is left of it keeps the place."""
     book["o_front"][slot] -= lots
     if book["o_front"][slot] < 0:

@@ -1,13 +1,14 @@
-"""The loop over rows: control flow only. Rules are in `rules.py`, effects in `groups.py`, `taking.py`.
+"""The loop over rows: control flow only. Rules: `rules.py`; effects: `groups.py`, `taking.py`.
 
 A row of the tape carries the whole top of book, so the kernel may enter anywhere. `next_row` finds
-the next row that concerns someone; `apply_row` processes it; `run_until` repeats both and returns at
-the first row that published something. A run that visits every row gives the same events.
+the next row that concerns someone; `apply_row` processes it; `run_until` repeats both and returns
+at the first row that published something. A run that visits every row gives the same events.
 """
 
 from __future__ import annotations
 
 from broker_api.event import Reason
+from data.schema import IntColumn, TapeColumns
 from sim.account import NANOS, open_profit, set_margin_wakes, share_of
 from sim.arrival import run_activations, trigger
 from sim.book import (
@@ -31,6 +32,8 @@ from sim.book import (
     SOURCE_BID_ASK,
     SOURCE_LAST,
     ZERO,
+    Book,
+    EventRows,
     entry,
     i8,
     njit,
@@ -46,7 +49,7 @@ MARKET_CLOSED, MARKET_HALTED = i8(Reason.MARKET_CLOSED), i8(Reason.MARKET_HALTED
 
 
 @entry
-def refresh_interest(book):
+def refresh_interest(book: Book) -> None:
     """Recompute, for every instrument, the prices at which a row concerns someone."""
     for instrument in range(book["instrument_count"]):
         book["i_bid_le"][instrument] = BELOW_ALL
@@ -76,7 +79,7 @@ def refresh_interest(book):
 
 
 @njit
-def want_resting(book, slot):
+def want_resting(book: Book, slot: int) -> None:
     """A maker is concerned by crossings, by prints at its price or through, and by its touch."""
     instrument, price = book["o_instrument"][slot], book["o_limit"][slot]
     if book["o_sign"][slot] > 0:
@@ -92,7 +95,7 @@ def want_resting(book, slot):
 
 
 @njit
-def want_trigger(book, slot):
+def want_trigger(book: Book, slot: int) -> None:
     """A stop is concerned by its trigger source only; mark rows are always visited."""
     instrument, price = book["o_instrument"][slot], book["o_stop"][slot]
     source = book["i_trigger_source"][instrument]
@@ -108,7 +111,7 @@ def want_trigger(book, slot):
 
 
 @entry
-def next_row(book, tape, instrument, start, end):
+def next_row(book: Book, tape: TapeColumns, instrument: int, start: int, end: int) -> int:
     """The first row in start..end that concerns someone; end + 1 when none does."""
     if book["visit_every_row"] or book["i_every_row"][instrument]:
         return start
@@ -130,7 +133,7 @@ def next_row(book, tape, instrument, start, end):
 
 
 @entry
-def move_cursor(book, tape, instrument, row):
+def move_cursor(book: Book, tape: TapeColumns, instrument: int, row: int) -> None:
     """The row's state is in force; positions are valued at the newest sizes that were not empty."""
     before = book["i_cursor"][instrument]
     book["i_cursor"][instrument] = row
@@ -147,7 +150,7 @@ def move_cursor(book, tape, instrument, row):
 
 
 @entry
-def run_until(book, tape, events, instrument, end):
+def run_until(book: Book, tape: TapeColumns, events: EventRows, instrument: int, end: int) -> int:
     """Process the rows of interest up to row `end`; stop behind the first that published something.
 
     Also stops where margin must be looked at (`margin_wake`). Returns the row in force.
@@ -166,7 +169,7 @@ def run_until(book, tape, events, instrument, end):
 
 
 @entry
-def apply_row(book, tape, events, instrument, row):
+def apply_row(book: Book, tape: TapeColumns, events: EventRows, instrument: int, row: int) -> None:
     """One row, in the order of docs/fills.md: prints meet queues, stops, fills, crossings, caps."""
     book["ts"] = tape.ts[row]
     move_cursor(book, tape, instrument, row)
@@ -197,16 +200,22 @@ def apply_row(book, tape, events, instrument, row):
 
 
 @njit
-def wake_margin(book, tape, instrument, row):
+def wake_margin(book: Book, tape: TapeColumns, instrument: int, row: int) -> None:
     """Ask for a look at the margin when the row passed a price where it could have become short."""
     if not book["margin_on"] or book["i_position"][instrument] == 0:
         return
-    if tape.kind[row] >= ROW_MARK or (tape.bid_qty[row] > 0 and tape.bid[row] <= book["i_margin_bid_le"][instrument]) or (tape.ask_qty[row] > 0 and tape.ask[row] >= book["i_margin_ask_ge"][instrument]):
+    if (
+        tape.kind[row] >= ROW_MARK
+        or (tape.bid_qty[row] > 0 and tape.bid[row] <= book["i_margin_bid_le"][instrument])
+        or (tape.ask_qty[row] > 0 and tape.ask[row] >= book["i_margin_ask_ge"][instrument])
+    ):
         book["margin_wake"] = 1
 
 
 @njit
-def apply_status(book, tape, events, instrument, row):
+def apply_status(
+    book: Book, tape: TapeColumns, events: EventRows, instrument: int, row: int
+) -> None:
     """A row that is neither quote nor trade: halts and reopenings, marks, funding."""
     kind = tape.kind[row]
     if kind == ROW_MARK:
@@ -215,14 +224,14 @@ def apply_status(book, tape, events, instrument, row):
         if tape.px[row] > 0:
             book["i_mark"][instrument] = tape.px[row]
         pay_funding(book, events, instrument, tape.qty[row])
-    elif kind == ROW_CLOSE or kind == ROW_HALT:
+    elif kind in (ROW_CLOSE, ROW_HALT):
         halt(book, events, instrument, BY_TAPE, NEVER)
-    elif kind == ROW_OPEN or kind == ROW_RESUME:
+    elif kind in (ROW_OPEN, ROW_RESUME):
         resume(book, events, instrument, row + 1)
 
 
 @entry
-def halt(book, events, instrument, state, next_open):
+def halt(book: Book, events: EventRows, instrument: int, state: int, next_open: int) -> None:
     """Nothing matches or triggers from now on. `state` is BY_TAPE or BY_CALENDAR."""
     if book["i_halted"][instrument] == state:
         return
@@ -234,7 +243,7 @@ def halt(book, events, instrument, state, next_open):
 
 
 @entry
-def resume(book, events, instrument, known_from):
+def resume(book: Book, events: EventRows, instrument: int, known_from: int) -> None:
     """Trading goes on; the book is unknown until row `known_from`."""
     if book["i_halted"][instrument] == 0:
         return
@@ -245,7 +254,7 @@ def resume(book, events, instrument, known_from):
 
 
 @njit
-def pay_funding(book, events, instrument, rate):
+def pay_funding(book: Book, events: EventRows, instrument: int, rate: int) -> None:
     """Longs pay `rate` (1e-9) of the position's value at the mark; shorts receive it."""
     position = book["i_position"][instrument]
     if position == 0:
@@ -262,7 +271,7 @@ def pay_funding(book, events, instrument, rate):
 
 
 @njit
-def insert_best_first(book, into, count, slot):
+def insert_best_first(book: Book, into: IntColumn, count: int, slot: int) -> int:
     """Insert a maker into a list kept best price first, then by time priority."""
     at = count
     while at > 0:
@@ -277,7 +286,7 @@ def insert_best_first(book, into, count, slot):
 
 
 @njit
-def share_print(book, tape, instrument, row):
+def share_print(book: Book, tape: TapeColumns, instrument: int, row: int) -> int:
     """The print meets the own makers at its price or better, best price first; returns how many.
 
     What it gives each is kept in `o_entitled` until the row's stops have been served: the stop leg
@@ -306,7 +315,7 @@ def share_print(book, tape, instrument, row):
 
 
 @njit
-def give_print(book, slot, price, lots, left):
+def give_print(book: Book, slot: int, price: int, lots: int, left: int) -> int:
     """What a print of `lots`, of which `left` are unclaimed, gives to one maker; remembers it."""
     if book["o_limit"][slot] == price:
         given = meet_print(book, slot, lots, left)
@@ -321,7 +330,7 @@ def give_print(book, slot, price, lots, left):
 
 
 @njit
-def fill_printed(book, events, count):
+def fill_printed(book: Book, events: EventRows, count: int) -> None:
     """Execute what the print gave, clipped to what the stops of this row left alive."""
     for at in range(count):
         slot = book["printed"][at]
@@ -332,7 +341,9 @@ def fill_printed(book, events, count):
 
 
 @njit
-def trigger_stops(book, tape, events, instrument, row):
+def trigger_stops(
+    book: Book, tape: TapeColumns, events: EventRows, instrument: int, row: int
+) -> None:
     """Every stop that the row reaches triggers: nearest to the old price first, ties by arrival."""
     count = ZERO
     for index in range(book["active_count"]):
@@ -355,7 +366,7 @@ def trigger_stops(book, tape, events, instrument, row):
 
 
 @njit
-def is_waiting_stop(book, slot):
+def is_waiting_stop(book: Book, slot: int) -> bool:
     """True for a live stop that has not triggered."""
     if book["o_status"][slot] == PENDING or book["o_triggered"][slot]:
         return False
@@ -363,7 +374,7 @@ def is_waiting_stop(book, slot):
 
 
 @njit
-def insert_nearest_first(book, count, slot):
+def insert_nearest_first(book: Book, count: int, slot: int) -> int:
     """Sell stops from the highest down, buy stops from the lowest up, ties by arrival."""
     struck = book["struck"]
     at = count
@@ -382,8 +393,8 @@ def insert_nearest_first(book, count, slot):
 
 
 @njit
-def target_was_reached(book, tape, row, slot):
-    """1 when the same row also gives the stop's sibling a fill: nobody can know which came first."""
+def target_was_reached(book: Book, tape: TapeColumns, row: int, slot: int) -> int:
+    """1 when the same row also gives the stop's sibling a fill: which came first?"""
     group = book["o_group"][slot]
     if group == NO_SLOT:
         return 0
@@ -402,7 +413,9 @@ def target_was_reached(book, tape, row, slot):
 
 
 @njit
-def serve_waiting(book, tape, events, instrument, row):
+def serve_waiting(
+    book: Book, tape: TapeColumns, events: EventRows, instrument: int, row: int
+) -> None:
     """Market orders and triggered stops that found no liquidity take the first that comes."""
     if not book["i_every_row"][instrument]:
         return
@@ -421,7 +434,9 @@ def serve_waiting(book, tape, events, instrument, row):
 
 
 @njit
-def fill_crossed(book, tape, events, instrument, row, sign):
+def fill_crossed(
+    book: Book, tape: TapeColumns, events: EventRows, instrument: int, row: int, sign: int
+) -> None:
     """The row's touch crosses own makers of `sign`: they fill at their price, best first.
 
     Only up to what the touch shows and this run has not taken: ladder levels serve takers only.

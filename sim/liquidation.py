@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from broker_api.event import Reason
+from data.schema import TapeColumns
 from sim.account import equity_nanos, maintenance_total
 from sim.arrival import arrive
-from sim.book import EV_LIQUIDATION, LIQUIDATION_ORDER, NO_SLOT, OPEN, entry, i8
+from sim.book import (
+    EV_LIQUIDATION,
+    LIQUIDATION_ORDER,
+    NO_SLOT,
+    OPEN,
+    Book,
+    CommandRow,
+    EventRows,
+    entry,
+    i8,
+)
 from sim.commands import accept
 from sim.groups import cancel_order
 from sim.publish import open_slot, publish
@@ -14,7 +25,7 @@ LIQUIDATED = i8(Reason.LIQUIDATED)
 
 
 @entry
-def is_short_of_margin(book):
+def is_short_of_margin(book: Book) -> bool:
     """True when positions are open and equity is below their maintenance margin."""
     if not book["margin_on"]:
         return False
@@ -23,7 +34,7 @@ def is_short_of_margin(book):
 
 
 @entry
-def begin_liquidation(book, events):
+def begin_liquidation(book: Book, events: EventRows) -> None:
     """Publish the liquidation with its figures, then cancel every working order."""
     index = publish(book, events, EV_LIQUIDATION, NO_SLOT)
     events["value"][index] = equity_nanos(book)
@@ -33,7 +44,9 @@ def begin_liquidation(book, events):
 
 
 @entry
-def liquidate(book, tape, events, row, command):
+def liquidate(
+    book: Book, tape: TapeColumns, events: EventRows, row: int, command: CommandRow
+) -> None:
     """Close one position with the venue's own market order; without liquidity it waits for some."""
     slot = open_slot(book, command, LIQUIDATION_ORDER)
     accept(book, events, slot, OPEN)

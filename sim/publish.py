@@ -18,12 +18,15 @@ from sim.book import (
     PARTIALLY_FILLED,
     PENDING,
     REJECTED,
+    Book,
+    CommandRow,
+    EventRows,
     njit,
 )
 
 
 @njit
-def publish(book, events, kind, instrument):
+def publish(book: Book, events: EventRows, kind: int, instrument: int) -> int:
     """Append an event of `kind` at the book's time; return its index in `events`."""
     index = book["event_count"]
     book["event_count"] = index + 1
@@ -54,7 +57,7 @@ def publish(book, events, kind, instrument):
 
 
 @njit
-def publish_order(book, events, kind, slot):
+def publish_order(book: Book, events: EventRows, kind: int, slot: int) -> int:
     """Append an event of the order in `slot`, with its id, status and quantities."""
     index = publish(book, events, kind, book["o_instrument"][slot])
     events["order_id"][index] = book["o_order_id"][slot]
@@ -65,8 +68,8 @@ def publish_order(book, events, kind, slot):
 
 
 @njit
-def publish_terms(book, events, kind, slot, reason):
-    """Append an event that tells the order's prices and total size: accepted, replaced, activated."""
+def publish_terms(book: Book, events: EventRows, kind: int, slot: int, reason: int) -> int:
+    """Append an event that tells the order's prices and total size."""
     index = publish_order(book, events, kind, slot)
     events["side"][index] = (1 - book["o_sign"][slot]) // 2
     events["price_ticks"][index] = book["o_limit"][slot]
@@ -77,13 +80,13 @@ def publish_terms(book, events, kind, slot, reason):
 
 
 @njit
-def publish_replaced(book, events, slot, reason):
+def publish_replaced(book: Book, events: EventRows, slot: int, reason: int) -> int:
     """The order's terms changed, by the user (reason 0) or by a rule."""
     return publish_terms(book, events, EV_REPLACED, slot, reason)
 
 
 @njit
-def publish_position(book, events, instrument):
+def publish_position(book: Book, events: EventRows, instrument: int) -> None:
     """The position and then the account, after a fill or a payment."""
     index = publish(book, events, EV_POSITION, instrument)
     events["position_lots"][index] = book["i_position"][instrument]
@@ -95,7 +98,17 @@ def publish_position(book, events, instrument):
 
 
 @njit
-def publish_refusal(book, events, kind, order_id, instrument, status, reason, value, limit):
+def publish_refusal(
+    book: Book,
+    events: EventRows,
+    kind: int,
+    order_id: int,
+    instrument: int,
+    status: int,
+    reason: int,
+    value: int,
+    limit: int,
+) -> int:
     """A command was refused: the order has `status` (REJECTED for one that never was)."""
     index = publish(book, events, kind, instrument)
     events["order_id"][index] = order_id
@@ -107,13 +120,23 @@ def publish_refusal(book, events, kind, order_id, instrument, status, reason, va
 
 
 @njit
-def publish_rejected(book, events, order_id, instrument, reason, value, limit):
+def publish_rejected(
+    book: Book,
+    events: EventRows,
+    order_id: int,
+    instrument: int,
+    reason: int,
+    value: int,
+    limit: int,
+) -> None:
     """A new order was refused; it does not exist."""
     publish_refusal(book, events, EV_REJECTED, order_id, instrument, REJECTED, reason, value, limit)
 
 
 @njit
-def publish_ended(book, events, kind, slot, status, reason):
+def publish_ended(
+    book: Book, events: EventRows, kind: int, slot: int, status: int, reason: int
+) -> None:
     """An order ended unfilled or partly filled: cancelled or expired."""
     book["o_status"][slot] = status
     index = publish_order(book, events, kind, slot)
@@ -123,14 +146,14 @@ def publish_ended(book, events, kind, slot, status, reason):
 
 
 @njit
-def live_status(book, slot):
+def live_status(book: Book, slot: int) -> int:
     """OPEN or PARTIALLY_FILLED, by what has filled."""
     return PARTIALLY_FILLED if book["o_filled"][slot] > 0 else OPEN
 
 
 @njit
-def open_slot(book, command, role):
-    """Take a free slot for a new order with `command`'s terms; return it. It is pending, not live."""
+def open_slot(book: Book, command: CommandRow, role: int) -> int:
+    """Take a free slot for a new order with `command`'s terms; return it, pending."""
     free = book["free_count"] - 1
     book["free_count"] = free
     slot = book["free"][free]
@@ -167,7 +190,7 @@ def open_slot(book, command, role):
 
 
 @njit
-def leave_book(book, slot):
+def leave_book(book: Book, slot: int) -> None:
     """The order is no maker any more and has no place in a queue."""
     book["o_resting"][slot] = 0
     book["o_queue"][slot] = 0
@@ -180,7 +203,7 @@ def leave_book(book, slot):
 
 
 @njit
-def close_slot(book, slot):
+def close_slot(book: Book, slot: int) -> None:
     """Give the slot of an ended order back; the active list keeps its order."""
     count = book["active_count"]
     active = book["active"]
@@ -202,7 +225,7 @@ def close_slot(book, slot):
 
 
 @njit
-def find_slot(book, order_id):
+def find_slot(book: Book, order_id: int) -> int:
     """The slot of a working order, NO_SLOT when there is none."""
     for index in range(book["active_count"]):
         slot = book["active"][index]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from math import sqrt
 
+from data.schema import TapeColumns
 from sim.book import (
     BACK,
     DISPLAYED,
@@ -18,6 +19,7 @@ from sim.book import (
     PROPORTIONAL,
     QUEUE_UNIT,
     ROW_TRADE,
+    Book,
     njit,
 )
 
@@ -26,19 +28,19 @@ UNKNOWN_QUEUE = -1
 
 
 @njit
-def touch_ticks(tape, row, sign):
+def touch_ticks(tape: TapeColumns, row: int, sign: int) -> int:
     """Best price of the side that an order of `sign` rests on."""
     return tape.bid[row] if sign > 0 else tape.ask[row]
 
 
 @njit
-def touch_lots(tape, row, sign):
+def touch_lots(tape: TapeColumns, row: int, sign: int) -> int:
     """Size at the best price of the side that an order of `sign` rests on; 0 when it is empty."""
     return tape.bid_qty[row] if sign > 0 else tape.ask_qty[row]
 
 
 @njit
-def last_shown_lots(tape, row, first_row, sign, price):
+def last_shown_lots(tape: TapeColumns, row: int, first_row: int, sign: int, price: int) -> int:
     """The size last shown at `price` on our side in rows `first_row`..`row`; -1 if it never was."""
     while row >= first_row:
         if touch_ticks(tape, row, sign) == price and touch_lots(tape, row, sign) > 0:
@@ -48,7 +50,9 @@ def last_shown_lots(tape, row, first_row, sign, price):
 
 
 @njit
-def queue_on_joining(book, tape, row, instrument, sign, price):
+def queue_on_joining(
+    book: Book, tape: TapeColumns, row: int, instrument: int, sign: int, price: int
+) -> int:
     """What is ahead of an order that joins at `price` now; UNKNOWN_QUEUE where nothing tells.
 
     At the touch: the size shown. Better than the touch: nothing. Behind it: the size last shown at
@@ -74,7 +78,7 @@ def queue_on_joining(book, tape, row, instrument, sign, price):
 
 
 @njit
-def join(book, tape, row, slot):
+def join(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
     """The order becomes a maker at its limit, all of it behind what is there."""
     instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
     queue = queue_on_joining(book, tape, row, instrument, sign, book["o_limit"][slot])
@@ -90,7 +94,7 @@ def join(book, tape, row, slot):
 
 
 @njit
-def join_rest(book, tape, row, slot):
+def join_rest(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
     """The order grew: the new part queues behind everything, the old part keeps its place."""
     instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
     queue = queue_on_joining(book, tape, row, instrument, sign, book["o_limit"][slot])
@@ -100,7 +104,7 @@ def join_rest(book, tape, row, slot):
 
 
 @njit
-def keep_front(book, slot):
+def keep_front(book: Book, slot: int) -> None:
     """After a fill or a shrink: the old place never holds more lots than the order has left.
 
     When the old place is used up, the rest moves up into its role.
@@ -115,7 +119,7 @@ def keep_front(book, slot):
 
 
 @njit
-def overflow_lots(queue, print_lots, met, want):
+def overflow_lots(queue: int, print_lots: int, met: int, want: int) -> int:
     """Lots that a print of `print_lots` gives to `want` lots behind `queue`.
 
     What is over the queue is ours. The queue is an estimate, so the first fill at a place needs an
@@ -132,7 +136,7 @@ def overflow_lots(queue, print_lots, met, want):
 
 
 @njit
-def meet_print(book, slot, print_lots, unclaimed):
+def meet_print(book: Book, slot: int, print_lots: int, unclaimed: int) -> int:
     """A print at our price: `unclaimed` of its `print_lots` are left by earlier own orders.
 
     It first eats the queue ahead; what is over fills us. Returns our lots. While the depth at our
@@ -157,7 +161,7 @@ def meet_print(book, slot, print_lots, unclaimed):
 
 
 @njit
-def clear_queue(book, slot):
+def clear_queue(book: Book, slot: int) -> None:
     """Everything that was ahead of us is known to be gone."""
     if book["queue_model"] == BACK:
         return
@@ -167,7 +171,7 @@ def clear_queue(book, slot):
 
 
 @njit
-def power(book, value):
+def power(book: Book, value: float) -> float:
     """`value` to the model's power n of 1, 1.5 or 2, by products and the square root only."""
     halves = book["queue_power_halves"]
     if halves == 2:
@@ -178,7 +182,7 @@ def power(book, value):
 
 
 @njit
-def cancelled_ahead(book, queue, level, shrink):
+def cancelled_ahead(book: Book, queue: int, level: int, shrink: int) -> int:
     """The share of cancels of size `shrink` in a level of `level` that stood ahead of us."""
     front = float(queue)
     back = float(max(0, level - queue))
@@ -190,10 +194,10 @@ def cancelled_ahead(book, queue, level, shrink):
 
 
 @njit
-def tracks_queue(book, slot):
+def tracks_queue(book: Book, slot: int) -> bool:
     """True while the sizes at the order's price can still change its estimated place."""
     model = book["queue_model"]
-    if not book["o_resting"][slot] or not (model == PROPORTIONAL or model == DISPLAYED):
+    if not book["o_resting"][slot] or model not in (PROPORTIONAL, DISPLAYED):
         return False
     if not book["o_queue_known"][slot]:
         return True
@@ -201,7 +205,7 @@ def tracks_queue(book, slot):
 
 
 @njit
-def observe_touch(book, tape, row, slot):
+def observe_touch(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
     """The row's BBO puts its caps on the order's queue.
 
     A touch beyond our price: all ahead of us is gone. Our price is the touch: an unknown depth
@@ -225,7 +229,7 @@ def observe_touch(book, tape, row, slot):
 
 
 @njit
-def observe_level(book, tape, row, slot, shown):
+def observe_level(book: Book, tape: TapeColumns, row: int, slot: int, shown: int) -> None:
     """Our price is the touch and shows `shown` lots."""
     shown_units = shown * QUEUE_UNIT
     if not book["o_queue_known"][slot]:
@@ -245,7 +249,7 @@ def observe_level(book, tape, row, slot, shown):
 
 
 @njit
-def lose_cancelled(book, slot, level, shrink):
+def lose_cancelled(book: Book, slot: int, level: int, shrink: int) -> None:
     """Cancels of size `shrink` in a level of `level`: each part of the order gains its share."""
     queue, behind = book["o_queue"][slot], book["o_queue_behind"][slot]
     book["o_queue"][slot] = queue - cancelled_ahead(book, queue, level, shrink)

@@ -1,12 +1,13 @@
 """The rules of the exchange that decide and change nothing: one small function per rule.
 
-Whether an order is refused, whether a stop is through, what may trade at a row. What then happens is
-in `taking.py` (aggressors), `groups.py` (fills and what they cause) and `kernel.py` (rows).
+Whether an order is refused, whether a stop is through, what may trade at a row. What then happens
+is in `taking.py` (aggressors), `groups.py` (fills and what they cause) and `kernel.py` (rows).
 """
 
 from __future__ import annotations
 
 from broker_api.event import Reason
+from data.schema import TapeColumns
 from sim.account import equity_nanos, required_margin, used_margin, value_ticks
 from sim.book import (
     LIMIT,
@@ -19,6 +20,9 @@ from sim.book import (
     STOP,
     STOP_LIMIT,
     ZERO,
+    Book,
+    CommandRow,
+    Finding,
     i8,
     njit,
 )
@@ -39,13 +43,13 @@ BRACKET_LEVELS = i8(Reason.BRACKET_LEVELS)
 
 
 @njit
-def side_ticks(tape, row, sign):
-    """Best price that an aggressor of `sign` would meet: the ask of a buyer, the bid of a seller."""
+def side_ticks(tape: TapeColumns, row: int, sign: int) -> int:
+    """Best price that an aggressor of `sign` would meet: a buyer the ask, a seller the bid."""
     return tape.ask[row] if sign > 0 else tape.bid[row]
 
 
 @njit
-def side_lots(book, tape, row, instrument, sign):
+def side_lots(book: Book, tape: TapeColumns, row: int, instrument: int, sign: int) -> int:
     """Size that an aggressor of `sign` would meet; 0 when empty or unknown after a reopening."""
     if row < book["i_known_from"][instrument] or row < 0:
         return 0
@@ -53,7 +57,7 @@ def side_lots(book, tape, row, instrument, sign):
 
 
 @njit
-def last_trade_ticks(book, tape, row, instrument):
+def last_trade_ticks(book: Book, tape: TapeColumns, row: int, instrument: int) -> int:
     """Price of the newest print of this run at or before `row`; NONE before the first."""
     first = book["i_known_from"][instrument]
     while row >= first and row >= 0:
@@ -64,7 +68,7 @@ def last_trade_ticks(book, tape, row, instrument):
 
 
 @njit
-def source_ticks(book, tape, row, instrument, sign):
+def source_ticks(book: Book, tape: TapeColumns, row: int, instrument: int, sign: int) -> int:
     """The price that triggers a stop of `sign`: last trade, opposite touch, or mark; NONE if none.
 
     A mark between two ticks counts as the tick that it has reached on the stop's way.
@@ -84,7 +88,7 @@ def source_ticks(book, tape, row, instrument, sign):
 
 
 @njit
-def row_source_ticks(book, tape, row, instrument, sign):
+def row_source_ticks(book: Book, tape: TapeColumns, row: int, instrument: int, sign: int) -> int:
     """The trigger price that this very row brings, NONE when it brings none.
 
     Prints move LAST, rows with a book move BID_ASK, mark rows move MARK.
@@ -99,19 +103,21 @@ def row_source_ticks(book, tape, row, instrument, sign):
 
 
 @njit
-def is_through(sign, stop, source):
+def is_through(sign: int, stop: int, source: int) -> bool:
     """A buy stop triggers at or above its price, a sell stop at or below."""
     return source != NONE and (source - stop) * sign >= 0
 
 
 @njit
-def is_stop(order_type):
+def is_stop(order_type: int) -> bool:
     """True for the types that wait for a trigger."""
-    return order_type == STOP or order_type == STOP_LIMIT
+    return order_type in (STOP, STOP_LIMIT)
 
 
 @njit
-def is_marketable(book, tape, row, instrument, sign, limit):
+def is_marketable(
+    book: Book, tape: TapeColumns, row: int, instrument: int, sign: int, limit: int
+) -> bool:
     """True when a limit order at `limit` meets the displayed touch."""
     if side_lots(book, tape, row, instrument, sign) <= 0:
         return False
@@ -119,13 +125,13 @@ def is_marketable(book, tape, row, instrument, sign, limit):
 
 
 @njit
-def quotes_book(tape, row):
+def quotes_book(tape: TapeColumns, row: int) -> bool:
     """True for rows that show a book: quotes and trades."""
     return tape.kind[row] == ROW_QUOTE or tape.kind[row] == ROW_TRADE
 
 
 @njit
-def check_market_open(book, instrument):
+def check_market_open(book: Book, instrument: int) -> Finding:
     """(reason, value, limit) of an order sent while nothing trades."""
     halted = book["i_halted"][instrument]
     if halted == 0:
@@ -134,7 +140,7 @@ def check_market_open(book, instrument):
 
 
 @njit
-def check_size(book, instrument, size):
+def check_size(book: Book, instrument: int, size: int) -> Finding:
     """(reason, value, limit) of a size outside the instrument's limits."""
     if size <= 0:
         return SIZE_NOT_POSITIVE, size, 1
@@ -146,9 +152,9 @@ def check_size(book, instrument, size):
 
 
 @njit
-def check_prices(book, instrument, order_type, limit, stop):
+def check_prices(book: Book, instrument: int, order_type: int, limit: int, stop: int) -> Finding:
     """(reason, value, limit) of prices that the type needs and lacks, or that are not positive."""
-    needs_limit = order_type == LIMIT or order_type == STOP_LIMIT
+    needs_limit = order_type in (LIMIT, STOP_LIMIT)
     if (needs_limit and limit == NONE) or (is_stop(order_type) and stop == NONE):
         return PRICE_MISSING, 0, 0
     if book["i_negative_price"][instrument]:
@@ -161,7 +167,9 @@ def check_prices(book, instrument, order_type, limit, stop):
 
 
 @njit
-def check_stop_side(book, tape, row, instrument, sign, order_type, stop):
+def check_stop_side(
+    book: Book, tape: TapeColumns, row: int, instrument: int, sign: int, order_type: int, stop: int
+) -> Finding:
     """(reason, value, limit) of a stop that the market has already reached; equality counts."""
     if not is_stop(order_type) or book["stop_wrong_side_triggers"]:
         return OK, 0, 0
@@ -172,7 +180,7 @@ def check_stop_side(book, tape, row, instrument, sign, order_type, stop):
 
 
 @njit
-def check_reduce_only(book, instrument, sign, reduce_only):
+def check_reduce_only(book: Book, instrument: int, sign: int, reduce_only: int) -> Finding:
     """(reason, value, limit) of a reduce-only order with nothing to reduce."""
     position = book["i_position"][instrument]
     if not reduce_only:
@@ -185,7 +193,16 @@ def check_reduce_only(book, instrument, sign, reduce_only):
 
 
 @njit
-def check_margin(book, tape, row, instrument, sign, size, price, reduce_only):
+def check_margin(
+    book: Book,
+    tape: TapeColumns,
+    row: int,
+    instrument: int,
+    sign: int,
+    size: int,
+    price: int,
+    reduce_only: int,
+) -> Finding:
     """(reason, value, limit): what the order needs more, and what equity leaves for it."""
     if not book["margin_on"] or reduce_only:
         return OK, 0, 0
@@ -202,7 +219,7 @@ def check_margin(book, tape, row, instrument, sign, size, price, reduce_only):
 
 
 @njit
-def check_order(book, tape, row, command):
+def check_order(book: Book, tape: TapeColumns, row: int, command: CommandRow) -> Finding:
     """The checks of an arriving order in the exchange's order; the first failure wins.
 
     Returns (reason, value, limit); reason 0 lets it in. Post-only and FOK come after these because
@@ -233,8 +250,8 @@ def check_order(book, tape, row, command):
 
 
 @njit
-def check_bracket_levels(command, entry_price):
-    """A bracket's levels must make sense, a long: stop < entry < target; else it is refused whole."""
+def check_bracket_levels(command: CommandRow, entry_price: int) -> Finding:
+    """A bracket's levels must make sense (a long: stop < entry < target)."""
     sign = command["sign"]
     stop, target = command["stop_price"], command["target_price"]
     for offset in (command["stop_offset"], command["target_offset"]):
@@ -250,7 +267,7 @@ def check_bracket_levels(command, entry_price):
 
 
 @njit
-def is_market_now(book, slot):
+def is_market_now(book: Book, slot: int) -> bool:
     """True for an order that takes at any price: a market order or a triggered stop."""
     kind = book["o_type"][slot]
     return kind == MARKET or (kind == STOP and book["o_triggered"][slot] == 1)

@@ -7,6 +7,7 @@ that each show the touch's size, nothing until the next row, or everything at th
 from __future__ import annotations
 
 from broker_api.event import Reason
+from data.schema import TapeColumns
 from sim.book import (
     CANCEL_BOTH,
     CANCEL_OLDEST,
@@ -24,6 +25,8 @@ from sim.book import (
     TIF_NONE,
     WAIT,
     ZERO,
+    Book,
+    EventRows,
     i8,
     njit,
 )
@@ -37,7 +40,7 @@ PROTECTION_LIMIT = i8(Reason.PROTECTION_LIMIT)
 
 
 @njit
-def touch_changed(tape, before, row, sign):
+def touch_changed(tape: TapeColumns, before: int, row: int, sign: int) -> bool:
     """True when price or size of the side that `sign` takes from changed in rows before+1..row."""
     price = tape.ask[before] if sign > 0 else tape.bid[before]
     lots = tape.ask_qty[before] if sign > 0 else tape.bid_qty[before]
@@ -51,7 +54,7 @@ def touch_changed(tape, before, row, sign):
 
 
 @njit
-def taken_lots(book, tape, row, instrument, sign):
+def taken_lots(book: Book, tape: TapeColumns, row: int, instrument: int, sign: int) -> int:
     """Lots that this run took from the side since its touch last changed.
 
     Takers always walk from the best price out, so one number tells which levels are used up. The
@@ -71,7 +74,7 @@ def taken_lots(book, tape, row, instrument, sign):
 
 
 @njit
-def add_taken(book, instrument, sign, lots):
+def add_taken(book: Book, instrument: int, sign: int, lots: int) -> None:
     """Count liquidity that we took from the side that `sign` takes from."""
     if sign > 0:
         book["i_taken_ask"][instrument] += lots
@@ -80,8 +83,8 @@ def add_taken(book, instrument, sign, lots):
 
 
 @njit
-def printed_since_quote(book, tape, row, instrument, sign):
-    """Lots that prints took from the touch since the quote in force, on a tape that shows BBO before.
+def printed_since_quote(book: Book, tape: TapeColumns, row: int, instrument: int, sign: int) -> int:
+    """Lots that prints took from the touch since the quote, on a tape with the BBO from before.
 
     On such a tape a trade row still carries the book from before the trade; what it printed is gone
     until the next quote says otherwise.
@@ -97,7 +100,7 @@ def printed_since_quote(book, tape, row, instrument, sign):
 
 
 @njit
-def touch_available(book, tape, row, instrument, sign):
+def touch_available(book: Book, tape: TapeColumns, row: int, instrument: int, sign: int) -> int:
     """Lots at the displayed touch that are really there for us: shown - printed - taken."""
     shown = side_lots(book, tape, row, instrument, sign)
     if shown <= 0:
@@ -107,13 +110,13 @@ def touch_available(book, tape, row, instrument, sign):
 
 
 @njit
-def level_lots(shown, gone, level):
-    """Size of the level'th tick from the touch: the touch less what was printed, then the ladder."""
+def level_lots(shown: int, gone: int, level: int) -> int:
+    """Size of the level'th tick from the touch: the touch less prints, then the ladder."""
     return max(0, shown - gone) if level == 0 else shown
 
 
 @njit
-def own_resting_at(book, instrument, sign, price):
+def own_resting_at(book: Book, instrument: int, sign: int, price: int) -> int:
     """The first own maker that an aggressor of `sign` would meet at `price` or better."""
     for index in range(book["active_count"]):
         slot = book["active"][index]
@@ -125,14 +128,14 @@ def own_resting_at(book, instrument, sign, price):
 
 
 @njit
-def reduces(book, slot):
+def reduces(book: Book, slot: int) -> bool:
     """True when a fill of the order would bring the position nearer to flat."""
     return book["i_position"][book["o_instrument"][slot]] * book["o_sign"][slot] < 0
 
 
 @njit
-def prevent_self_trade(book, events, slot, price):
-    """Cancel own makers that the aggressor would meet at `price`, or the aggressor; True if it lives.
+def prevent_self_trade(book: Book, events: EventRows, slot: int, price: int) -> bool:
+    """Cancel own makers that would be met at `price`, or the aggressor; True if it lives.
 
     The order that reduces exposure always lives; otherwise the setting decides by placement.
     """
@@ -157,7 +160,7 @@ def prevent_self_trade(book, events, slot, price):
 
 
 @njit
-def limit_of_walk(book, tape, row, slot):
+def limit_of_walk(book: Book, tape: TapeColumns, row: int, slot: int) -> int:
     """The worst price that the order may take at: its limit, its protection, or none."""
     sign = book["o_sign"][slot]
     if not is_market_now(book, slot):
@@ -169,7 +172,7 @@ def limit_of_walk(book, tape, row, slot):
 
 
 @njit
-def available_to(book, tape, row, slot, worst):
+def available_to(book: Book, tape: TapeColumns, row: int, slot: int, worst: int) -> int:
     """Lots that the order could take now, up to its own size: what fill-or-kill is judged on."""
     instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
     shown = side_lots(book, tape, row, instrument, sign)
@@ -190,7 +193,7 @@ def available_to(book, tape, row, slot, worst):
 
 
 @njit
-def take(book, tape, events, row, slot):
+def take(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int) -> None:
     """Walk the book from the touch out, one fill a level, as far as the order's limit allows."""
     instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
     order_id = book["o_order_id"][slot]
@@ -223,7 +226,7 @@ def take(book, tape, events, row, slot):
 
 
 @njit
-def rest_of_order(book, tape, events, row, slot):
+def rest_of_order(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int) -> None:
     """What becomes of the part that found no liquidity now.
 
     IOC: cancelled. A market order under protection: a limit at the protection price. Another market
@@ -246,7 +249,9 @@ def rest_of_order(book, tape, events, row, slot):
 
 
 @njit
-def become_protection_limit(book, tape, events, row, slot):
+def become_protection_limit(
+    book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int
+) -> None:
     """The rest of a protected market order works on as a limit at the protection price."""
     book["o_limit"][slot] = limit_of_walk(book, tape, row, slot)
     book["o_type"][slot] = LIMIT
@@ -259,7 +264,7 @@ def become_protection_limit(book, tape, events, row, slot):
 
 
 @njit
-def take_and_rest(book, tape, events, row, slot):
+def take_and_rest(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int) -> None:
     """An aggressor arrives or goes on: it takes what it can, and the rest finds its place."""
     order_id = book["o_order_id"][slot]
     take(book, tape, events, row, slot)
