@@ -82,7 +82,7 @@ class _Watched:
 
 def tape_span(sessions: list[Any]) -> tuple[int, int] | None:
     """First and last instant (epoch ns) of the newest session's tapes, None where it has none."""
-    tapes = sessions[-1].session.broker.tapes if sessions else ()
+    tapes = getattr(sessions[-1].session.broker, "tapes", ()) if sessions else ()
     if not tapes:
         return None
     return min(tape.start_ns for tape in tapes), max(tape.end_ns for tape in tapes)

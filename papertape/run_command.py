@@ -13,7 +13,7 @@ from rich.console import Console
 
 from broker_api.config import SessionDefaults
 from papertape.alias import check_alias
-from papertape.progress import progress_bar
+from papertape.progress import progress_bar, tape_span
 from papertape.run_folder import (
     CONFIG_FILE,
     SUMMARY_FILE,
@@ -25,6 +25,7 @@ from papertape.run_folder import (
     write_whole,
 )
 from papertape.runner import REFUSALS, Outcome, Script, ScriptError, play
+from reports.metrics import Metrics, measure
 from reports.run import RunRecord
 from reports.summary import Summary, print_summary, summarise
 
@@ -71,33 +72,61 @@ def _perform(request: Request) -> int:
     return OK
 
 
+@dataclass(frozen=True)
+class _Played:
+    """One session of the run with what is told of it."""
+
+    suite: Any
+    record: RunRecord
+    metrics: Metrics
+    summary: Summary
+
+
 def _save(request: Request, outcome: Outcome, seconds: float) -> None:
     """Write the run folder, then print the summary of every session and where the folder is."""
-    records = [_record(request, outcome, suite) for suite in outcome.sessions]
-    digest = run_digest([record.digest for record in records])
+    played = [_played(_record(request, outcome, suite), suite) for suite in outcome.sessions]
+    digest = run_digest([each.record.digest for each in played])
     folder = folder_for(request.out, request.script.path, digest)
-    summaries = [summarise(record) for record in records]
-
-    def fill(place: Path) -> None:
-        if len(records) == 1:
-            _fill_one(place, request, outcome.sessions[0], records[0], summaries[0])
-            return
-        for number, parts in enumerate(
-            zip(outcome.sessions, records, summaries, strict=True), start=1
-        ):
-            part = place / f"session-{number}"
-            part.mkdir()
-            _fill_one(part, request, *parts)
-        sessions = [record.digest for record in records]
-        write_json(place / SUMMARY_FILE, {"digest": digest, "sessions": sessions})
-
-    write_whole(folder, fill)
+    write_whole(folder, lambda place: _fill(place, played, digest, request.report))
     console = Console(highlight=False)
-    for summary in summaries:
-        print_summary(console, summary, seconds)
+    for each in played:
+        print_summary(console, each.summary, seconds)
     console.print(f"run folder  {folder}", soft_wrap=True)
     if outcome.tape_ended:
         console.print("the tape ended while the script was still waiting", style="dim")
+
+
+def _played(record: RunRecord, suite: Any) -> _Played:
+    metrics = measure(record)
+    return _Played(suite, record, metrics, summarise(record, metrics))
+
+
+def _fill(folder: Path, played: list[_Played], digest: str, report: bool) -> None:
+    if len(played) == 1:
+        _fill_one(folder, played[0], report)
+        return
+    for number, each in enumerate(played, start=1):
+        part = folder / f"session-{number}"
+        part.mkdir()
+        _fill_one(part, each, report)
+    sessions = [each.record.digest for each in played]
+    write_json(folder / SUMMARY_FILE, {"digest": digest, "sessions": sessions})
+
+
+def _fill_one(folder: Path, played: _Played, report: bool) -> None:
+    played.suite.session.journal.write(folder)
+    write_json(folder / CONFIG_FILE, played.record.config)
+    write_json(folder / SUMMARY_FILE, played.summary.as_dict())
+    if not report:
+        return
+    from reports.html import REPORT_FILE, ReportError, report_html
+
+    try:
+        page = report_html(played.record, played.metrics)
+    except ReportError as failure:
+        _tell(f"papertape: no report: {failure}")
+        return
+    (folder / REPORT_FILE).write_text(page, encoding="utf-8")
 
 
 def _record(request: Request, outcome: Outcome, suite: Any) -> RunRecord:
@@ -109,7 +138,7 @@ def _record(request: Request, outcome: Outcome, suite: Any) -> RunRecord:
         "parameters": outcome.parameters,
         "broker": session.broker.name,
         "started_ns": session.started_ns,
-        "ended_ns": session.clock.now_ns(),
+        "ended_ns": _ended_ns(outcome, suite),
         "instruments": session.instruments,
         "tapes": [_tape_entry(tape) for tape in tapes if tape is not None],
         "order_manager": session.config,
@@ -128,24 +157,23 @@ def _record(request: Request, outcome: Outcome, suite: Any) -> RunRecord:
     )
 
 
+def _ended_ns(outcome: Outcome, suite: Any) -> int:
+    """The session's time at its end: the tape's end, where that is what ended it."""
+    now_ns: int = suite.session.clock.now_ns()
+    span = tape_span([suite])
+    if span is None or not outcome.tape_ended or suite is not outcome.sessions[-1]:
+        return now_ns
+    return max(now_ns, span[1])
+
+
 def _tape_entry(tape: Any) -> dict[str, str]:
     return {"symbol": tape.symbol, "path": str(tape.source), "content_hash": tape.content_hash}
 
 
 def _notes(session: Any) -> list[str]:
-    notes = [*getattr(session.broker, "notes", ())]
-    for tape in getattr(session.broker, "tapes", ()):
-        notes += [f"{tape.symbol}: {note}" for note in tape.notes]
     errors = [f"{type(error).__name__}: {error}" for error in session.errors]
+    notes = [*getattr(session.broker, "notes", ())]
     return notes + [f"a handler failed and the run went on: {error}" for error in errors]
-
-
-def _fill_one(
-    place: Path, request: Request, suite: Any, record: RunRecord, summary: Summary
-) -> None:
-    suite.session.journal.write(place)
-    write_json(place / CONFIG_FILE, record.config)
-    write_json(place / SUMMARY_FILE, summary.as_dict())
 
 
 def _tell(text: str) -> None:

@@ -153,7 +153,7 @@ def _fill(module: ModuleType, path: Path) -> int:
 
 def _choose(script: Script, module: ModuleType) -> Strategy:
     """The strategy by name, else the only public coroutine function that takes `suite`."""
-    functions = {
+    functions: dict[str, Strategy] = {
         name: value
         for name, value in vars(module).items()
         if inspect.iscoroutinefunction(value) and value.__module__ == module.__name__
