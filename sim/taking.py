@@ -17,7 +17,6 @@ from sim.book import (
     LADDER,
     LIMIT,
     MAX_WALK_LEVELS,
-    NEVER,
     NO_SLOT,
     NONE,
     ROW_TRADE,
@@ -37,6 +36,8 @@ from sim.rules import is_market_now, side_lots, side_ticks
 
 IOC_REST, SELF_TRADE = i8(Reason.IOC_REST), i8(Reason.SELF_TRADE)
 PROTECTION_LIMIT = i8(Reason.PROTECTION_LIMIT)
+NO_LIMIT = i8(1 << 62)
+"""A price beyond every other. Distances from it fit an int64, those from NEVER do not."""
 
 
 @njit
@@ -167,7 +168,7 @@ def limit_of_walk(book: Book, tape: TapeColumns, row: int, slot: int) -> int:
         return book["o_limit"][slot]
     protection = book["o_protection"][slot]
     if protection == NONE:
-        return NEVER * sign
+        return NO_LIMIT * sign
     return side_ticks(tape, row, sign) + sign * protection
 
 
@@ -185,7 +186,7 @@ def available_to(book: Book, tape: TapeColumns, row: int, slot: int, worst: int)
     if book["beyond_top"] == WAIT:
         return min(want, touch_available(book, tape, row, instrument, sign))
     levels = MAX_WALK_LEVELS
-    if abs(worst) != NEVER:
+    if abs(worst) != NO_LIMIT:
         levels = min(levels, (worst - best) * sign + 1)
     gone = printed_since_quote(book, tape, row, instrument, sign)
     gone = level_lots(shown, gone, ZERO) + (levels - 1) * shown
