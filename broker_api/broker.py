@@ -51,6 +51,7 @@ class Capabilities:
     reduce_only: bool
     stop_limit: bool
     trailing_stop: bool
+    if_touched: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,7 @@ class Placing:
         """Refuse what the session's own limits refuse; what reduces exposure always passes."""
         session = self._session
         ledger = session.ledger
+        self._check_supported(draft.index, draft.order_type)
         client_order_id = draft.terms.client_order_id
         if client_order_id is not None and ledger.id_of_client(client_order_id) is not None:
             raise refusal(
@@ -141,6 +142,20 @@ class Placing:
         if would_be > limit:
             raise refusal(Reason.TOO_MANY_ORDERS, draft.spec, would_be, limit)
         self._risk.check(ledger, draft.index, draft.side, draft.size_lots)
+
+    def _check_supported(self, index: int, order_type: OrderType) -> None:
+        """Refuse a type that the broker does not have, instead of sending something like it."""
+        has = self._session.broker.capabilities
+        supported = {
+            OrderType.STOP_LIMIT: has.stop_limit,
+            OrderType.TRAILING_STOP: has.trailing_stop,
+            OrderType.MARKET_IF_TOUCHED: has.if_touched,
+            OrderType.LIMIT_IF_TOUCHED: has.if_touched,
+        }
+        if not supported.get(order_type, True):
+            kind = order_type.name.lower().replace("_", "-")
+            spec = self._session.instruments[index]
+            raise refusal(Reason.UNSUPPORTED, spec, prefix=f"{kind}: ")
 
     def _reduces(self, draft: Draft) -> bool:
         if draft.terms.reduce_only:
@@ -194,6 +209,8 @@ class Placing:
                 raise InvalidOrderError("a bracket needs a stop or a target")
             arm = parse_member(Arm, bracket.get("arm", Arm.PARTIAL), "arm")
             on_partial = _on_partial(bracket)
+            if stop is not None and stop.trail_ticks is not None:
+                self._check_supported(draft.index, OrderType.TRAILING_STOP)
             self._admit(draft, 1)
         except OrderRejectedError:
             self.deny(draft.index)

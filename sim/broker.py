@@ -98,6 +98,7 @@ class SimBroker:
         reduce_only=True,
         stop_limit=True,
         trailing_stop=False,
+        if_touched=False,
     )
 
     def __init__(self, spec: BrokerSpec, tapes: Sequence[Tape], notes: Sequence[str] = ()) -> None:
