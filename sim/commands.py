@@ -138,7 +138,7 @@ def entry_estimate(book: Book, tape: TapeColumns, row: int, command: CommandRow)
         return command["limit"]
     if command["stop"] != NONE:
         return command["stop"]
-    return side_ticks(tape, row, command["sign"])
+    return side_ticks(book, tape, row, command["instrument"], command["sign"])
 
 
 @njit
@@ -296,7 +296,7 @@ def check_replace_prices(
             return STOP_WRONG_SIDE, stop, source
     if live and book["o_post_only"][slot] and limit != book["o_limit"][slot]:
         if is_marketable(book, tape, row, instrument, sign, limit):
-            return POST_ONLY_WOULD_TAKE, limit, side_ticks(tape, row, sign)
+            return POST_ONLY_WOULD_TAKE, limit, side_ticks(book, tape, row, instrument, sign)
     return OK, 0, 0
 
 

@@ -406,9 +406,11 @@ def target_was_reached(book: Book, tape: TapeColumns, row: int, slot: int) -> in
     if book["o_entitled"][other] > 0:
         return 1
     sign = book["o_sign"][other]
-    if side_lots(book, tape, row, book["o_instrument"][other], sign) <= 0:
+    instrument = book["o_instrument"][other]
+    if side_lots(book, tape, row, instrument, sign) <= 0:
         return 0
-    reach = (book["o_limit"][other] - side_ticks(tape, row, sign)) * sign
+    touch = side_ticks(book, tape, row, instrument, sign)
+    reach = (book["o_limit"][other] - touch) * sign
     return 1 if reach >= 0 else 0
 
 
@@ -443,7 +445,7 @@ def fill_crossed(
     """
     if side_lots(book, tape, row, instrument, sign) <= 0:
         return
-    touch = side_ticks(tape, row, sign)
+    touch = side_ticks(book, tape, row, instrument, sign)
     crossed = book["crossed"][ZERO:]
     count = ZERO
     for index in range(book["active_count"]):

@@ -205,8 +205,27 @@ def tracks_queue(book: Book, slot: int) -> bool:
 
 
 @njit
+def ends_packet(tape: TapeColumns, row: int) -> bool:
+    """True for the last row of its timestamp: only its book is what the packet left behind.
+
+    A sweep is several prints of one time, each with the book from after the last; judged by that
+    book the first print would empty levels that a later print is still to trade at.
+    """
+    return row + 1 >= len(tape.ts) or tape.ts[row + 1] != tape.ts[row]
+
+
+@njit
+def row_before_packet(tape: TapeColumns, row: int) -> int:
+    """The last row of the time before this row's, -1 at the tape's beginning."""
+    earlier = row - 1
+    while earlier >= 0 and tape.ts[earlier] == tape.ts[row]:
+        earlier -= 1
+    return earlier
+
+
+@njit
 def observe_touch(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
-    """The row's BBO puts its caps on the order's queue.
+    """The packet's BBO puts its caps on the order's queue: prints come first, then the quote.
 
     A touch beyond our price: all ahead of us is gone. Our price is the touch: an unknown depth
     becomes known; size that left without a print was cancelled, partly ahead of us; and no more can
@@ -216,6 +235,8 @@ def observe_touch(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
         return
     instrument = book["o_instrument"][slot]
     if tape.kind[row] == ROW_TRADE and not book["i_bbo_after_trade"][instrument]:
+        return
+    if not ends_packet(tape, row):
         return
     sign = book["o_sign"][slot]
     price = book["o_limit"][slot]
@@ -237,10 +258,11 @@ def observe_level(book: Book, tape: TapeColumns, row: int, slot: int, shown: int
         half = (shown + traded) * QUEUE_UNIT // 2
         book["o_queue"][slot] = max(0, half - traded * QUEUE_UNIT)
         book["o_queue_known"][slot] = 1
-    elif book["queue_model"] == PROPORTIONAL and row > 0:
+    elif book["queue_model"] == PROPORTIONAL:
         sign = book["o_sign"][slot]
-        if touch_ticks(tape, row - 1, sign) == book["o_limit"][slot]:
-            before = touch_lots(tape, row - 1, sign) - book["o_explained"][slot]
+        earlier = row_before_packet(tape, row)
+        if earlier >= 0 and touch_ticks(tape, earlier, sign) == book["o_limit"][slot]:
+            before = touch_lots(tape, earlier, sign) - book["o_explained"][slot]
             shrink = before - shown
             if shrink > 0:
                 lose_cancelled(book, slot, before * QUEUE_UNIT, shrink * QUEUE_UNIT)

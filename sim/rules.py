@@ -43,9 +43,26 @@ BRACKET_LEVELS = i8(Reason.BRACKET_LEVELS)
 
 
 @njit
-def side_ticks(tape: TapeColumns, row: int, sign: int) -> int:
-    """Best price that an aggressor of `sign` would meet: a buyer the ask, a seller the bid."""
+def shown_ticks(tape: TapeColumns, row: int, sign: int) -> int:
+    """The touch that the row shows to an aggressor of `sign`: the ask of a buyer."""
     return tape.ask[row] if sign > 0 else tape.bid[row]
+
+
+@njit
+def side_ticks(book: Book, tape: TapeColumns, row: int, instrument: int, sign: int) -> int:
+    """Best price that an aggressor of `sign` would meet: a buyer the ask, a seller the bid.
+
+    On a tape whose trade rows carry the book from before the trade, a print beyond the shown touch
+    proves that every level up to it is gone, until the next quote says otherwise.
+    """
+    best = shown_ticks(tape, row, sign)
+    if book["i_bbo_after_trade"][instrument]:
+        return best
+    while row >= 0 and tape.kind[row] == ROW_TRADE:
+        if tape.side[row] * sign >= 0 and (tape.px[row] - best) * sign > 0:
+            best = tape.px[row]
+        row -= 1
+    return best
 
 
 @njit
@@ -83,7 +100,7 @@ def source_ticks(book: Book, tape: TapeColumns, row: int, instrument: int, sign:
     if source == SOURCE_BID_ASK:
         if side_lots(book, tape, row, instrument, sign) <= 0:
             return NONE
-        return side_ticks(tape, row, sign)
+        return shown_ticks(tape, row, sign)
     return last_trade_ticks(book, tape, row, instrument)
 
 
@@ -121,7 +138,7 @@ def is_marketable(
     """True when a limit order at `limit` meets the displayed touch."""
     if side_lots(book, tape, row, instrument, sign) <= 0:
         return False
-    return (limit - side_ticks(tape, row, sign)) * sign >= 0
+    return (limit - side_ticks(book, tape, row, instrument, sign)) * sign >= 0
 
 
 @njit
@@ -207,7 +224,7 @@ def check_margin(
     if not book["margin_on"] or reduce_only:
         return OK, 0, 0
     if price == NONE:
-        price = side_ticks(tape, row, sign) if row >= 0 else value_ticks(book, instrument)
+        price = shown_ticks(tape, row, sign) if row >= 0 else value_ticks(book, instrument)
         if abs(price) > 1 << 50:
             price = value_ticks(book, instrument)
     before = required_margin(book, instrument, ZERO, ZERO, ZERO)
@@ -245,7 +262,7 @@ def check_order(book: Book, tape: TapeColumns, row: int, command: CommandRow) ->
         )
     if found[0] == OK and command["post_only"] and kind == LIMIT:
         if is_marketable(book, tape, row, instrument, sign, limit):
-            found = POST_ONLY_WOULD_TAKE, limit, side_ticks(tape, row, sign)
+            found = POST_ONLY_WOULD_TAKE, limit, side_ticks(book, tape, row, instrument, sign)
     return found
 
 

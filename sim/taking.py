@@ -87,14 +87,15 @@ def add_taken(book: Book, instrument: int, sign: int, lots: int) -> None:
 def printed_since_quote(book: Book, tape: TapeColumns, row: int, instrument: int, sign: int) -> int:
     """Lots that prints took from the touch since the quote, on a tape with the BBO from before.
 
-    On such a tape a trade row still carries the book from before the trade; what it printed is gone
-    until the next quote says otherwise.
+    Those at the best price that is left (`side_ticks`): what they printed there is gone until the
+    next quote says otherwise.
     """
     if book["i_bbo_after_trade"][instrument]:
         return 0
+    best = side_ticks(book, tape, row, instrument, sign)
     total = 0
     while row >= 0 and tape.kind[row] == ROW_TRADE:
-        if tape.side[row] * sign >= 0 and (tape.px[row] - side_ticks(tape, row, sign)) * sign >= 0:
+        if tape.side[row] * sign >= 0 and tape.px[row] == best:
             total += tape.qty[row]
         row -= 1
     return total
@@ -169,7 +170,7 @@ def limit_of_walk(book: Book, tape: TapeColumns, row: int, slot: int) -> int:
     protection = book["o_protection"][slot]
     if protection == NONE:
         return NO_LIMIT * sign
-    return side_ticks(tape, row, sign) + sign * protection
+    return side_ticks(book, tape, row, book["o_instrument"][slot], sign) + sign * protection
 
 
 @njit
@@ -177,7 +178,7 @@ def available_to(book: Book, tape: TapeColumns, row: int, slot: int, worst: int)
     """Lots that the order could take now, up to its own size: what fill-or-kill is judged on."""
     instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
     shown = side_lots(book, tape, row, instrument, sign)
-    best = side_ticks(tape, row, sign)
+    best = side_ticks(book, tape, row, instrument, sign)
     want = book["o_live"][slot]
     if shown <= 0 or (worst - best) * sign < 0:
         return 0
@@ -201,7 +202,7 @@ def take(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int) 
     shown = side_lots(book, tape, row, instrument, sign)
     if shown <= 0:
         return
-    best = side_ticks(tape, row, sign)
+    best = side_ticks(book, tape, row, instrument, sign)
     worst = limit_of_walk(book, tape, row, slot)
     gone = printed_since_quote(book, tape, row, instrument, sign)
     used = taken_lots(book, tape, row, instrument, sign)
