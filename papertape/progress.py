@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Watch = Callable[["VirtualRuns", "SessionDefaults"], None]
 _UPDATES_PER_SECOND = 10
+_COMPILING_SECONDS = 2.0
+"""A run that has not moved after so long is compiling: nothing else takes that time."""
 
 
 @contextmanager
@@ -61,11 +63,14 @@ class _Watched:
         from rich.table import Table
 
         share, text = self._state()
+        seconds = time.monotonic() - self._began
+        if share <= 0.0 and seconds > _COMPILING_SECONDS:
+            text = "compiling the exchange, once, about half a minute"
         row = Table.grid(padding=(0, 1), expand=True)
         row.add_column(ratio=1)
         row.add_column(no_wrap=True)
         bar = ProgressBar(total=1.0, completed=share, pulse=share <= 0.0)
-        row.add_row(bar, f"{text}  {time.monotonic() - self._began:.1f} s")
+        row.add_row(bar, f"{text}  {seconds:.1f} s")
         return row
 
     def _state(self) -> tuple[float, str]:
