@@ -77,10 +77,10 @@ class Snapshot:
 class Broker(Protocol):
     """Who can take an order.
 
-    `submit`, `replace` and `cancel` return the venue's answer, which has also gone through the sink
-    before; a refusal is an answer, not an exception. They raise OrderUncertainError when the outcome
-    is unknown and NotConnectedError when nothing was sent. Calls take effect in the order in which they
-    are made: each sends before it first awaits.
+    `submit`, `replace` and `cancel` return the venue's answer, which has also gone through the
+    sink before; a refusal is an answer, not an exception. They raise OrderUncertainError when the
+    outcome is unknown and NotConnectedError when nothing was sent. Calls take effect in the order in
+    which they are made: each sends before it first awaits.
     """
 
     name: str
@@ -134,7 +134,7 @@ class Broker(Protocol):
     def subscribe(
         self, instrument: int, kind: str, sink: MarketSink, interval_ns: int = 0
     ) -> Callable[[], None]:
-        """Deliver quotes, trades or bars (`kind` "quote", "trade", "bar"); call the result to stop."""
+        """Deliver what `kind` names ("quote", "trade", "bar"); call the result to stop."""
         ...
 
     def next_open_ns(self, instrument: int, ts_ns: int) -> int | None:

@@ -88,7 +88,7 @@ class OrderNotActiveError(OrderError):
 
 
 class OrderUncertainError(OrderError):
-    """It is not known whether the venue holds the order. The order MAY exist: look before resending."""
+    """Nobody knows whether the venue holds the order. It MAY exist: look before resending."""
 
     order_may_exist = True
 

@@ -1,8 +1,8 @@
 """What came back: frozen events, and their one row form.
 
 Every event is a frozen dataclass of integers. Its row form (`EVENT_ROW`, one int64 column a field)
-is what the journal stores, what the simulated exchange's kernel writes, and what the run's digest is
-taken over; `encode` and `decode` are the only conversions between the two.
+is what the journal stores, what the simulated exchange's kernel writes, and what the run's digest
+is taken over; `encode` and `decode` are the only conversions between the two.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class EventKind(IntEnum):
 
 
 class Reason(IntEnum):
-    """Why: of a refusal, a cancel, or a change. Codes are grouped by the event that carries them."""
+    """Why: of a refusal, a cancel, or a change. Codes are grouped by the event they come with."""
 
     NONE = 0
     # refusals, in the order in which the exchange checks them (docs/fills.md)
@@ -362,7 +362,9 @@ def _layout(event_type: type[Event]) -> tuple[tuple[str, int, Any], ...]:
 
 
 _LAYOUTS = {int(event_type.KIND): _layout(event_type) for event_type in EVENT_TYPES}
-_EMPTY_ROW = tuple(NO_PRICE if name in ("price_ticks", "stop_ticks") else 0 for name in EVENT_COLUMNS)
+_EMPTY_ROW = tuple(
+    NO_PRICE if name in ("price_ticks", "stop_ticks") else 0 for name in EVENT_COLUMNS
+)
 
 
 def decode(row: tuple[int, ...]) -> Event:

@@ -1,7 +1,7 @@
 """What is traded, and the only place where decimals become integers and back.
 
 An :class:`Instrument` knows its tick, lot, tick value, fees, margins and session calendar. The
-catalogue that ships with papertape is `instruments.toml` beside this file; users add their own file.
+catalogue that ships with papertape is `instruments.toml` beside this file; users add their own.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def from_nanos(nanos: int) -> float:
 class Instrument:
     """One tradable contract.
 
-    `tick_size`, `lot_size` and `tick_value` are exact decimals; `tick_value` is the money of one tick
-    on ONE UNIT of size (one contract, one coin). Fees are either per unit and side (`fee_per_unit`) or
-    parts per million of the notional (`maker_fee_ppm`, `taker_fee_ppm`). Margin is per unit
+    `tick_size`, `lot_size` and `tick_value` are exact decimals; `tick_value` is the money of one
+    tick on ONE UNIT of size (one contract, one coin). Fees are per unit and side (`fee_per_unit`)
+    plus parts per million of the notional (`maker_fee_ppm`, `taker_fee_ppm`). Margin is per unit
     (`initial_margin`, `maintenance_margin`) plus parts per million of the notional.
     """
 
@@ -95,7 +95,9 @@ class Instrument:
         """Money units of one tick on one LOT; exact by the catalogue's validation."""
         nanos = self.tick_value * self.lot_size * NANOS
         if nanos != nanos.to_integral_value():
-            raise ValueError(f"{self.symbol}: tick value of one lot is finer than 1e-9 {self.currency}")
+            raise ValueError(
+                f"{self.symbol}: tick value of one lot is finer than 1e-9 {self.currency}"
+            )
         return int(nanos)
 
     @cached_property
@@ -132,7 +134,7 @@ class Instrument:
         return float(self.lot_size)
 
     def price_to_ticks(self, price: Number, field: str = "price") -> int:
-        """The price as whole ticks. Raises InvalidPriceError when it is off the tick or no number."""
+        """The price as whole ticks. Raises InvalidPriceError when off the tick or no number."""
         return self._to_steps(price, self.tick_size, self._tick_float, field, "price")
 
     def size_to_lots(self, size: Number, field: str = "size") -> int:
@@ -150,7 +152,7 @@ class Instrument:
             quotient = float(value) / step_float
             if quotient == quotient and abs(quotient) <= MAX_TICKS:
                 steps = round(quotient)
-                # The rule of docs/fills.md: a float is on the grid within 1e-9 of its own magnitude.
+                # docs/fills.md: a float is on the grid within 1e-9 of its own magnitude.
                 if abs(float(value) - steps * step_float) <= 1e-9 * max(1.0, abs(float(value))):
                     return steps
             raise self._off_grid(value, step, field, what)
@@ -175,7 +177,8 @@ class Instrument:
         near = f"nearest are {below.normalize():f} and {(below + step).normalize():f}"
         if what == "price":
             return error(
-                f"{field} {value} is not a multiple of the tick size {step} of {self.symbol}; {near}"
+                f"{field} {value} is not a multiple of the tick size {step} of {self.symbol}; "
+                f"{near}"
             )
         return error(f"{field} {value} is not a multiple of the lot size {step} of {self.symbol}")
 
@@ -184,7 +187,7 @@ class Instrument:
         return float(self.tick_size * ticks)
 
     def lots_to_size(self, lots: int) -> float:
-        """Whole lots as the float nearest to the exact decimal size; an int where lots are whole."""
+        """Whole lots as the float nearest to the exact size; an int where lots are whole."""
         size = self.lot_size * lots
         return int(size) if self.size_digits == 0 else float(size)
 
@@ -203,13 +206,13 @@ class Instrument:
     def prices_to_ticks(
         self, prices: npt.NDArray[np.float64]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        """A column of prices as ticks, and where it was off the tick (those ticks are meaningless)."""
+        """A column of prices as ticks, and where it was off the tick (no meaning there)."""
         return _array_to_steps(prices, self._tick_float)
 
     def sizes_to_lots(
         self, sizes: npt.NDArray[np.float64]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        """A column of sizes as lots, and where it was off the lot (those lots are meaningless)."""
+        """A column of sizes as lots, and where it was off the lot (no meaning there)."""
         return _array_to_steps(sizes, self._lot_float)
 
 

@@ -19,7 +19,7 @@ _E = TypeVar("_E", bound=Enum)
 
 
 def parse_name(enumeration: type[_E], value: object, field: str) -> _E:
-    """Return the member of `enumeration` that `value` names, in any case, with `-` or a blank for `_`.
+    """Return the member that `value` names, in any case, with `-` or a blank for `_`.
 
     Raises ValueError that names the field, the value, what is allowed, and the nearest name.
     """
@@ -94,6 +94,8 @@ class OrderStatus(str, Enum):
     projectx_code: int
 
     def __new__(cls, value: str, code: int, projectx_code: int) -> Self:
+        """A member that is its text; the codes become attributes."""
+        """A member from its text and its two codes."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.code = code
@@ -134,9 +136,7 @@ class OrderStatus(str, Enum):
 TERMINAL_STATUSES = frozenset(
     {OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.EXPIRED, OrderStatus.REJECTED}
 )
-WORKING_STATUSES = frozenset(
-    {OrderStatus.PENDING, OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED}
-)
+WORKING_STATUSES = frozenset({OrderStatus.PENDING, OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED})
 _STATUS_BY_CODE = {status.code: status for status in OrderStatus}
 
 _ENDS = (OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.EXPIRED)
@@ -229,8 +229,8 @@ class TriggerSource(IntEnum):
 class OrderRequest:
     """One order as it is sent. Fields that an order type does not use stay None.
 
-    `order_id` is the session's number of the order, given before it is sent, from 1 upward; adapters
-    map it to the venue's own. `client_order_id` is the same in text, unique, chosen by the user or
+    `order_id` is the session's number of the order, given before it is sent, from 1 upward;
+    adapters map it to the venue's own. `client_order_id` is the same in text, unique, chosen by the user or
     made from the number. `trail_ppm` is a trailing distance in millionths of the price.
     """
 
@@ -293,7 +293,7 @@ class OcoRequest:
 
 @dataclass(frozen=True, slots=True)
 class ReplaceRequest:
-    """A change of a working order; None leaves a value as it is. `size_lots` is the new total size."""
+    """A change of a working order; None leaves a value. `size_lots` is the new total size."""
 
     order_id: int
     size_lots: int | None = None
@@ -314,7 +314,7 @@ Command = OrderRequest | BracketRequest | OcoRequest | ReplaceRequest | CancelRe
 
 
 def requests_of(submission: Submission) -> tuple[OrderRequest, ...]:
-    """The orders of a submission that have a size of their own: one, the entry, or both OCO legs."""
+    """The orders of a submission with a size of their own: one, the entry, or both OCO legs."""
     if isinstance(submission, OrderRequest):
         return (submission,)
     if isinstance(submission, BracketRequest):
@@ -323,7 +323,7 @@ def requests_of(submission: Submission) -> tuple[OrderRequest, ...]:
 
 
 def order_ids_of(submission: Submission) -> tuple[int, ...]:
-    """The ids of a submission's orders: one; both legs of an OCO; entry, stop, target of a bracket."""
+    """The ids of a submission's orders: one, both OCO legs, or entry, stop, target."""
     ids = [request.order_id for request in requests_of(submission)]
     if isinstance(submission, BracketRequest):
         ids.extend(leg.order_id for leg in (submission.stop, submission.target) if leg is not None)

@@ -1,6 +1,6 @@
 """Buy a new high or sell a new low of one-minute bars, each entry with a stop and a target.
 
-    papertape run examples/bracket.py --instrument MNQ --set lookback=15
+papertape run examples/bracket.py --instrument MNQ --set lookback=15
 """
 
 from papertape import Side, TradingSuite

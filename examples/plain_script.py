@@ -1,6 +1,6 @@
 """An ordinary asyncio program: it opens its own session and runs unchanged, in simulated time.
 
-    papertape run examples/plain_script.py --instrument MNQ
+papertape run examples/plain_script.py --instrument MNQ
 """
 
 import asyncio
