@@ -53,7 +53,7 @@ def timeframe_ns(timeframe: str | int | timedelta) -> int:
         text = str(timeframe)
         match = _FORM.fullmatch(text)
         unit = None if match is None else _UNIT_OF.get(match[2].lower())
-        if match is None or unit is None:
+        if match is None or unit is None or match[2] == "M":  # M is a month elsewhere
             near = difflib.get_close_matches(text.strip().lower(), _KNOWN, n=1, cutoff=0.5)
             hint = f'; did you mean "{near[0]}"?' if near else f"; known are {', '.join(_KNOWN)}"
             raise ConfigurationError(f"timeframe {timeframe!r} is unknown{hint}")

@@ -230,8 +230,8 @@ class OrderRequest:
     """One order as it is sent. Fields that an order type does not use stay None.
 
     `order_id` is the session's number of the order, given before it is sent, from 1 upward;
-    adapters map it to the venue's own. `client_order_id` is the same in text, unique, chosen by the user or
-    made from the number. `trail_ppm` is a trailing distance in millionths of the price.
+    adapters map it to the venue's own. `client_order_id` is the same in text, unique, chosen by the
+    user or made from the number. `trail_ppm` is a trailing distance in millionths of the price.
     """
 
     order_id: int

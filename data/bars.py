@@ -1,4 +1,4 @@
-"""Bars from ticks, 1 second to 1 day, and the names of their lengths.
+"""Bars from ticks, 1 second to 1 day.
 
 A bar's time is its start; bars are aligned to the epoch (UTC), so a bar of a day is a UTC day. A
 stretch of time without a trade makes no bar.
@@ -6,8 +6,6 @@ stretch of time without a trade makes no bar.
 
 from __future__ import annotations
 
-import difflib
-import re
 from typing import NamedTuple
 
 import numpy as np
@@ -17,19 +15,6 @@ from data.tape import Tape
 
 SHORTEST_NS = NANO
 LONGEST_NS = 86_400 * NANO
-
-_UNITS_NS = {"s": NANO, "min": 60 * NANO, "h": 3_600 * NANO, "d": LONGEST_NS}
-_UNIT_NAMES = {
-    "s": "s", "sec": "s", "secs": "s", "second": "s", "seconds": "s",
-    "m": "min", "min": "min", "mins": "min", "minute": "min", "minutes": "min", "t": "min",
-    "h": "h", "hr": "h", "hrs": "h", "hour": "h", "hours": "h",
-    "d": "d", "day": "d", "days": "d",
-}  # fmt: skip
-_KNOWN = (
-    "1sec", "5sec", "10sec", "15sec", "30sec",
-    "1min", "5min", "15min", "30min", "1hr", "4hr", "1day",
-)  # fmt: skip
-_FORM = re.compile(r"\s*(\d{1,6})\s*([A-Za-z]+)\s*")
 
 
 class Bars(NamedTuple):
@@ -49,30 +34,10 @@ class Bars(NamedTuple):
     trades: IntColumn
 
 
-def timeframe_ns(name: str) -> int:
-    """The length of a bar by its name: "1s", "5sec", "1min", "5m", "1hr", "4h", "1day".
-
-    Raises ValueError with the nearest known name for anything else, and outside 1 second to 1 day.
-
-    >>> timeframe_ns("5min") == 5 * 60 * 1_000_000_000
-    True
-    """
-    match = _FORM.fullmatch(name)
-    unit = _UNIT_NAMES.get(match[2].lower()) if match is not None else None
-    if match is None or unit is None or match[2] == "M":
-        near = difflib.get_close_matches(name.strip().lower(), _KNOWN, 1, 0.5)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise ValueError(f"unknown time frame {name!r}: {hint}known are {', '.join(_KNOWN)}")
-    length = int(match[1]) * _UNITS_NS[unit]
-    check_interval(length, name)
-    return length
-
-
-def check_interval(interval_ns: int, name: str | None = None) -> None:
+def check_interval(interval_ns: int) -> None:
     """Raise ValueError for a bar shorter than a second or longer than a day."""
     if not SHORTEST_NS <= interval_ns <= LONGEST_NS:
-        shown = name if name is not None else f"{interval_ns} ns"
-        raise ValueError(f"time frame {shown}: bars are from 1 second to 1 day long")
+        raise ValueError(f"time frame {interval_ns} ns: bars are from 1 second to 1 day long")
 
 
 def bars_from_tape(

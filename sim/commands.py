@@ -266,15 +266,16 @@ def expire_due(book: Book, events: EventRows) -> None:
 
 
 @njit
-def check_replace_size(book: Book, slot: int, size: int) -> Finding:
+def check_replace_size(book: Book, slot: int, size: int, size_limit: int) -> Finding:
     """(reason, value, limit) of a new total size: not below what is filled, within the limits."""
     instrument = book["o_instrument"][slot]
     if size <= 0:
         return SIZE_NOT_POSITIVE, size, 1
     if size < book["o_filled"][slot]:
         return SIZE_BELOW_FILLED, size, book["o_filled"][slot]
-    if size > book["i_max_lots"][instrument]:
-        return SIZE_ABOVE_MAXIMUM, size, book["i_max_lots"][instrument]
+    most = min(book["i_max_lots"][instrument], book["o_size"][slot] + size_limit)
+    if size > most:
+        return SIZE_ABOVE_MAXIMUM, size, most
     return OK, 0, 0
 
 
@@ -358,6 +359,7 @@ def replace(
     size: int,
     limit: int,
     stop: int,
+    size_limit: int,
     ended_status: int,
 ) -> None:
     """A change arrives. NONE leaves a value; a refusal leaves the order as it was."""
@@ -374,7 +376,7 @@ def replace(
     new_limit = book["o_limit"][slot] if limit == NONE else limit
     new_stop = book["o_stop"][slot] if stop == NONE else stop
     if found[0] == OK and size != NONE:
-        found = check_replace_size(book, slot, size)
+        found = check_replace_size(book, slot, size, size_limit)
     if found[0] == OK and is_exit(book, slot):
         found = check_exit_size(book, slot, new_size)
     if found[0] == OK:

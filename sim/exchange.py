@@ -31,7 +31,15 @@ from broker_api.order import (
 from data.tape import Tape
 from sim import commands, kernel, liquidation
 from sim.account import equity_nanos, used_margin
-from sim.book import COMMAND, MAX_EVENTS, MAX_INSTRUMENTS, NEVER, new_book, state_hash
+from sim.book import (
+    COMMAND,
+    MAX_EVENTS,
+    MAX_INSTRUMENTS,
+    MAX_WALK_LEVELS,
+    NEVER,
+    new_book,
+    state_hash,
+)
 
 _OVERFLOW = 1 << 61
 """Products of price, size and tick value stay below this, so that sums of two fit an int64."""
@@ -341,7 +349,7 @@ class Exchange:
         raise ConfigurationError(f"{symbol} is not an instrument of this session")
 
     def _encode(self, at: int, request: OrderRequest) -> np.void:
-        """The request as the kernel's record; what would overflow becomes unacceptable."""
+        """The request as the kernel's record; exits of a group are added by the caller."""
         index = self._index_of(request.instrument)
         record: np.void = self._command[at]
         record["order_id"] = request.order_id
@@ -349,7 +357,8 @@ class Exchange:
         record["sign"] = request.side.sign
         record["type"] = request.order_type
         record["time_in_force"] = request.time_in_force
-        record["size"] = self._bounded_size(index, request)
+        record["size"] = request.size_lots
+        record["size_limit"] = self._size_limit(index, (request.limit_ticks, request.stop_ticks))
         record["limit"] = _or_none(request.limit_ticks)
         record["stop"] = _or_none(request.stop_ticks)
         record["protection"] = _or_none(request.protection_ticks)
@@ -362,19 +371,17 @@ class Exchange:
             record[name] = NO_PRICE
         return record
 
-    def _bounded_size(self, index: int, request: OrderRequest) -> int:
-        """The size, or one above every maximum when its money would overflow."""
-        instrument = self._instruments[index]
+    def _size_limit(self, index: int, prices: tuple[int | None, ...]) -> int:
+        """The largest further size whose money still fits the kernel's integers."""
         book = self._book
-        lots = abs(int(book["i_position"][index])) + request.size_lots
-        for slot in book["active"][: int(book["active_count"])]:
-            lots += int(book["o_live"][slot])
-        prices = [int(book["i_value_bid"][index]), int(book["i_value_ask"][index])]
-        prices += [
-            price for price in (request.limit_ticks, request.stop_ticks) if price is not None
-        ]
-        worst = (max(abs(price) for price in prices) + 4096) * lots * instrument.tick_value_nanos
-        return request.size_lots if worst < _OVERFLOW else int(NEVER // 2)
+        there = abs(int(book["i_position"][index]))
+        for slot in book["active"][: int(book["active_count"])].tolist():
+            there += int(book["o_live"][slot])
+        known = [int(book["i_value_bid"][index]), int(book["i_value_ask"][index])]
+        known += [price for price in prices if price is not None]
+        # Prices may still move: room for twice the highest, and for a walk beyond it.
+        worst = 2 * max(abs(price) for price in known) + 2 * MAX_WALK_LEVELS
+        return max(0, _OVERFLOW // (worst * self._instruments[index].tick_value_nanos) - there)
 
     def _expiry_ns(self, index: int, request: OrderRequest) -> int:
         if request.time_in_force is TimeInForce.DAY:
@@ -414,6 +421,7 @@ class Exchange:
             _or_none(command.size_lots),
             _or_none(command.limit_ticks),
             _or_none(command.stop_ticks),
+            self._size_limit(index, (command.limit_ticks, command.stop_ticks)),
             self._ended.get(command.order_id, 0),
         )
 

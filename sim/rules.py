@@ -13,7 +13,6 @@ from sim.book import (
     LIMIT,
     MARKET,
     NONE,
-    ROW_QUOTE,
     ROW_TRADE,
     SOURCE_BID_ASK,
     SOURCE_MARK,
@@ -142,12 +141,6 @@ def is_marketable(
 
 
 @njit
-def quotes_book(tape: TapeColumns, row: int) -> bool:
-    """True for rows that show a book: quotes and trades."""
-    return tape.kind[row] == ROW_QUOTE or tape.kind[row] == ROW_TRADE
-
-
-@njit
 def check_market_open(book: Book, instrument: int) -> Finding:
     """(reason, value, limit) of an order sent while nothing trades."""
     halted = book["i_halted"][instrument]
@@ -157,14 +150,15 @@ def check_market_open(book: Book, instrument: int) -> Finding:
 
 
 @njit
-def check_size(book: Book, instrument: int, size: int) -> Finding:
-    """(reason, value, limit) of a size outside the instrument's limits."""
+def check_size(book: Book, instrument: int, size: int, size_limit: int) -> Finding:
+    """(reason, value, limit) of a size outside the instrument's limits, or beyond `size_limit`."""
     if size <= 0:
         return SIZE_NOT_POSITIVE, size, 1
     if size < book["i_min_lots"][instrument]:
         return SIZE_BELOW_MINIMUM, size, book["i_min_lots"][instrument]
-    if size > book["i_max_lots"][instrument]:
-        return SIZE_ABOVE_MAXIMUM, size, book["i_max_lots"][instrument]
+    most = min(book["i_max_lots"][instrument], size_limit)
+    if size > most:
+        return SIZE_ABOVE_MAXIMUM, size, most
     return OK, 0, 0
 
 
@@ -248,7 +242,7 @@ def check_order(book: Book, tape: TapeColumns, row: int, command: CommandRow) ->
     if found[0] == OK and command["expires"] <= book["ts"]:
         found = EXPIRY_IN_THE_PAST, command["expires"], book["ts"]
     if found[0] == OK:
-        found = check_size(book, instrument, command["size"])
+        found = check_size(book, instrument, command["size"], command["size_limit"])
     if found[0] == OK:
         found = check_prices(book, instrument, kind, limit, stop)
     if found[0] == OK:

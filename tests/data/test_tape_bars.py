@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_tapes import ES, good_columns
 
-from data.bars import Bars, bars_from_tape, timeframe_ns
+from data.bars import Bars, bars_from_tape
 from data.schema import RowKind, TickGrid
 from data.tape import Tape, open_tape, sample_path, tape_from_frame
 
@@ -91,37 +90,6 @@ def test_a_stretch_without_trades_has_no_bar() -> None:
     empty = bars_from_tape(tape_from_frame(good_columns(), ES), SECOND, 0, 5)
     assert rows_of(empty) == []
     assert empty.open.dtype == bars.open.dtype
-
-
-@pytest.mark.parametrize(
-    ("name", "seconds"),
-    [
-        ("1s", 1), ("5s", 5), ("1sec", 1), ("15sec", 15), ("30 seconds", 30), ("1min", 60),
-        ("5m", 300), ("5min", 300), ("1hr", 3600), ("4hr", 14_400), ("2h", 7_200), ("1H", 3_600),
-        ("1day", 86_400), ("1D", 86_400), ("1d", 86_400), ("90s", 90),
-    ],
-)  # fmt: skip
-def test_names_of_time_frames(name: str, seconds: int) -> None:
-    assert timeframe_ns(name) == seconds * SECOND
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("5mins1", "did you mean 5min?"),
-        ("1mn", "did you mean 1min?"),
-        ("min", "unknown time frame 'min'"),
-        ("", "known are 1sec, 5sec"),
-        ("1M", "unknown time frame '1M'"),
-        ("1week", "unknown time frame '1week'"),
-        ("0s", "time frame 0s: bars are from 1 second to 1 day long"),
-        ("2day", "bars are from 1 second to 1 day long"),
-        ("-5min", "unknown time frame"),
-    ],
-)
-def test_names_that_are_none_say_what_is_known(name: str, text: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(text)):
-        timeframe_ns(name)
 
 
 @pytest.mark.parametrize("interval", [0, SECOND - 1, 86_400 * SECOND + 1])
