@@ -94,7 +94,6 @@ class OrderStatus(str, Enum):
     projectx_code: int
 
     def __new__(cls, value: str, code: int, projectx_code: int) -> Self:
-        """A member that is its text; the codes become attributes."""
         """A member from its text and its two codes."""
         member = str.__new__(cls, value)
         member._value_ = value
