@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 CORE := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 CODE := broker_api sim data scenarios reports papertape
-WRITTEN := $(CODE) tests examples benchmarks
+WRITTEN := $(CODE) $(wildcard tests examples benchmarks)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check nightly bench browser format
@@ -32,7 +32,7 @@ $(CORE): pyproject.toml constraints.txt | $(BIN)/python
 
 $(DEV): $(CORE)
 	@echo "installing the tools for tests and checks"
-	@$(PIP) install --constraint constraints.txt --editable '.[report,dev]'
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[report,dev]'
 	@touch $@
 
 setup: $(CORE)  ## make the environment and install papertape into it
