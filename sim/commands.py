@@ -26,6 +26,7 @@ from sim.book import (
     OCO_LEG,
     OPEN,
     PENDING,
+    REJECTED,
     SINGLE,
     STOP,
     STOP_EXIT,
@@ -244,9 +245,8 @@ def cancel(
     slot = find_slot(book, order_id)
     if slot == NO_SLOT:
         reason = ORDER_NOT_ACTIVE if ended_status else UNKNOWN_ORDER
-        publish_refusal(
-            book, events, EV_CANCEL_REJECTED, order_id, NO_SLOT, ended_status, reason, 0, 0
-        )
+        status = ended_status if ended_status else REJECTED
+        publish_refusal(book, events, EV_CANCEL_REJECTED, order_id, NO_SLOT, status, reason, 0, 0)
         return
     instrument = book["o_instrument"][slot]
     cancel_order(book, events, slot, BY_USER)
@@ -366,9 +366,8 @@ def replace(
     slot = find_slot(book, order_id)
     if slot == NO_SLOT:
         reason = ORDER_NOT_ACTIVE if ended_status else UNKNOWN_ORDER
-        publish_refusal(
-            book, events, EV_REPLACE_REJECTED, order_id, NO_SLOT, ended_status, reason, 0, 0
-        )
+        status = ended_status if ended_status else REJECTED
+        publish_refusal(book, events, EV_REPLACE_REJECTED, order_id, NO_SLOT, status, reason, 0, 0)
         return
     instrument = book["o_instrument"][slot]
     found = check_replace_kind(book, slot, size, limit, stop)
