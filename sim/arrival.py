@@ -22,7 +22,14 @@ from sim.book import (
 from sim.groups import ACTIVATE, JOIN_REST, cancel_order
 from sim.publish import live_status, publish_order, publish_terms
 from sim.queue import join_rest
-from sim.rules import is_stop, is_through, source_ticks
+from sim.rules import (
+    POST_ONLY_WOULD_TAKE,
+    is_market_now,
+    is_marketable,
+    is_stop,
+    is_through,
+    source_ticks,
+)
 from sim.taking import available_to, limit_of_walk, take_and_rest
 
 FOK_NOT_AVAILABLE = i8(Reason.FOK_NOT_AVAILABLE)
@@ -37,10 +44,21 @@ def arrive(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int
         if is_through(sign, book["o_stop"][slot], source):
             trigger(book, tape, events, row, slot, source)
         return
+    meet_market(book, tape, events, row, slot)
+
+
+@njit
+def meet_market(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int) -> None:
+    """An order that waits for nothing trades or rests; FOK and post-only are judged here."""
     if book["o_time_in_force"][slot] == FOK:
         worst = limit_of_walk(book, tape, row, slot)
         if available_to(book, tape, row, slot, worst) < book["o_live"][slot]:
             cancel_order(book, events, slot, FOK_NOT_AVAILABLE)
+            return
+    if book["o_post_only"][slot] and not is_market_now(book, slot):
+        instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
+        if is_marketable(book, tape, row, instrument, sign, book["o_limit"][slot]):
+            cancel_order(book, events, slot, POST_ONLY_WOULD_TAKE)
             return
     take_and_rest(book, tape, events, row, slot)
 
@@ -54,7 +72,7 @@ def trigger(
     book["interest_stale"] = 1
     index = publish_order(book, events, EV_TRIGGERED, slot)
     events["price_ticks"][index] = source
-    take_and_rest(book, tape, events, row, slot)
+    meet_market(book, tape, events, row, slot)
 
 
 @njit

@@ -152,6 +152,7 @@ def set_exit(book: Book, events: EventRows, group: int, slot: int, live: int) ->
             book["o_size"][slot] = book["o_filled"][slot] + live
             book["o_activate"][slot] = ACTIVATE
         else:
+            book["o_live"][slot] = 0
             book["o_activate"][slot] = 0
         return
     if live == was and not changed_price:
@@ -162,6 +163,7 @@ def set_exit(book: Book, events: EventRows, group: int, slot: int, live: int) ->
         book["o_status"][slot] = PENDING
         book["o_triggered"][slot] = 0
         book["o_waiting"][slot] = 0
+        book["o_activate"][slot] = 0
         leave_book(book, slot)
         publish_order(book, events, EV_HELD, slot)
         return

@@ -16,6 +16,7 @@ from sim.book import (
     IOC,
     LADDER,
     LIMIT,
+    MAKER,
     MAX_WALK_LEVELS,
     NO_SLOT,
     NONE,
@@ -136,6 +137,16 @@ def reduces(book: Book, slot: int) -> bool:
 
 
 @njit
+def fill_entitled(book: Book, events: EventRows, maker: int) -> None:
+    """The row's print had met this maker before the aggressor came: it fills, then they meet."""
+    lots, ambiguous = book["o_entitled"][maker], book["ambiguous"]
+    book["o_entitled"][maker] = 0
+    book["ambiguous"] = 0
+    fill(book, events, maker, lots, book["o_limit"][maker], MAKER)
+    book["ambiguous"] = ambiguous
+
+
+@njit
 def prevent_self_trade(book: Book, events: EventRows, slot: int, price: int) -> bool:
     """Cancel own makers that would be met at `price`, or the aggressor; True if it lives.
 
@@ -153,6 +164,11 @@ def prevent_self_trade(book: Book, events: EventRows, slot: int, price: int) -> 
             keep_maker = not keep_taker
             if book["self_trade"] == CANCEL_BOTH:
                 keep_taker = keep_maker = False
+        if not keep_maker and book["o_entitled"][maker] > 0:
+            fill_entitled(book, events, maker)
+            if book["o_order_id"][slot] != order_id:
+                return False
+            continue
         if not keep_maker:
             cancel_order(book, events, maker, SELF_TRADE)
         if not keep_taker and book["o_order_id"][slot] == order_id:
@@ -211,6 +227,8 @@ def take(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int) 
         price = best + sign * level
         if (worst - price) * sign < 0 or (mode != LADDER and level > 0):
             return
+        if book["o_live"][slot] <= 0:
+            return
         if not prevent_self_trade(book, events, slot, price):
             return
         size = level_lots(shown, gone, level)
@@ -240,7 +258,7 @@ def rest_of_order(book: Book, tape: TapeColumns, events: EventRows, row: int, sl
         cancel_order(book, events, slot, IOC_REST)
         return
     if not is_market_now(book, slot):
-        join(book, tape, row, slot)
+        join_book(book, tape, events, row, slot)
         return
     shown = side_lots(book, tape, row, book["o_instrument"][slot], book["o_sign"][slot])
     if book["o_protection"][slot] != NONE and shown > 0:
@@ -262,7 +280,15 @@ def become_protection_limit(
     if book["o_time_in_force"][slot] == TIF_NONE:
         book["o_time_in_force"][slot] = GTC
     publish_replaced(book, events, slot, PROTECTION_LIMIT)
-    join(book, tape, row, slot)
+    join_book(book, tape, events, row, slot)
+
+
+@njit
+def join_book(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int) -> None:
+    """The rest becomes a maker, unless it would cross an own maker inside the tape's spread."""
+    if prevent_self_trade(book, events, slot, book["o_limit"][slot]):
+        if book["o_live"][slot] > 0 and not book["o_activate"][slot]:
+            join(book, tape, row, slot)
 
 
 @njit

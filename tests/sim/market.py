@@ -1,0 +1,266 @@
+"""A market on a page: a tape written as lines, an exchange over it, orders and events as short text.
+
+A row of the tape is a line: time in ns, then what happens.
+
+    0  5x99 101x7          a quote: 5 bid at 99, 7 offered at 101; `-` is an empty side
+    10 sell 3@99           a print by a seller; the book stays as it was
+    10 sell 3@99 2x99 101x7   a print, and the book of its row
+    20 halt                also resume, open, close
+    30 mark 99.5           a mark price, in ticks
+    40 funding 100ppm      funding at the mark; `funding 100ppm 99.5` brings one
+
+Orders are text too: `buy 3 market`, `sell 2 stop 95 limit 94`, with the words `ioc`, `fok`, `day`,
+`none`, `post-only`, `reduce-only`, `gtd=50`, `protect=2` behind. One tick is one point is one unit
+of money, one lot is one contract, unless the test says otherwise.
+
+After every call the promises of docs/fills.md ("What must always hold") are checked, see `promises`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace as changed
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from broker_api.calendar import SessionCalendar, load_calendar
+from broker_api.config import AccountConfig, SimulationConfig
+from broker_api.event import Event
+from broker_api.instrument import Instrument
+from broker_api.order import (
+    Arm,
+    BracketRequest,
+    CancelRequest,
+    Command,
+    ExitRequest,
+    OcoRequest,
+    OnPartial,
+    OrderRequest,
+    OrderType,
+    ReplaceRequest,
+    Side,
+    TimeInForce,
+    TriggerSource,
+)
+from data.schema import COLUMN_TYPES, EMPTY_ASK, EMPTY_BID, RowKind, TapeColumns
+from data.tape import Tape
+from sim.exchange import Exchange
+from tests.sim.event_text import texts
+from tests.sim.promises import Promises
+
+NANO = 10**9
+PLAIN = Instrument(
+    symbol="X",
+    id="X",
+    name="one unit of money a tick and lot",
+    exchange="",
+    currency="USD",
+    calendar="24/7",
+    tick_size=Decimal(1),
+    tick_value=Decimal(1),
+    lot_size=Decimal(1),
+    min_size=Decimal(1),
+    max_size=Decimal(1000),
+)
+SIDES = {"buy": 1, "sell": -1, "print": 0}
+STATUS = {"open": RowKind.OPEN, "close": RowKind.CLOSE, "halt": RowKind.HALT}
+STATUS["resume"] = RowKind.RESUME
+
+
+def an_instrument(symbol: str = "X", **fields: Any) -> Instrument:
+    """The plain instrument with other fields."""
+    return changed(PLAIN, symbol=symbol, id=symbol, **fields)
+
+
+def tape_of(rows: Sequence[str], *, symbol: str = "X", bbo_after_trade: bool = True) -> Tape:
+    """A tape from lines as the module describes them."""
+    book = (EMPTY_BID, EMPTY_ASK, 0, 0)
+    table = []
+    for row in rows:
+        kind, side, px, qty, book = _row(row.split()[1:], book)
+        table.append((int(row.split()[0]), kind, side, px, qty, *book))
+    named = zip(COLUMN_TYPES.items(), zip(*table, strict=True), strict=True)
+    columns = TapeColumns(*(np.array(values, dtype=dtype) for (_, dtype), values in named))
+    return Tape(columns, symbol, "memory", "", bbo_after_trade)
+
+
+def _row(words: list[str], book: tuple[int, ...]) -> tuple[int, int, int, int, tuple[int, ...]]:
+    if words[0] in STATUS:
+        return STATUS[words[0]], 0, 0, 0, book
+    if words[0] == "mark":
+        return RowKind.MARK, 0, int(Decimal(words[1]) * NANO), 0, book
+    if words[0] == "funding":
+        rate = int(Decimal(words[1].removesuffix("ppm")) * 1000)
+        price = int(Decimal(words[2]) * NANO) if len(words) > 2 else 0
+        return RowKind.FUNDING, 0, price, rate, book
+    if words[0] in SIDES:
+        lots, price = words[1].split("@")
+        book = _book(words[2:]) if len(words) > 2 else book
+        return RowKind.TRADE, SIDES[words[0]], int(price), int(lots), book
+    return RowKind.QUOTE, 0, 0, 0, _book(words)
+
+
+def _book(words: list[str]) -> tuple[int, ...]:
+    bid_qty, bid = (0, EMPTY_BID) if words[0] == "-" else map(int, words[0].split("x"))
+    ask, ask_qty = (EMPTY_ASK, 0) if words[1] == "-" else map(int, words[1].split("x"))
+    return bid, ask, bid_qty, ask_qty
+
+
+TYPES = {
+    (True, False, False): OrderType.MARKET,
+    (False, True, False): OrderType.LIMIT,
+    (False, False, True): OrderType.STOP,
+    (False, True, True): OrderType.STOP_LIMIT,
+}
+
+
+def order_of(text: str, order_id: int, symbol: str = "X", **fields: Any) -> OrderRequest:
+    """The request that a text describes."""
+    words = text.split()
+    given: dict[str, Any] = {}
+    for word, price in zip(words, words[1:], strict=False):
+        if word in ("limit", "stop"):
+            given[f"{word}_ticks"] = int(price)
+    kind = TYPES["market" in words, "limit_ticks" in given, "stop_ticks" in given]
+    given["time_in_force"] = TimeInForce.NONE if "market" in words else TimeInForce.GTC
+    for word in words[2:]:
+        if word.upper() in TimeInForce.__members__:
+            given["time_in_force"] = TimeInForce[word.upper()]
+        elif word.startswith("gtd="):
+            given |= {"time_in_force": TimeInForce.GTD, "expires_at_ns": int(word[4:])}
+        elif word.startswith("protect="):
+            given["protection_ticks"] = int(word[8:])
+    given |= {"post_only": "post-only" in words, "reduce_only": "reduce-only" in words} | fields
+    return OrderRequest(
+        order_id, str(order_id), symbol, Side.parse(words[0]), kind, int(words[1]), **given
+    )
+
+
+def exit_of(text: str, order_id: int) -> ExitRequest:
+    """`+5` is an offset of 5 ticks, `95` a price, `+5 limit 2` a stop-limit 2 ticks beyond."""
+    words = text.split()
+    beyond = int(words[2]) if len(words) > 2 else None
+    if words[0].startswith("+"):
+        offset = int(words[0])
+        return ExitRequest(order_id, str(order_id), offset_ticks=offset, limit_offset_ticks=beyond)
+    price = int(words[0])
+    return ExitRequest(order_id, str(order_id), price_ticks=price, limit_offset_ticks=beyond)
+
+
+class Market:
+    """An exchange without latency over tapes on a page; answers are lists of event texts.
+
+    Ids count from 1 in the order of the orders' texts: entry, stop, target of a bracket. `run_to`
+    moves time and returns what happened. Settings of the simulation are keyword arguments.
+    """
+
+    def __init__(
+        self,
+        *rows: str,
+        tapes: Sequence[Tape] = (),
+        instruments: Sequence[Instrument] = (PLAIN,),
+        calendar: SessionCalendar | None = None,
+        cash: float = 1_000_000.0,
+        trigger: TriggerSource | None = None,
+        bbo_after_trade: bool = True,
+        **simulation: Any,
+    ) -> None:
+        tapes = tapes or [tape_of(rows, bbo_after_trade=bbo_after_trade)]
+        if trigger is not None:
+            instruments = [changed(item, trigger_source=trigger) for item in instruments]
+        self.exchange = Exchange(
+            instruments,
+            tapes,
+            [calendar or load_calendar("24/7") for _ in instruments],
+            SimulationConfig(**{"margin": False, **simulation}),
+            AccountConfig(cash=cash),
+        )
+        self.promises = Promises(self.exchange, instruments, cash)
+        self.events: list[Event] = []
+        self._next_id = 1
+
+    def run_to(self, ts_ns: int) -> list[str]:
+        """Move time to `ts_ns`, inclusive; the texts of what was published."""
+        events: list[Event] = []
+        while True:
+            new = self.exchange.advance(ts_ns)
+            events += self._keep(new)
+            if self.exchange.now_ns >= ts_ns and not new:
+                return texts(events)
+
+    def place(self, text: str, **fields: Any) -> list[str]:
+        """Send one order."""
+        return self._execute(order_of(text, self._take_id(), **fields))
+
+    def bracket(
+        self,
+        text: str,
+        *,
+        stop: str | None = None,
+        target: str | None = None,
+        arm: str = "partial",
+        **fields: Any,
+    ) -> list[str]:
+        """Send an entry with its exits."""
+        entry = order_of(text, self._take_id(), **fields)
+        exits = [exit_of(leg, self._take_id()) if leg else None for leg in (stop, target)]
+        return self._execute(BracketRequest(entry, exits[0], exits[1], arm=Arm[arm.upper()]))
+
+    def oco(self, first: str, second: str, *, on_partial: str = "shrink") -> list[str]:
+        """Send two orders of which one completes."""
+        orders = [order_of(text, self._take_id()) for text in (first, second)]
+        return self._execute(OcoRequest(*orders, on_partial=OnPartial[on_partial.upper()]))
+
+    def replace(
+        self,
+        order_id: int,
+        *,
+        size: int | None = None,
+        limit: int | None = None,
+        stop: int | None = None,
+    ) -> list[str]:
+        """Send a change."""
+        return self._execute(ReplaceRequest(order_id, size, limit, stop))
+
+    def cancel(self, order_id: int) -> list[str]:
+        """Send a cancel."""
+        return self._execute(CancelRequest(order_id))
+
+    def execute(self, command: Command) -> list[str]:
+        """Send a command as it is."""
+        return self._execute(command)
+
+    @property
+    def book(self) -> Any:
+        """The exchange's record, for what no event tells."""
+        return self.exchange._book
+
+    @property
+    def position(self) -> int:
+        """Lots of the first instrument."""
+        return int(self.book["i_position"][0])
+
+    def queue_ahead(self, order_id: int) -> float | None:
+        """Lots ahead of a resting order, None while unknown."""
+        slot = int(np.flatnonzero(self.book["o_order_id"] == order_id)[0])
+        assert self.book["o_resting"][slot], f"order {order_id} does not rest"
+        return self.book["o_queue"][slot] / 1024 if self.book["o_queue_known"][slot] else None
+
+    def _take_id(self) -> int:
+        self._next_id += 1
+        return self._next_id - 1
+
+    def _execute(self, command: Command) -> list[str]:
+        self.promises.note(command)
+        events = self._keep(self.exchange.execute(command))
+        self.promises.check_answer(command, events)
+        return texts(events)
+
+    def _keep(self, events: list[Event]) -> list[Event]:
+        self.events += events
+        for event in events:
+            self.promises.check_event(event)
+        self.promises.check_state()
+        return events
