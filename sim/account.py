@@ -16,7 +16,6 @@ from sim.book import (
     TARGET_EXIT,
     ZERO,
     Book,
-    entry,
     i8,
     njit,
 )
@@ -106,7 +105,7 @@ def open_profit(book: Book, instrument: int) -> int:
     return (position * side - cost) * tick_value
 
 
-@entry
+@njit
 def equity_nanos(book: Book) -> int:
     """Cash plus the open profit of every position."""
     total = book["cash"]
@@ -184,7 +183,7 @@ def required_margin(book: Book, instrument: int, sign: int, lots: int, price_tic
     return fixed + parts_per_million(notional, book["i_initial_ppm"][instrument])
 
 
-@entry
+@njit
 def used_margin(book: Book) -> int:
     """Initial margin held for all positions and working orders."""
     total = 0

@@ -52,6 +52,7 @@ KERNEL_FILES = (
     "commands.py",
     "liquidation.py",
     "kernel.py",
+    "entries.py",
 )
 """The files that may import numba, and whose contents name the folder of compiled code."""
 
@@ -67,7 +68,9 @@ def _cache_folder() -> str:
     digest = hashlib.sha256()
     for name in KERNEL_FILES:
         digest.update((here / name).read_bytes() if (here / name).exists() else b"")
-    digest.update(repr((EVENT_ROW.descr, [m.value for m in Reason], numba.__version__)).encode())
+    config = cast(Any, numba.config)
+    modes = (numba.__version__, config.BOUNDSCHECK, config.OPT)
+    digest.update(repr((EVENT_ROW.descr, [m.value for m in Reason], modes)).encode())
     root = os.environ.get("PAPERTAPE_CACHE") or os.environ.get("XDG_CACHE_HOME")
     base = Path(root) if root else Path.home() / ".cache"
     return str(base / "papertape" / "compiled" / digest.hexdigest()[:16])

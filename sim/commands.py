@@ -37,7 +37,6 @@ from sim.book import (
     CommandRow,
     EventRows,
     Finding,
-    entry,
     i8,
     njit,
 )
@@ -107,7 +106,7 @@ def accept(book: Book, events: EventRows, slot: int, status: int) -> None:
     publish_terms(book, events, EV_ACCEPTED, slot, NO_REASON)
 
 
-@entry
+@njit
 def place(book: Book, tape: TapeColumns, events: EventRows, row: int, command: CommandRow) -> None:
     """A single order arrives."""
     found = check_arrival(book, tape, row, command, ONE)
@@ -172,7 +171,7 @@ def open_leg(book: Book, command: CommandRow, group: int, role: int) -> int:
     return slot
 
 
-@entry
+@njit
 def place_bracket(
     book: Book, tape: TapeColumns, events: EventRows, row: int, command: CommandRow
 ) -> None:
@@ -200,7 +199,7 @@ def place_bracket(
     run_activations(book, tape, events, row, command["instrument"])
 
 
-@entry
+@njit
 def place_oco(
     book: Book,
     tape: TapeColumns,
@@ -237,7 +236,7 @@ def place_oco(
     run_activations(book, tape, events, row, instrument)
 
 
-@entry
+@njit
 def cancel(
     book: Book, tape: TapeColumns, events: EventRows, row: int, order_id: int, ended_status: int
 ) -> None:
@@ -253,7 +252,7 @@ def cancel(
     run_activations(book, tape, events, row, instrument)
 
 
-@entry
+@njit
 def expire_due(book: Book, events: EventRows) -> None:
     """End the orders whose time is up at the book's time, in order of placement."""
     index = 0
@@ -349,7 +348,7 @@ def is_exit(book: Book, slot: int) -> bool:
     return book["o_role"][slot] == STOP_EXIT or book["o_role"][slot] == TARGET_EXIT
 
 
-@entry
+@njit
 def replace(
     book: Book,
     tape: TapeColumns,

@@ -29,8 +29,7 @@ from broker_api.order import (
     TriggerSource,
 )
 from data.tape import Tape
-from sim import commands, kernel, liquidation
-from sim.account import equity_nanos, used_margin
+from sim import entries
 from sim.book import (
     COMMAND,
     MAX_EVENTS,
@@ -40,6 +39,7 @@ from sim.book import (
     new_book,
     state_hash,
 )
+from sim.kernel import BY_CALENDAR
 
 _OVERFLOW = 1 << 61
 """Products of price, size and tick value stay below this, so that sums of two fit an int64."""
@@ -161,7 +161,7 @@ class Exchange:
     def _close(self, index: int, ts_ns: int) -> None:
         opening = self._calendars[index].next_open_ns(ts_ns)
         next_open = NEVER if opening is None else opening
-        kernel.halt(self._book, self._events, index, kernel.BY_CALENDAR, next_open)
+        entries.halt(self._array, self._events, index, BY_CALENDAR, next_open)
 
     @property
     def state_hash(self) -> str:
@@ -171,12 +171,12 @@ class Exchange:
     @property
     def equity_nanos(self) -> int:
         """Cash plus open profit, in 1e-9 of the account currency."""
-        return int(equity_nanos(self._book))
+        return int(entries.equity_nanos(self._array))
 
     @property
     def used_margin_nanos(self) -> int:
         """Initial margin held for positions and working orders."""
-        return int(used_margin(self._book))
+        return int(entries.used_margin(self._array))
 
     @property
     def cash_nanos(self) -> int:
@@ -204,15 +204,14 @@ class Exchange:
             self._book["ts"] = target
             self._pass_boundaries(target)
             if self._book["next_expiry"] <= target:
-                commands.expire_due(self._book, self._events)
+                entries.expire_due(self._array, self._events)
             self._refresh()
             self._published += self._drain()
         published, self._published = self._published, []
         return published
 
     def _refresh(self) -> None:
-        if self._book["interest_stale"]:
-            kernel.refresh_interest(self._book)
+        entries.refresh_interest(self._array)
 
     def _next_boundary(self) -> int:
         return self._boundaries[-1][0] if self._boundaries else NEVER
@@ -221,8 +220,8 @@ class Exchange:
         while self._boundaries and self._boundaries[-1][0] <= ts_ns:
             at_ns, index, opens = self._boundaries.pop()
             if opens:
-                kernel.resume(
-                    self._book, self._events, index, int(self._book["i_cursor"][index]) + 1
+                entries.resume(
+                    self._array, self._events, index, int(self._book["i_cursor"][index]) + 1
                 )
             else:
                 self._close(index, at_ns)
@@ -241,7 +240,7 @@ class Exchange:
         done = False
         while not done:
             if len(ends) == 1:
-                row = kernel.run_until(self._book, self._columns[0], self._events, 0, ends[0])
+                row = entries.run_until(self._array, self._columns[0], self._events, 0, ends[0])
                 done = row >= ends[0]
             else:
                 done = self._run_merged(ends)
@@ -260,17 +259,17 @@ class Exchange:
         best = (int(NEVER), -1, -1)
         for index, end in enumerate(ends):
             start = int(book["i_cursor"][index]) + 1
-            row = int(kernel.next_row(book, self._columns[index], index, start, end))
+            row = int(entries.next_row(self._array, self._columns[index], index, start, end))
             if row <= end:
                 best = min(best, (int(self._ts[index][row]), index, row))
         ts_ns, index, row = best
         if index < 0:
             for index, end in enumerate(ends):
                 if end > book["i_cursor"][index]:
-                    kernel.move_cursor(book, self._columns[index], index, end)
+                    entries.move_cursor(self._array, self._columns[index], index, end)
             return True
         self._bring_up(ts_ns, index)
-        kernel.apply_row(book, self._columns[index], self._events, index, row)
+        entries.apply_row(self._array, self._columns[index], self._events, index, row)
         return False
 
     def _bring_up(self, ts_ns: int, before_index: int) -> None:
@@ -279,16 +278,16 @@ class Exchange:
             bound_ns = ts_ns if index < before_index else ts_ns - 1
             row = self.row_in_force(index, bound_ns)
             if index != before_index and row > self._book["i_cursor"][index]:
-                kernel.move_cursor(self._book, self._columns[index], index, row)
+                entries.move_cursor(self._array, self._columns[index], index, row)
 
     def _look_at_margin(self) -> None:
         """Liquidate when equity is below maintenance; else move the thresholds."""
         book = self._book
         book["margin_wake"] = 0
         book["interest_stale"] = 1
-        if not liquidation.is_short_of_margin(book):
+        if not entries.is_short_of_margin(self._array):
             return
-        liquidation.begin_liquidation(book, self._events)
+        entries.begin_liquidation(self._array, self._events)
         for index in range(len(self._instruments)):
             lots = int(book["i_position"][index])
             if lots == 0:
@@ -304,9 +303,9 @@ class Exchange:
                 time_in_force=TimeInForce.NONE,
                 reduce_only=True,
             )
-            record = self._encode(0, order)
+            self._encode(0, order)
             row = int(book["i_cursor"][index])
-            liquidation.liquidate(book, self._columns[index], self._events, row, record)
+            entries.liquidate(self._array, self._columns[index], self._events, row, self._command)
 
     def execute(self, command: Command) -> list[Event]:
         """Run a command at the present time; the first event is its answer."""
@@ -334,13 +333,13 @@ class Exchange:
         columns, row = self._columns[index], int(self._book["i_cursor"][index])
         if isinstance(command, BracketRequest):
             self._encode_exits(record, command)
-            commands.place_bracket(self._book, columns, self._events, row, record)
+            entries.place_bracket(self._array, columns, self._events, row, self._command)
         elif isinstance(command, OcoRequest):
             record["on_partial"] = command.on_partial
-            other = self._encode(1, command.second)
-            commands.place_oco(self._book, columns, self._events, row, record, other)
+            self._encode(1, command.second)
+            entries.place_oco(self._array, columns, self._events, row, self._command)
         else:
-            commands.place(self._book, columns, self._events, row, record)
+            entries.place(self._array, columns, self._events, row, self._command)
 
     def _index_of(self, symbol: str) -> int:
         for index, instrument in enumerate(self._instruments):
@@ -412,8 +411,8 @@ class Exchange:
 
     def _replace(self, command: ReplaceRequest) -> None:
         index = self._instrument_of_order(command.order_id)
-        commands.replace(
-            self._book,
+        entries.replace(
+            self._array,
             self._columns[index],
             self._events,
             int(self._book["i_cursor"][index]),
@@ -427,8 +426,8 @@ class Exchange:
 
     def _cancel(self, command: CancelRequest) -> None:
         index = self._instrument_of_order(command.order_id)
-        commands.cancel(
-            self._book,
+        entries.cancel(
+            self._array,
             self._columns[index],
             self._events,
             int(self._book["i_cursor"][index]),

@@ -34,7 +34,6 @@ from sim.book import (
     ZERO,
     Book,
     EventRows,
-    entry,
     i8,
     njit,
 )
@@ -48,7 +47,7 @@ BY_TAPE, BY_CALENDAR = i8(1), i8(2)
 MARKET_CLOSED, MARKET_HALTED = i8(Reason.MARKET_CLOSED), i8(Reason.MARKET_HALTED)
 
 
-@entry
+@njit
 def refresh_interest(book: Book) -> None:
     """Recompute, for every instrument, the prices at which a row concerns someone."""
     for instrument in range(book["instrument_count"]):
@@ -110,7 +109,7 @@ def want_trigger(book: Book, slot: int) -> None:
         book["i_bid_le"][instrument] = max(book["i_bid_le"][instrument], price)
 
 
-@entry
+@njit
 def next_row(book: Book, tape: TapeColumns, instrument: int, start: int, end: int) -> int:
     """The first row in start..end that concerns someone; end + 1 when none does."""
     if book["visit_every_row"] or book["i_every_row"][instrument]:
@@ -132,7 +131,7 @@ def next_row(book: Book, tape: TapeColumns, instrument: int, start: int, end: in
     return end + 1
 
 
-@entry
+@njit
 def move_cursor(book: Book, tape: TapeColumns, instrument: int, row: int) -> None:
     """The row's state is in force; positions are valued at the newest sizes that were not empty."""
     before = book["i_cursor"][instrument]
@@ -149,7 +148,7 @@ def move_cursor(book: Book, tape: TapeColumns, instrument: int, row: int) -> Non
         book["i_value_ask"][instrument] = tape.ask[at]
 
 
-@entry
+@njit
 def run_until(book: Book, tape: TapeColumns, events: EventRows, instrument: int, end: int) -> int:
     """Process the rows of interest up to row `end`; stop behind the first that published something.
 
@@ -168,7 +167,7 @@ def run_until(book: Book, tape: TapeColumns, events: EventRows, instrument: int,
             return row
 
 
-@entry
+@njit
 def apply_row(book: Book, tape: TapeColumns, events: EventRows, instrument: int, row: int) -> None:
     """One row, in the order of docs/fills.md: prints meet queues, stops, fills, crossings, caps."""
     book["ts"] = tape.ts[row]
@@ -230,7 +229,7 @@ def apply_status(
         resume(book, events, instrument, row + 1)
 
 
-@entry
+@njit
 def halt(book: Book, events: EventRows, instrument: int, state: int, next_open: int) -> None:
     """Nothing matches or triggers from now on. `state` is BY_TAPE or BY_CALENDAR."""
     if book["i_halted"][instrument] == state:
@@ -242,7 +241,7 @@ def halt(book: Book, events: EventRows, instrument: int, state: int, next_open: 
     events["reason"][index] = MARKET_HALTED if state == BY_TAPE else MARKET_CLOSED
 
 
-@entry
+@njit
 def resume(book: Book, events: EventRows, instrument: int, known_from: int) -> None:
     """Trading goes on; the book is unknown until row `known_from`."""
     if book["i_halted"][instrument] == 0:

@@ -14,8 +14,8 @@ from sim.book import (
     Book,
     CommandRow,
     EventRows,
-    entry,
     i8,
+    njit,
 )
 from sim.commands import accept
 from sim.groups import cancel_order
@@ -24,7 +24,7 @@ from sim.publish import open_slot, publish
 LIQUIDATED = i8(Reason.LIQUIDATED)
 
 
-@entry
+@njit
 def is_short_of_margin(book: Book) -> bool:
     """True when positions are open and equity is below their maintenance margin."""
     if not book["margin_on"]:
@@ -33,7 +33,7 @@ def is_short_of_margin(book: Book) -> bool:
     return needed > 0 and equity_nanos(book) < needed
 
 
-@entry
+@njit
 def begin_liquidation(book: Book, events: EventRows) -> None:
     """Publish the liquidation with its figures, then cancel every working order."""
     index = publish(book, events, EV_LIQUIDATION, NO_SLOT)
@@ -43,7 +43,7 @@ def begin_liquidation(book: Book, events: EventRows) -> None:
         cancel_order(book, events, book["active"][0], LIQUIDATED)
 
 
-@entry
+@njit
 def liquidate(
     book: Book, tape: TapeColumns, events: EventRows, row: int, command: CommandRow
 ) -> None:

@@ -1,0 +1,155 @@
+"""What Python calls of the compiled exchange: thin doors, one for each thing that can be asked.
+
+The state goes in as an array of one record, because Numba recognises an array in half a microsecond
+and a lone record in seventeen; so do commands. Behind the doors everything works on the record.
+"""
+
+from __future__ import annotations
+
+from data.schema import TapeColumns
+from sim import account, commands, kernel, liquidation
+from sim.book import Book, CommandRow, EventRows, entry
+
+Books = Book
+"""An array of one BOOK record."""
+CommandRows = CommandRow
+"""An array of COMMAND records."""
+
+
+@entry
+def refresh_interest(books: Books) -> None:
+    """Recompute the prices at which a row concerns someone, if anything changed."""
+    if books[0]["interest_stale"]:
+        kernel.refresh_interest(books[0])
+
+
+@entry
+def next_row(books: Books, tape: TapeColumns, instrument: int, start: int, end: int) -> int:
+    """See `kernel.next_row`."""
+    return kernel.next_row(books[0], tape, instrument, start, end)
+
+
+@entry
+def move_cursor(books: Books, tape: TapeColumns, instrument: int, row: int) -> None:
+    """See `kernel.move_cursor`."""
+    kernel.move_cursor(books[0], tape, instrument, row)
+
+
+@entry
+def apply_row(
+    books: Books, tape: TapeColumns, events: EventRows, instrument: int, row: int
+) -> None:
+    """See `kernel.apply_row`."""
+    kernel.apply_row(books[0], tape, events, instrument, row)
+
+
+@entry
+def run_until(books: Books, tape: TapeColumns, events: EventRows, instrument: int, end: int) -> int:
+    """See `kernel.run_until`."""
+    return kernel.run_until(books[0], tape, events, instrument, end)
+
+
+@entry
+def halt(books: Books, events: EventRows, instrument: int, state: int, next_open: int) -> None:
+    """See `kernel.halt`."""
+    kernel.halt(books[0], events, instrument, state, next_open)
+
+
+@entry
+def resume(books: Books, events: EventRows, instrument: int, known_from: int) -> None:
+    """See `kernel.resume`."""
+    kernel.resume(books[0], events, instrument, known_from)
+
+
+@entry
+def place(
+    books: Books, tape: TapeColumns, events: EventRows, row: int, records: CommandRows
+) -> None:
+    """See `commands.place`; the order is the first record."""
+    commands.place(books[0], tape, events, row, records[0])
+
+
+@entry
+def place_bracket(
+    books: Books, tape: TapeColumns, events: EventRows, row: int, records: CommandRows
+) -> None:
+    """See `commands.place_bracket`; entry and exits are in the first record."""
+    commands.place_bracket(books[0], tape, events, row, records[0])
+
+
+@entry
+def place_oco(
+    books: Books, tape: TapeColumns, events: EventRows, row: int, records: CommandRows
+) -> None:
+    """See `commands.place_oco`; the legs are the first two records."""
+    commands.place_oco(books[0], tape, events, row, records[0], records[1])
+
+
+@entry
+def replace(
+    books: Books,
+    tape: TapeColumns,
+    events: EventRows,
+    row: int,
+    order_id: int,
+    size: int,
+    limit: int,
+    stop: int,
+    size_limit: int,
+    ended_status: int,
+) -> None:
+    """See `commands.replace`."""
+    commands.replace(
+        books[0], tape, events, row, order_id, size, limit, stop, size_limit, ended_status
+    )
+
+
+@entry
+def cancel(
+    books: Books,
+    tape: TapeColumns,
+    events: EventRows,
+    row: int,
+    order_id: int,
+    ended_status: int,
+) -> None:
+    """See `commands.cancel`."""
+    commands.cancel(books[0], tape, events, row, order_id, ended_status)
+
+
+@entry
+def expire_due(books: Books, events: EventRows) -> None:
+    """See `commands.expire_due`."""
+    commands.expire_due(books[0], events)
+
+
+@entry
+def is_short_of_margin(books: Books) -> bool:
+    """See `liquidation.is_short_of_margin`."""
+    return liquidation.is_short_of_margin(books[0])
+
+
+@entry
+def begin_liquidation(books: Books, events: EventRows) -> None:
+    """See `liquidation.begin_liquidation`."""
+    liquidation.begin_liquidation(books[0], events)
+
+
+@entry
+def liquidate(
+    books: Books, tape: TapeColumns, events: EventRows, row: int, records: CommandRows
+) -> None:
+    """See `liquidation.liquidate`; the venue's order is the first record."""
+    liquidation.liquidate(books[0], tape, events, row, records[0])
+
+
+@entry
+def equity_nanos(books: Books) -> int:
+    """See `account.equity_nanos`."""
+    return account.equity_nanos(books[0])
+
+
+@entry
+def used_margin(books: Books) -> int:
+    """See `account.used_margin`."""
+    return account.used_margin(books[0])
