@@ -161,7 +161,7 @@ def test_calendars_load_without_pandas_or_numba() -> None:
     program = (
         "import sys, broker_api, broker_api.catalog\n"
         "broker_api.catalog.load_catalog()\n"
-        "print([name for name in ('pandas', 'numba', 'pyarrow.parquet') if name in sys.modules])"
+        "print([name for name in ('pandas', 'numba') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
