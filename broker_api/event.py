@@ -112,6 +112,7 @@ class Reason(IntEnum):
     SELF_TRADE = 67
     LIQUIDATED = 68
     MARKET_REST = 69
+    POST_ONLY_AT_TRIGGER = 70
     # changes that the exchange made by itself
     EXIT_RESIZED = 80
     EXIT_REPRICED = 81

@@ -138,6 +138,7 @@ WORDINGS: dict[Reason, Wording] = {
 ENDINGS: dict[Reason, str] = {
     Reason.NONE: "",
     Reason.BY_USER: "cancelled by the user",
+    Reason.POST_ONLY_AT_TRIGGER: "cancelled because its post-only limit would have taken",
     Reason.SIBLING: "cancelled because its sibling ended",
     Reason.ENTRY_ENDED: "cancelled because its entry ended",
     Reason.IOC_REST: "immediate-or-cancel: the rest found no liquidity",

@@ -23,7 +23,6 @@ from sim.groups import ACTIVATE, JOIN_REST, cancel_order
 from sim.publish import live_status, publish_order, publish_terms
 from sim.queue import join_rest
 from sim.rules import (
-    POST_ONLY_WOULD_TAKE,
     is_market_now,
     is_marketable,
     is_stop,
@@ -33,6 +32,7 @@ from sim.rules import (
 from sim.taking import available_to, limit_of_walk, take_and_rest
 
 FOK_NOT_AVAILABLE = i8(Reason.FOK_NOT_AVAILABLE)
+POST_ONLY_AT_TRIGGER = i8(Reason.POST_ONLY_AT_TRIGGER)
 
 
 @njit
@@ -58,7 +58,7 @@ def meet_market(book: Book, tape: TapeColumns, events: EventRows, row: int, slot
     if book["o_post_only"][slot] and not is_market_now(book, slot):
         instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
         if is_marketable(book, tape, row, instrument, sign, book["o_limit"][slot]):
-            cancel_order(book, events, slot, POST_ONLY_WOULD_TAKE)
+            cancel_order(book, events, slot, POST_ONLY_AT_TRIGGER)
             return
     take_and_rest(book, tape, events, row, slot)
 

@@ -22,7 +22,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from broker_api.event import EVENT_ROW, EventKind, Reason
+from broker_api import event, order
+from broker_api.event import EventKind
 from broker_api.order import (
     NO_PRICE,
     Arm,
@@ -37,6 +38,7 @@ from broker_api.order import (
     TimeInForce,
     TriggerSource,
 )
+from data import schema
 from data.schema import RowKind
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -67,10 +69,12 @@ def _cache_folder() -> str:
     here = Path(__file__).parent
     digest = hashlib.sha256()
     for name in KERNEL_FILES:
-        digest.update((here / name).read_bytes() if (here / name).exists() else b"")
+        digest.update((here / name).read_bytes())
+    for module in (order, event, schema):  # the enumerations and layouts that become constants
+        digest.update(Path(module.__file__ or "").read_bytes())
     config = cast(Any, numba.config)
     modes = (numba.__version__, config.BOUNDSCHECK, config.OPT)
-    digest.update(repr((EVENT_ROW.descr, [m.value for m in Reason], modes)).encode())
+    digest.update(repr(modes).encode())
     root = os.environ.get("PAPERTAPE_CACHE") or os.environ.get("XDG_CACHE_HOME")
     base = Path(root) if root else Path.home() / ".cache"
     return str(base / "papertape" / "compiled" / digest.hexdigest()[:16])

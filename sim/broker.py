@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from broker_api.broker import Capabilities, EventSink, MarketSink, Snapshot
 from broker_api.calendar import load_calendar
 from broker_api.config import BrokerSpec
@@ -278,8 +280,14 @@ class SimBroker:
         for instrument, calendar in zip(self._spec.instruments, self._calendars, strict=True):
             if instrument.symbol == symbol and not calendar.is_open(now_ns):
                 opens_ns = calendar.next_open_ns(now_ns)
-                return opens_ns if opens_ns is not None and opens_ns > now_ns else None
+                return None if opens_ns is None else self._first_row_ns(instrument, opens_ns)
         return None
+
+    def _first_row_ns(self, instrument: Instrument, from_ns: int) -> int | None:
+        """The time of the first row at or after `from_ns`; before it the book is unknown."""
+        ts = self._tapes[self._spec.instruments.index(instrument)].columns.ts
+        row = int(np.searchsorted(ts, from_ns, side="left"))
+        return int(ts[row]) if row < len(ts) else None
 
     def _queue_delivery(self, event: Event, answer: asyncio.Future[Any] | None) -> None:
         self._deliveries.append((event.ts_ns + self._response_ns, event, answer))

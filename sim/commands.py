@@ -60,7 +60,6 @@ from sim.publish import (
 )
 from sim.queue import keep_front
 from sim.rules import (
-    MARKET_HALTED,
     OK,
     POST_ONLY_WOULD_TAKE,
     PRICE_NOT_POSITIVE,
@@ -68,6 +67,7 @@ from sim.rules import (
     SIZE_NOT_POSITIVE,
     STOP_WRONG_SIDE,
     check_bracket_levels,
+    check_market_open,
     check_order,
     is_marketable,
     is_stop,
@@ -317,7 +317,7 @@ def check_replace_kind(book: Book, slot: int, size: int, limit: int, stop: int) 
         return NOT_MODIFIABLE, stop, 0
     reduction = limit == NONE and stop == NONE and size != NONE and size < book["o_size"][slot]
     if book["i_halted"][book["o_instrument"][slot]] and not reduction:
-        return MARKET_HALTED, 0, book["i_next_open"][book["o_instrument"][slot]]
+        return check_market_open(book, book["o_instrument"][slot])
     return OK, 0, 0
 
 
