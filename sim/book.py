@@ -52,6 +52,7 @@ KERNEL_FILES = (
     "taking.py",
     "arrival.py",
     "commands.py",
+    "replacing.py",
     "liquidation.py",
     "kernel.py",
     "entries.py",
@@ -190,6 +191,7 @@ GROUP_FIELDS = (
     "entry_done",
     "exit_filled",
     "released",  # lots that other orders closed, or that the user took from the exits
+    "cap",  # lots that the user lets the exits close at most, set before the entry filled
     "stop_offset",  # NO_PRICE when the price is fixed
     "target_offset",
     "limit_offset",  # of a stop-limit exit

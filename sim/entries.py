@@ -7,7 +7,7 @@ and a lone record in seventeen; so do commands. Behind the doors everything work
 from __future__ import annotations
 
 from data.schema import TapeColumns
-from sim import account, commands, kernel, liquidation
+from sim import account, commands, kernel, liquidation, replacing
 from sim.book import Book, CommandRow, EventRows, entry
 
 Books = Book
@@ -98,8 +98,8 @@ def replace(
     size_limit: int,
     ended_status: int,
 ) -> None:
-    """See `commands.replace`."""
-    commands.replace(
+    """See `replacing.replace`."""
+    replacing.replace(
         books[0], tape, events, row, order_id, size, limit, stop, size_limit, ended_status
     )
 

@@ -21,6 +21,7 @@ from sim.book import (
     EV_UNPROTECTED,
     FILLED,
     MAX_GROUPS,
+    NEVER,
     NO_SLOT,
     NONE,
     OCO_LEG,
@@ -76,6 +77,7 @@ def open_group(book: Book, command: CommandRow, is_oco: int) -> int:
     book["g_entry_done"][group] = 0
     book["g_exit_filled"][group] = 0
     book["g_released"][group] = 0
+    book["g_cap"][group] = NEVER
     book["g_stop_offset"][group] = command["stop_offset"]
     book["g_target_offset"][group] = command["target_offset"]
     book["g_limit_offset"][group] = command["limit_offset"]
@@ -89,7 +91,7 @@ def open_group(book: Book, command: CommandRow, is_oco: int) -> int:
 def open_lots(book: Book, group: int) -> int:
     """Lots of the bracket's entry that its exits still have to close."""
     closed = book["g_exit_filled"][group] + book["g_released"][group]
-    return book["g_entry_filled"][group] - closed
+    return min(book["g_entry_filled"][group], book["g_cap"][group]) - closed
 
 
 @njit
@@ -272,7 +274,8 @@ def end_order(
         unprotected = open_lots(book, group) > 0
     publish_ended(book, events, kind, slot, status, reason)
     if unprotected:
-        publish_order(book, events, EV_UNPROTECTED, slot)
+        index = publish_order(book, events, EV_UNPROTECTED, slot)
+        events["leaves_lots"][index] = 0
     close_slot(book, slot)
     if group != NO_SLOT:
         leave_group(book, events, group, role, slot, reason)
@@ -301,17 +304,30 @@ def oldest_open_bracket(book: Book, instrument: int, sign: int) -> int:
 
 
 @njit
+def position_headroom(book: Book, instrument: int, sign: int) -> int:
+    """Lots of the position that no bracket's exits cover yet; negative when they cover too many."""
+    covered = 0
+    for group in range(book["group_high"]):
+        if book["g_used"][group] and not book["g_is_oco"][group]:
+            if book["g_instrument"][group] == instrument and book["g_sign"][group] == sign:
+                covered += max(0, open_lots(book, group))
+    return max(0, book["i_position"][instrument] * sign) - covered
+
+
+@njit
+def exit_headroom(book: Book, group: int) -> int:
+    """Lots by which a bracket's exits may grow until all exits together cover the position."""
+    headroom = position_headroom(book, book["g_instrument"][group], book["g_sign"][group])
+    return headroom - min(0, open_lots(book, group))
+
+
+@njit
 def cap_brackets(book: Book, instrument: int, sign: int) -> None:
     """All exits of one direction together never exceed the position: first in, first out.
 
     Lots that other orders closed are taken from the oldest bracket, for good.
     """
-    total = 0
-    for group in range(book["group_high"]):
-        if book["g_used"][group] and not book["g_is_oco"][group]:
-            if book["g_instrument"][group] == instrument and book["g_sign"][group] == sign:
-                total += max(0, open_lots(book, group))
-    excess = total - max(0, book["i_position"][instrument] * sign)
+    excess = -position_headroom(book, instrument, sign)
     while excess > 0:
         group = oldest_open_bracket(book, instrument, sign)
         part = min(excess, open_lots(book, group))

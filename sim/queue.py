@@ -109,6 +109,8 @@ def keep_front(book: Book, slot: int) -> None:
 
     When the old place is used up, the rest moves up into its role.
     """
+    if not book["o_resting"][slot]:
+        return
     live = book["o_live"][slot]
     if book["o_front"][slot] > live:
         book["o_front"][slot] = live

@@ -218,6 +218,8 @@ class Promises:
             assert life.status.code == book["o_status"][slot], life
             assert life.filled == book["o_filled"][slot], life
             assert life.size == book["o_size"][slot], f"{life}: size {book['o_size'][slot]}"
+            if life.status is OrderStatus.PENDING:
+                continue
             assert life.limit == book["o_limit"][slot], f"{life}: limit {book['o_limit'][slot]}"
 
     def _check_slot(self, slot: int) -> None:
