@@ -108,6 +108,7 @@ OCO_NAMES = tuple(OcoOptions.__annotations__)
 _MARKET_TERMS = Terms(TimeInForce.NONE)
 _PLAIN_TERMS = Terms(TimeInForce.GTC)
 _PROTECTABLE = (OrderType.MARKET, OrderType.STOP, OrderType.MARKET_IF_TOUCHED)
+_ALWAYS_TAKES = (*_PROTECTABLE, OrderType.TRAILING_STOP)
 
 
 def parse_side(side: object) -> Side:
@@ -151,7 +152,7 @@ def parse_terms(order_type: OrderType, options: Mapping[str, Any]) -> Terms:
     return Terms(
         time_in_force=force,
         expires_at_ns=expires_ns,
-        post_only=_flag(options, "post_only"),
+        post_only=_post_only(order_type, options),
         reduce_only=_flag(options, "reduce_only"),
         client_order_id=client_order_id,
         tag=str(options.get("tag", "")),
@@ -194,6 +195,14 @@ def _flag(options: Mapping[str, Any], name: str) -> bool:
     if not isinstance(value, bool):
         raise InvalidOrderError(f"{name} {value!r} is not True or False")
     return value
+
+
+def _post_only(order_type: OrderType, options: Mapping[str, Any]) -> bool:
+    wanted = _flag(options, "post_only")
+    if wanted and order_type in _ALWAYS_TAKES:
+        kind = order_type.name.lower().replace("_", " ")
+        raise InvalidOrderError(f"post_only is for orders with a limit; a {kind} order takes")
+    return wanted
 
 
 def _protection(order_type: OrderType, value: object) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from broker_api.changing import find_record
-from broker_api.errors import NotConnectedError, OrderTimeoutError
+from broker_api.errors import InvalidOrderError, NotConnectedError, OrderTimeoutError
 from broker_api.order import OrderStatus
 from broker_api.refusals import not_active
 from broker_api.session import Session
@@ -17,11 +17,11 @@ async def wait_for_fill(session: Session, ref: object, timeout: float | None) ->
 
     Raises OrderTimeoutError after `timeout` seconds of session time (the configuration's when None;
     the order is untouched and is in the error), OrderNotActiveError when the order ended otherwise,
-    NotConnectedError when the session ended first.
+    NotConnectedError when the session ended first, InvalidOrderError for a timeout that is none.
     """
     session.check()
     record = find_record(session, ref)
-    seconds = session.config.default_timeout if timeout is None else timeout
+    seconds = session.config.default_timeout if timeout is None else _seconds(timeout)
     if not record.status.is_terminal:
         try:
             async with asyncio.timeout(seconds):
@@ -40,3 +40,9 @@ async def wait_for_fill(session: Session, ref: object, timeout: float | None) ->
     if order.is_terminal:
         raise not_active(order)
     raise NotConnectedError(f"the session ended while order {record.order_id} was {order.status}")
+
+
+def _seconds(timeout: object) -> float:
+    if isinstance(timeout, int | float) and not isinstance(timeout, bool) and timeout >= 0:
+        return timeout
+    raise InvalidOrderError(f"timeout {timeout!r} is not a number of seconds of at least 0")

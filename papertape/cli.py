@@ -143,13 +143,17 @@ def _with_tapes(
     """The named instruments and their tapes, checked against the catalogue and the disk."""
     catalog = load_catalog(*defaults.catalog_files)
     symbols = [find(catalog, name).symbol for name in instruments]
-    plain, named = [], {}
+    plain: list[Path] = []
+    named: dict[str, Path] = {}
     for text in tapes:
         match = None if Path(text).exists() else _SYMBOL_AND_FILE.fullmatch(text)
         if match is None:
             plain.append(Path(text))
         else:
-            named[find(catalog, match[1]).symbol] = Path(match[2])
+            symbol = find(catalog, match[1]).symbol
+            if symbol in named:
+                raise ConfigurationError(f"--tape {text}: {symbol} has the tape {named[symbol]}")
+            named[symbol] = Path(match[2])
     unpaired = [symbol for symbol in symbols if symbol not in named]
     if plain and not unpaired and not symbols and len(defaults.instruments) == len(plain):
         unpaired = [find(catalog, name).symbol for name in defaults.instruments]

@@ -45,8 +45,15 @@ _NEVER = (1 << 63) - 1
 def create(spec: BrokerSpec) -> SimBroker:
     """A simulated broker over the tapes of `spec`; a missing tape is the instrument's sample.
 
-    Raises ConfigurationError for a tape that is not there, TapeError for one that is not right.
+    Raises ConfigurationError for a tape that is not there and for an instrument in another currency
+    than the account's, TapeError for a tape that is not right.
     """
+    for instrument in spec.instruments:
+        if instrument.currency != spec.account.currency:
+            raise ConfigurationError(
+                f"{instrument.symbol} is traded in {instrument.currency}, the account is in "
+                f"{spec.account.currency}; one account has one currency"
+            )
     notes: list[str] = []
     tapes = [
         _open(instrument, tape, notes)
