@@ -229,7 +229,7 @@ def set_margin_wakes(book: Book) -> None:
             count += 1
     if count == 0 or not book["margin_on"]:
         return
-    share = max(0, (equity_nanos(book) - maintenance_total(book)) // count)
+    share = (equity_nanos(book) - maintenance_total(book)) // count
     for instrument in range(book["instrument_count"]):
         position = book["i_position"][instrument]
         if position == 0:
@@ -237,7 +237,11 @@ def set_margin_wakes(book: Book) -> None:
         per_tick = abs(position) * book["i_tick_value"][instrument]
         per_tick += parts_per_million(per_tick, book["i_maintenance_ppm"][instrument])
         room = share // per_tick
-        if position > 0:
+        if share < 0:
+            # Short already, by a fee or a gap in a halt: the next row must look.
+            book["i_margin_bid_le"][instrument] = NEVER
+            book["i_margin_ask_ge"][instrument] = -NEVER
+        elif position > 0:
             book["i_margin_bid_le"][instrument] = book["i_value_bid"][instrument] - room - 1
         else:
             book["i_margin_ask_ge"][instrument] = book["i_value_ask"][instrument] + room + 1

@@ -336,6 +336,8 @@ ROW_QUOTE, ROW_TRADE, ROW_OPEN = i8(RowKind.QUOTE), i8(RowKind.TRADE), i8(RowKin
 ROW_CLOSE, ROW_HALT, ROW_RESUME = i8(RowKind.CLOSE), i8(RowKind.HALT), i8(RowKind.RESUME)
 ROW_MARK, ROW_FUNDING = i8(RowKind.MARK), i8(RowKind.FUNDING)
 NONE = i8(NO_PRICE)
+BY_TAPE, BY_CALENDAR = i8(1), i8(2)
+"""Who has halted an instrument: bits, because both can at once."""
 
 EV_ACCEPTED, EV_REJECTED = i8(EventKind.ACCEPTED), i8(EventKind.REJECTED)
 EV_TRIGGERED, EV_FILLED = i8(EventKind.TRIGGERED), i8(EventKind.FILLED)

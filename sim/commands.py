@@ -52,6 +52,7 @@ from sim.publish import (
 )
 from sim.rules import (
     OK,
+    UNSUPPORTED,
     check_bracket_levels,
     check_order,
     side_lots,
@@ -159,7 +160,7 @@ def place_bracket(
     """An entry with its held exits arrives."""
     found = check_arrival(book, tape, row, command, THREE)
     if found[0] == OK:
-        found = check_bracket_levels(command, entry_estimate(book, tape, row, command))
+        found = check_bracket_levels(book, command, entry_estimate(book, tape, row, command))
     group = NO_SLOT
     if found[0] == OK:
         group = open_group(book, command, ZERO)
@@ -191,6 +192,8 @@ def place_oco(
 ) -> None:
     """Two orders arrive of which at most one completes; a refusal of one refuses both."""
     found = check_arrival(book, tape, row, command, TWO)
+    if found[0] == OK and other["instrument"] != command["instrument"]:
+        found = UNSUPPORTED, other["instrument"], command["instrument"]
     if found[0] == OK:
         found = check_arrival(book, tape, row, other, TWO)
     group = NO_SLOT

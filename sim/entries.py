@@ -7,8 +7,8 @@ and a lone record in seventeen; so do commands. Behind the doors everything work
 from __future__ import annotations
 
 from data.schema import TapeColumns
-from sim import account, commands, kernel, liquidation, replacing
-from sim.book import Book, CommandRow, EventRows, entry
+from sim import account, arrival, commands, kernel, liquidation, replacing
+from sim.book import BY_CALENDAR, Book, CommandRow, EventRows, entry
 
 Books = Book
 """An array of one BOOK record."""
@@ -57,8 +57,16 @@ def halt(books: Books, events: EventRows, instrument: int, state: int, next_open
 
 @entry
 def resume(books: Books, events: EventRows, instrument: int, known_from: int) -> None:
-    """See `kernel.resume`."""
-    kernel.resume(books[0], events, instrument, known_from)
+    """See `kernel.resume`; the calendar opens the market."""
+    kernel.resume(books[0], events, instrument, BY_CALENDAR, known_from)
+
+
+@entry
+def run_activations(
+    books: Books, tape: TapeColumns, events: EventRows, row: int, instrument: int
+) -> None:
+    """See `arrival.run_activations`."""
+    arrival.run_activations(books[0], tape, events, row, instrument)
 
 
 @entry

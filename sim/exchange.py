@@ -31,6 +31,7 @@ from broker_api.order import (
 from data.tape import Tape
 from sim import entries
 from sim.book import (
+    BY_CALENDAR,
     COMMAND,
     MAX_EVENTS,
     MAX_INSTRUMENTS,
@@ -39,7 +40,6 @@ from sim.book import (
     new_book,
     state_hash,
 )
-from sim.kernel import BY_CALENDAR
 
 _OVERFLOW = 1 << 61
 """Products of price, size and tick value stay below this, so that sums of two fit an int64."""
@@ -193,38 +193,49 @@ class Exchange:
         Afterwards `now_ns` is that time and every row up to it has been processed.
         """
         while not self._published and self.now_ns < deadline_ns:
-            target = min(deadline_ns, int(self._book["next_expiry"]), self._next_boundary())
-            target = max(target, self.now_ns)
-            if self._run_rows(target):
-                target = int(self._book["ts"])
-                while self._rows_left(target):
-                    self._run_rows(target)
-            self.now_ns = target
-            self._published += self._drain()
-            self._book["ts"] = target
-            self._pass_boundaries(target)
-            if self._book["next_expiry"] <= target:
-                entries.expire_due(self._array, self._events)
-            self._refresh()
-            self._published += self._drain()
+            target = min(deadline_ns, int(self._book["next_expiry"]))
+            boundary = self._boundaries[-1][0] if self._boundaries else NEVER
+            if boundary > target:
+                self._run_to(max(target, self.now_ns))
+            elif boundary - 1 > self.now_ns:
+                self._run_to(boundary - 1)
+            else:
+                # An opening instant is open and a closing instant closed: rows of it come after.
+                self._pass_boundaries(boundary)
+                self._run_to(boundary)
         published, self._published = self._published, []
         return published
+
+    def _run_to(self, target_ns: int) -> None:
+        """Run rows to `target_ns`, or to the first time at which one publishes; then expiries."""
+        if self._run_rows(target_ns):
+            target_ns = int(self._book["ts"])
+            while self._rows_left(target_ns):
+                self._run_rows(target_ns)
+        self.now_ns = target_ns
+        self._published += self._drain()
+        self._book["ts"] = target_ns
+        if self._book["next_expiry"] <= target_ns:
+            entries.expire_due(self._array, self._events)
+            for index, columns in enumerate(self._columns):
+                row = int(self._book["i_cursor"][index])
+                entries.run_activations(self._array, columns, self._events, row, index)
+        self._refresh()
+        self._published += self._drain()
 
     def _refresh(self) -> None:
         entries.refresh_interest(self._array)
 
-    def _next_boundary(self) -> int:
-        return self._boundaries[-1][0] if self._boundaries else NEVER
-
     def _pass_boundaries(self, ts_ns: int) -> None:
+        self._book["ts"] = ts_ns
         while self._boundaries and self._boundaries[-1][0] <= ts_ns:
             at_ns, index, opens = self._boundaries.pop()
             if opens:
-                entries.resume(
-                    self._array, self._events, index, int(self._book["i_cursor"][index]) + 1
-                )
+                row = int(self._book["i_cursor"][index])
+                entries.resume(self._array, self._events, index, row + 1)
             else:
                 self._close(index, at_ns)
+        self._published += self._drain()
 
     def _rows_left(self, until_ns: int) -> bool:
         """True while a row up to `until_ns` has not been processed."""
@@ -392,6 +403,8 @@ class Exchange:
     def _encode_exits(self, record: np.void, command: BracketRequest) -> None:
         record["arm"] = command.arm
         record["on_partial"] = command.on_partial
+        if any(leg and leg.trail_ticks is not None for leg in (command.stop, command.target)):
+            record["type"] = OrderType.TRAILING_STOP  # refused by the kernel's own rule
         if command.stop is not None:
             record["stop_id"] = command.stop.order_id
             record["stop_offset"] = _or_none(command.stop.offset_ticks)
@@ -410,6 +423,7 @@ class Exchange:
         return 0
 
     def _replace(self, command: ReplaceRequest) -> None:
+        assert command.trail_ticks is None, "no order here trails"
         index = self._instrument_of_order(command.order_id)
         entries.replace(
             self._array,

@@ -14,6 +14,8 @@ from sim.arrival import run_activations, trigger
 from sim.book import (
     BELOW_ALL,
     BUY,
+    BY_CALENDAR,
+    BY_TAPE,
     EV_FUNDING,
     EV_HALTED,
     EV_RESUMED,
@@ -43,7 +45,6 @@ from sim.queue import clear_queue, meet_print, observe_touch, tracks_queue
 from sim.rules import is_stop, is_through, row_source_ticks, side_lots, side_ticks
 from sim.taking import add_taken, take_and_rest, touch_available
 
-BY_TAPE, BY_CALENDAR = i8(1), i8(2)
 MARKET_CLOSED, MARKET_HALTED = i8(Reason.MARKET_CLOSED), i8(Reason.MARKET_HALTED)
 
 
@@ -66,6 +67,9 @@ def refresh_interest(book: Book) -> None:
     for index in range(book["active_count"]):
         slot = book["active"][index]
         book["next_expiry"] = min(book["next_expiry"], book["o_expires"][slot])
+        if book["o_activate"][slot]:
+            # Marked while nothing traded: it acts at the first row after the reopening.
+            book["i_every_row"][book["o_instrument"][slot]] = 1
         if book["o_status"][slot] == PENDING or book["o_live"][slot] <= 0:
             continue
         if book["o_resting"][slot]:
@@ -226,29 +230,40 @@ def apply_status(
     elif kind in (ROW_CLOSE, ROW_HALT):
         halt(book, events, instrument, BY_TAPE, NEVER)
     elif kind in (ROW_OPEN, ROW_RESUME):
-        resume(book, events, instrument, row + 1)
+        resume(book, events, instrument, BY_TAPE, row + 1)
 
 
 @njit
 def halt(book: Book, events: EventRows, instrument: int, state: int, next_open: int) -> None:
     """Nothing matches or triggers from now on. `state` is BY_TAPE or BY_CALENDAR."""
-    if book["i_halted"][instrument] == state:
-        return
-    book["i_halted"][instrument] = state
-    book["i_next_open"][instrument] = next_open
+    halted = book["i_halted"][instrument]
+    if state == BY_CALENDAR or not halted:
+        book["i_next_open"][instrument] = next_open
+    book["i_halted"][instrument] = halted | state
     book["interest_stale"] = 1
+    if halted:
+        return
     index = publish(book, events, EV_HALTED, instrument)
     events["reason"][index] = MARKET_HALTED if state == BY_TAPE else MARKET_CLOSED
 
 
 @njit
-def resume(book: Book, events: EventRows, instrument: int, known_from: int) -> None:
-    """Trading goes on; the book is unknown until row `known_from`."""
-    if book["i_halted"][instrument] == 0:
+def resume(book: Book, events: EventRows, instrument: int, state: int, known_from: int) -> None:
+    """One closed the market, `state`, opens it; it trades when calendar and tape both have it open.
+
+    The book is unknown until row `known_from`, and nothing of it has been taken yet.
+    """
+    halted = book["i_halted"][instrument]
+    if not halted & state:
         return
-    book["i_halted"][instrument] = 0
-    book["i_known_from"][instrument] = known_from
+    book["i_halted"][instrument] = halted & ~state
     book["interest_stale"] = 1
+    book["i_next_open"][instrument] = NEVER
+    if halted & ~state:
+        return
+    book["i_known_from"][instrument] = known_from
+    book["i_taken_bid"][instrument] = 0
+    book["i_taken_ask"][instrument] = 0
     publish(book, events, EV_RESUMED, instrument)
 
 

@@ -26,9 +26,12 @@ LIQUIDATED = i8(Reason.LIQUIDATED)
 
 @njit
 def is_short_of_margin(book: Book) -> bool:
-    """True when positions are open and equity is below their maintenance margin."""
+    """True when equity is below the positions' maintenance margin and nobody closes them yet."""
     if not book["margin_on"]:
         return False
+    for index in range(book["active_count"]):
+        if book["o_role"][book["active"][index]] == LIQUIDATION_ORDER:
+            return False
     needed = maintenance_total(book)
     return needed > 0 and equity_nanos(book) < needed
 
@@ -47,7 +50,13 @@ def begin_liquidation(book: Book, events: EventRows) -> None:
 def liquidate(
     book: Book, tape: TapeColumns, events: EventRows, row: int, command: CommandRow
 ) -> None:
-    """Close one position with the venue's own market order; without liquidity it waits for some."""
+    """Close one position with the venue's own market order.
+
+    Without liquidity, or while nothing trades, it waits for the first row that has some.
+    """
     slot = open_slot(book, command, LIQUIDATION_ORDER)
     accept(book, events, slot, OPEN)
+    if book["i_halted"][command["instrument"]]:
+        book["o_waiting"][slot] = 1
+        return
     arrive(book, tape, events, row, slot)

@@ -12,6 +12,7 @@ from sim.book import (
     EV_POSITION,
     EV_REJECTED,
     EV_REPLACED,
+    MAX_EVENTS,
     NO_SLOT,
     NONE,
     OPEN,
@@ -28,8 +29,9 @@ from sim.book import (
 @njit
 def publish(book: Book, events: EventRows, kind: int, instrument: int) -> int:
     """Append an event of `kind` at the book's time; return its index in `events`."""
-    index = book["event_count"]
-    book["event_count"] = index + 1
+    # Past the buffer's end the last place is written again; the shell sees the count and stops.
+    index = min(book["event_count"], MAX_EVENTS - 1)
+    book["event_count"] = book["event_count"] + 1
     book["seq"] = book["seq"] + 1
     events["seq"][index] = book["seq"]
     events["ts_ns"][index] = book["ts"]

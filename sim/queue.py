@@ -22,6 +22,7 @@ from sim.book import (
     Book,
     njit,
 )
+from sim.rules import printed_since_quote
 
 INFINITE_QUEUE = NEVER // 4
 UNKNOWN_QUEUE = -1
@@ -70,7 +71,8 @@ def queue_on_joining(
     if lots > 0:
         touch = touch_ticks(tape, row, sign)
         if price == touch:
-            return lots * QUEUE_UNIT
+            printed = printed_since_quote(book, tape, row, instrument, -sign)
+            return max(0, lots - printed) * QUEUE_UNIT
         if (price - touch) * sign > 0:
             return 0
     shown = last_shown_lots(tape, row, first, sign, price)
@@ -89,6 +91,8 @@ def join(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
     book["o_queue_behind"][slot] = 0
     book["o_traded_pending"][slot] = 0
     book["o_explained"][slot] = 0
+    if row >= 0:
+        book["o_explained"][slot] = printed_since_quote(book, tape, row, instrument, -sign)
     book["o_met"][slot] = 0
     book["interest_stale"] = 1
 
@@ -234,6 +238,7 @@ def observe_touch(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
     be ahead than is shown. An empty side tells nothing.
     """
     if not tracks_queue(book, slot):
+        book["o_explained"][slot] = 0
         return
     instrument = book["o_instrument"][slot]
     if tape.kind[row] == ROW_TRADE and not book["i_bbo_after_trade"][instrument]:
@@ -259,6 +264,9 @@ def observe_level(book: Book, tape: TapeColumns, row: int, slot: int, shown: int
         traded = book["o_traded_pending"][slot]
         half = (shown + traded) * QUEUE_UNIT // 2
         book["o_queue"][slot] = max(0, half - traded * QUEUE_UNIT)
+        if book["o_live"][slot] > book["o_front"][slot]:
+            behind = max(book["o_queue_behind"][slot], book["o_queue"][slot])
+            book["o_queue_behind"][slot] = behind
         book["o_queue_known"][slot] = 1
     elif book["queue_model"] == PROPORTIONAL:
         sign = book["o_sign"][slot]

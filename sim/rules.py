@@ -10,9 +10,11 @@ from broker_api.event import Reason
 from data.schema import TapeColumns
 from sim.account import equity_nanos, required_margin, used_margin, value_ticks
 from sim.book import (
+    BY_TAPE,
     LIMIT,
     MARKET,
     NONE,
+    ROW_QUOTE,
     ROW_TRADE,
     SOURCE_BID_ASK,
     SOURCE_MARK,
@@ -38,7 +40,7 @@ NO_POSITION_TO_REDUCE = i8(Reason.NO_POSITION_TO_REDUCE)
 REDUCE_ONLY_WRONG_SIDE = i8(Reason.REDUCE_ONLY_WRONG_SIDE)
 INSUFFICIENT_MARGIN = i8(Reason.INSUFFICIENT_MARGIN)
 POST_ONLY_WOULD_TAKE = i8(Reason.POST_ONLY_WOULD_TAKE)
-BRACKET_LEVELS = i8(Reason.BRACKET_LEVELS)
+BRACKET_LEVELS, UNSUPPORTED = i8(Reason.BRACKET_LEVELS), i8(Reason.UNSUPPORTED)
 
 
 @njit
@@ -57,11 +59,49 @@ def side_ticks(book: Book, tape: TapeColumns, row: int, instrument: int, sign: i
     best = shown_ticks(tape, row, sign)
     if book["i_bbo_after_trade"][instrument]:
         return best
-    while row >= 0 and tape.kind[row] == ROW_TRADE:
-        if tape.side[row] * sign >= 0 and (tape.px[row] - best) * sign > 0:
+    while row >= 0 and tape.kind[row] != ROW_QUOTE:
+        if is_taken_by_print(tape, row, sign) and (tape.px[row] - best) * sign > 0:
             best = tape.px[row]
+        if not shows_same_touch(tape, row, sign):
+            break
         row -= 1
     return best
+
+
+@njit
+def is_taken_by_print(tape: TapeColumns, row: int, sign: int) -> bool:
+    """True for a print that took, or may have taken, from the side that `sign` takes from."""
+    return tape.kind[row] == ROW_TRADE and tape.side[row] * sign >= 0
+
+
+@njit
+def shows_same_touch(tape: TapeColumns, row: int, sign: int) -> bool:
+    """True when the row before shows the same touch: its print, if it was one, is not in it yet."""
+    if row == 0:
+        return False
+    if sign > 0:
+        return tape.ask[row] == tape.ask[row - 1] and tape.ask_qty[row] == tape.ask_qty[row - 1]
+    return tape.bid[row] == tape.bid[row - 1] and tape.bid_qty[row] == tape.bid_qty[row - 1]
+
+
+@njit
+def printed_since_quote(book: Book, tape: TapeColumns, row: int, instrument: int, sign: int) -> int:
+    """Lots that prints took from the touch since the quote, on a tape with the BBO from before.
+
+    Those at the best price that is left (`side_ticks`): what they printed there is gone until the
+    next quote says otherwise.
+    """
+    if book["i_bbo_after_trade"][instrument]:
+        return 0
+    best = side_ticks(book, tape, row, instrument, sign)
+    total = 0
+    while row >= 0 and tape.kind[row] != ROW_QUOTE:
+        if is_taken_by_print(tape, row, sign) and tape.px[row] == best:
+            total += tape.qty[row]
+        if not shows_same_touch(tape, row, sign):
+            break
+        row -= 1
+    return total
 
 
 @njit
@@ -131,6 +171,12 @@ def is_stop(order_type: int) -> bool:
 
 
 @njit
+def is_known_type(order_type: int) -> bool:
+    """True for the types that this exchange has; the others are refused, not taken for another."""
+    return order_type in (MARKET, LIMIT) or is_stop(order_type)
+
+
+@njit
 def is_marketable(
     book: Book, tape: TapeColumns, row: int, instrument: int, sign: int, limit: int
 ) -> bool:
@@ -146,7 +192,11 @@ def check_market_open(book: Book, instrument: int) -> Finding:
     halted = book["i_halted"][instrument]
     if halted == 0:
         return OK, 0, 0
-    return (MARKET_HALTED if halted == 1 else MARKET_CLOSED), 0, book["i_next_open"][instrument]
+    return (
+        (MARKET_HALTED if halted == BY_TAPE else MARKET_CLOSED),
+        0,
+        book["i_next_open"][instrument],
+    )
 
 
 @njit
@@ -238,7 +288,11 @@ def check_order(book: Book, tape: TapeColumns, row: int, command: CommandRow) ->
     """
     instrument, sign = command["instrument"], command["sign"]
     kind, limit, stop = command["type"], command["limit"], command["stop"]
-    found = check_market_open(book, instrument)
+    found = OK, 0, 0
+    if not is_known_type(kind):
+        found = UNSUPPORTED, kind, STOP_LIMIT
+    if found[0] == OK:
+        found = check_market_open(book, instrument)
     if found[0] == OK and command["expires"] <= book["ts"]:
         found = EXPIRY_IN_THE_PAST, command["expires"], book["ts"]
     if found[0] == OK:
@@ -261,13 +315,33 @@ def check_order(book: Book, tape: TapeColumns, row: int, command: CommandRow) ->
 
 
 @njit
-def check_bracket_levels(command: CommandRow, entry_price: int) -> Finding:
-    """A bracket's levels must make sense (a long: stop < entry < target)."""
+def check_exit(
+    book: Book, command: CommandRow, entry_price: int, offset: int, price: int, side: int
+) -> Finding:
+    """(reason, value, limit) of one exit: it has one price, and where it will lie is a price."""
+    if offset == NONE and price == NONE:
+        return PRICE_MISSING, 0, 0
+    if offset != NONE and (offset <= 0 or price != NONE):
+        return BRACKET_LEVELS, offset, 0
+    if price == NONE:
+        price = entry_price + side * command["sign"] * offset
+    if not book["i_negative_price"][command["instrument"]] and price <= 0:
+        return PRICE_NOT_POSITIVE, price, 1
+    return OK, 0, 0
+
+
+@njit
+def check_bracket_levels(book: Book, command: CommandRow, entry_price: int) -> Finding:
+    """A bracket's levels must make sense: a long has stop < entry < target."""
     sign = command["sign"]
     stop, target = command["stop_price"], command["target_price"]
-    for offset in (command["stop_offset"], command["target_offset"]):
-        if offset != NONE and offset <= 0:
-            return BRACKET_LEVELS, offset, 0
+    found = OK, 0, 0
+    if command["stop_id"] != 0:
+        found = check_exit(book, command, entry_price, command["stop_offset"], stop, -1)
+    if found[0] == OK and command["target_id"] != 0:
+        found = check_exit(book, command, entry_price, command["target_offset"], target, 1)
+    if found[0] != OK:
+        return found
     if entry_price != NONE and stop != NONE and (entry_price - stop) * sign <= 0:
         return BRACKET_LEVELS, stop, entry_price
     if entry_price != NONE and target != NONE and (target - entry_price) * sign <= 0:

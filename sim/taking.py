@@ -20,7 +20,6 @@ from sim.book import (
     MAX_WALK_LEVELS,
     NO_SLOT,
     NONE,
-    ROW_TRADE,
     TAKER,
     TIF_NONE,
     WAIT,
@@ -33,7 +32,7 @@ from sim.book import (
 from sim.groups import cancel_order, fill
 from sim.publish import publish_replaced
 from sim.queue import join
-from sim.rules import is_market_now, side_lots, side_ticks
+from sim.rules import is_market_now, printed_since_quote, side_lots, side_ticks
 
 IOC_REST, SELF_TRADE = i8(Reason.IOC_REST), i8(Reason.SELF_TRADE)
 PROTECTION_LIMIT = i8(Reason.PROTECTION_LIMIT)
@@ -82,24 +81,6 @@ def add_taken(book: Book, instrument: int, sign: int, lots: int) -> None:
         book["i_taken_ask"][instrument] += lots
     else:
         book["i_taken_bid"][instrument] += lots
-
-
-@njit
-def printed_since_quote(book: Book, tape: TapeColumns, row: int, instrument: int, sign: int) -> int:
-    """Lots that prints took from the touch since the quote, on a tape with the BBO from before.
-
-    Those at the best price that is left (`side_ticks`): what they printed there is gone until the
-    next quote says otherwise.
-    """
-    if book["i_bbo_after_trade"][instrument]:
-        return 0
-    best = side_ticks(book, tape, row, instrument, sign)
-    total = 0
-    while row >= 0 and tape.kind[row] == ROW_TRADE:
-        if tape.side[row] * sign >= 0 and tape.px[row] == best:
-            total += tape.qty[row]
-        row -= 1
-    return total
 
 
 @njit
@@ -179,14 +160,20 @@ def prevent_self_trade(book: Book, events: EventRows, slot: int, price: int) -> 
 
 @njit
 def limit_of_walk(book: Book, tape: TapeColumns, row: int, slot: int) -> int:
-    """The worst price that the order may take at: its limit, its protection, or none."""
-    sign = book["o_sign"][slot]
+    """The worst price that the order may take at: its limit, its protection, or none.
+
+    A ladder downwards ends at the lowest price that the instrument has.
+    """
+    instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
     if not is_market_now(book, slot):
         return book["o_limit"][slot]
     protection = book["o_protection"][slot]
-    if protection == NONE:
-        return NO_LIMIT * sign
-    return side_ticks(book, tape, row, book["o_instrument"][slot], sign) + sign * protection
+    worst = NO_LIMIT * sign
+    if protection != NONE:
+        worst = side_ticks(book, tape, row, instrument, sign) + sign * protection
+    if sign < 0 and not book["i_negative_price"][instrument]:
+        return max(worst, 1)
+    return worst
 
 
 @njit
