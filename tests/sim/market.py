@@ -264,3 +264,32 @@ class Market:
             self.promises.check_event(event)
         self.promises.check_state()
         return events
+
+
+class Hours:
+    """A calendar of given stretches: open from each first to each second instant, in ns."""
+
+    name = "hours"
+
+    def __init__(self, *stretches: tuple[int, int]) -> None:
+        self._stretches = stretches
+
+    def is_open(self, ts_ns: int) -> bool:
+        """True inside a stretch; an opening instant is open, a closing instant closed."""
+        return any(opens <= ts_ns < closes for opens, closes in self._stretches)
+
+    def session_end_ns(self, ts_ns: int) -> int:
+        """The first closing after `ts_ns`."""
+        return min(closes for _, closes in self._stretches if closes > ts_ns)
+
+    def next_open_ns(self, ts_ns: int) -> int | None:
+        """`ts_ns` when open, else the next opening."""
+        if self.is_open(ts_ns):
+            return ts_ns
+        return min((opens for opens, _ in self._stretches if opens > ts_ns), default=None)
+
+    def boundaries(self, start_ns: int, end_ns: int) -> list[tuple[int, bool]]:
+        """Every opening and closing in the range."""
+        found = [(opens, True) for opens, _ in self._stretches]
+        found += [(closes, False) for _, closes in self._stretches]
+        return sorted(item for item in found if start_ns <= item[0] < end_ns)
