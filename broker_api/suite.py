@@ -291,6 +291,8 @@ def _as(model: type[Any], given: Any, default: Any) -> Any:
 def _instruments(
     names: str | Sequence[str] | None, defaults: SessionDefaults, files: Sequence[Path | str]
 ) -> tuple[Instrument, ...]:
+    if not isinstance(names, Sequence | None):
+        raise ConfigurationError(f"instruments {names!r} is no symbol and no list of symbols")
     chosen = [names] if isinstance(names, str) else list(names or ())
     if not chosen:
         chosen = list(defaults.instruments) or list(defaults.tapes)

@@ -74,7 +74,12 @@ def _open(instrument: Instrument, tape: object, notes: list[str]) -> Tape:
             )
         notes.append(f"{instrument.symbol}: no tape was named, so this is the generated sample")
         return open_tape(path, instrument)
-    return open_tape(Path(cast(Any, tape)), instrument)
+    if not isinstance(tape, str | Path):
+        raise ConfigurationError(
+            f"tape of {instrument.symbol}: {type(tape).__name__} is no path and no Tape; "
+            "data.tape.tape_from_frame makes a Tape of a frame"
+        )
+    return open_tape(Path(tape), instrument)
 
 
 class VirtualClock:
