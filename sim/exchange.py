@@ -13,7 +13,14 @@ import numpy as np
 from broker_api.calendar import SessionCalendar
 from broker_api.config import AccountConfig, SimulationConfig
 from broker_api.errors import ConfigurationError
-from broker_api.event import EVENT_ROW, Event, OrderEventBase, decode
+from broker_api.event import (
+    EVENT_ROW,
+    CancelRejected,
+    Event,
+    OrderEventBase,
+    ReplaceRejected,
+    decode,
+)
 from broker_api.instrument import NANOS, Instrument
 from broker_api.order import (
     NO_PRICE,
@@ -458,6 +465,8 @@ class Exchange:
         self._book["event_count"] = 0
         events = [decode(row) for row in self._events[:count].tolist()]
         for event in events:
+            if isinstance(event, CancelRejected | ReplaceRejected):
+                continue  # its order may never have been
             if isinstance(event, OrderEventBase) and event.status.is_terminal:
                 self._ended[event.order_id] = event.status.code
         return events

@@ -157,7 +157,7 @@ def set_exit(book: Book, events: EventRows, group: int, slot: int, live: int) ->
             book["o_live"][slot] = 0
             book["o_activate"][slot] = 0
         return
-    if live == was and not changed_price:
+    if live == was and live > 0 and not changed_price:
         return
     book["interest_stale"] = 1
     book["o_live"][slot] = live

@@ -30,7 +30,8 @@ from broker_api.order import NO_PRICE, OrderStatus, Side
 
 def texts(events: Iterable[Event]) -> list[str]:
     """A line an event; positions and account have their own tests and are left out."""
-    return [text(event) for event in events if not isinstance(event, PositionChanged | AccountChanged)]
+    money = PositionChanged | AccountChanged
+    return [text(event) for event in events if not isinstance(event, money)]
 
 
 def _prices(event: OrderAccepted | OrderActivated | OrderReplaced) -> str:
@@ -66,10 +67,12 @@ def text(event: Event) -> str:
             why = f" ({event.reason.name.lower()})" if event.reason else ""
             return f"#{event.order_id} replaced {event.lots}{_prices(event)}{why}"
         case OrderCancelled():
-            return f"#{event.order_id} cancelled {event.reason.name.lower()}, filled {event.filled_lots}"
+            why = event.reason.name.lower()
+            return f"#{event.order_id} cancelled {why}, filled {event.filled_lots}"
         case OrderRejected() | ReplaceRejected():
             what = "rejected" if isinstance(event, OrderRejected) else "change refused"
-            return f"#{event.order_id} {what} {event.reason.name.lower()} {event.value} {event.limit}"
+            why = event.reason.name.lower()
+            return f"#{event.order_id} {what} {why} {event.value} {event.limit}"
         case CancelRejected():
             return f"#{event.order_id} cancel refused {event.reason.name.lower()} {event.status}"
         case _:

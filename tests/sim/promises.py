@@ -75,9 +75,7 @@ class Money:
 class Promises:
     """Checks events in the order of their publication; each check names what it saw."""
 
-    def __init__(
-        self, exchange: Exchange, instruments: Sequence[Instrument], cash: float
-    ) -> None:
+    def __init__(self, exchange: Exchange, instruments: Sequence[Instrument], cash: float) -> None:
         self._exchange = exchange
         self._instruments = instruments
         self._start_cash = round(cash * 10**9)

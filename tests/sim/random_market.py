@@ -64,8 +64,8 @@ def random_rows(rng: random.Random, *, halts: bool = True) -> list[str]:
 
 def moved(rng: random.Random, bid: int, ask: int) -> tuple[int, int]:
     """The touch after a step; the spread stays between 1 and 4 ticks."""
-    bid += rng.choice((-2, -1, 0, 0, 0, 0, 1, 2))
-    bid = max(20, bid)
+    away = (bid > 103) - (bid < 97)  # back to where the orders are
+    bid += rng.choice((-2, -1, 0, 0, 0, 0, 1, 2, -away))
     return bid, bid + max(1, min(4, ask - bid + rng.choice((-1, 0, 0, 1))))
 
 
@@ -149,8 +149,8 @@ SETTINGS: tuple[dict[str, Any], ...] = (
     {"beyond_top": "infinite", "queue": "displayed", "stop_wrong_side": "trigger"},
     {"queue": "back", "self_trade": "cancel_oldest"},
     {"trade_through": "all", "self_trade": "cancel_both", "queue_power": 1.0},
-    {"queue_power": 2.0, "bbo_after_trade": False, "margin": True, "cash": 1_500.0},
-    {"beyond_top": "wait", "margin": True, "cash": 900.0, "stop_wrong_side": "trigger"},
+    {"queue_power": 2.0, "bbo_after_trade": False, "margin": True, "cash": 2_500.0},
+    {"beyond_top": "wait", "margin": True, "cash": 1_500.0, "stop_wrong_side": "trigger"},
 )
 INSTRUMENT = an_instrument(
     maker_fee_ppm=-20,
@@ -190,5 +190,3 @@ def random_commands(rng: random.Random) -> list[tuple[int, Command]]:
         ts_ns += rng.choice((0, 3, STEP_NS, STEP_NS, 4 * STEP_NS, 7 * STEP_NS))
         commands.append((ts_ns, random_command(rng, ids, ts_ns)))
     return commands
-
-
