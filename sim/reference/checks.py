@@ -1,0 +1,177 @@
+"""What an arriving order must satisfy. The first failure decides."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from broker_api.event import Reason
+from broker_api.order import BracketRequest, ExitRequest, OrderRequest, OrderType, Side
+from sim.reference.floor import Floor
+from sim.reference.market import Market
+from sim.reference.queue import is_better
+
+NEVER = (1 << 63) - 1
+WORKING_MAX = 1024
+SUPPORTED = (OrderType.MARKET, OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT)
+HAS_LIMIT = (OrderType.LIMIT, OrderType.STOP_LIMIT)
+HAS_STOP = (OrderType.STOP, OrderType.STOP_LIMIT)
+
+
+class Refusal(NamedTuple):
+    """Why not, with the offending value and the limit, in the reason's unit."""
+
+    reason: Reason
+    value: int = 0
+    limit: int = 0
+
+
+def check(
+    floor: Floor, market: Market, request: OrderRequest, expires_ns: int | None
+) -> Refusal | None:
+    """The first reason to refuse an order, None when there is none."""
+    return (
+        check_session(market)
+        or _check_expiry(floor, expires_ns)
+        or check_size(market, request.size_lots)
+        or _check_prices(market, request)
+        or _check_stop(floor, market, request)
+        or _check_reduce_only(floor, market, request)
+        or _check_margin(floor, market, request)
+        or _check_taking(market, request)
+    )
+
+
+def check_session(market: Market) -> Refusal | None:
+    """Nothing new while the market is closed or halted."""
+    if not market.is_halted:
+        return None
+    closed = market.closed_by_calendar
+    opening = market.next_open_ns if closed else None
+    reason = Reason.MARKET_CLOSED if closed else Reason.MARKET_HALTED
+    return Refusal(reason, 0, NEVER if opening is None else opening)
+
+
+def _check_expiry(floor: Floor, expires_ns: int | None) -> Refusal | None:
+    if expires_ns is not None and expires_ns <= floor.ts_ns:
+        return Refusal(Reason.EXPIRY_IN_THE_PAST, expires_ns, floor.ts_ns)
+    return None
+
+
+def check_size(market: Market, size: int) -> Refusal | None:
+    """Positive, and within the instrument's limits."""
+    spec = market.instrument
+    if size <= 0:
+        return Refusal(Reason.SIZE_NOT_POSITIVE, size, spec.min_lots)
+    if size < spec.min_lots:
+        return Refusal(Reason.SIZE_BELOW_MINIMUM, size, spec.min_lots)
+    if size > spec.max_lots:
+        return Refusal(Reason.SIZE_ABOVE_MAXIMUM, size, spec.max_lots)
+    return None
+
+
+def check_price(market: Market, price: int | None) -> Refusal | None:
+    """There, and positive where the instrument wants it."""
+    if price is None:
+        return Refusal(Reason.PRICE_MISSING)
+    if price <= 0 and not market.instrument.allow_negative_price:
+        return Refusal(Reason.PRICE_NOT_POSITIVE, price, 1)
+    return None
+
+
+def _check_prices(market: Market, request: OrderRequest) -> Refusal | None:
+    refusal = None
+    if request.order_type in HAS_LIMIT:
+        refusal = check_price(market, request.limit_ticks)
+    if refusal is None and request.order_type in HAS_STOP:
+        refusal = check_price(market, request.stop_ticks)
+    return refusal
+
+
+def check_stop_side(floor: Floor, market: Market, side: Side, stop: int) -> Refusal | None:
+    """A stop that is through already is refused, unless the setting runs it at once."""
+    source = market.source_price(side)
+    if source is None or floor.settings.stop_wrong_side == "trigger":
+        return None
+    if (source - stop * market.tick_nanos) * side.sign >= 0:
+        return Refusal(Reason.STOP_WRONG_SIDE, stop, source // market.tick_nanos)
+    return None
+
+
+def _check_stop(floor: Floor, market: Market, request: OrderRequest) -> Refusal | None:
+    if request.order_type not in HAS_STOP:
+        return None
+    assert request.stop_ticks is not None
+    return check_stop_side(floor, market, request.side, request.stop_ticks)
+
+
+def _check_reduce_only(floor: Floor, market: Market, request: OrderRequest) -> Refusal | None:
+    position = floor.position(market.index)
+    if not request.reduce_only:
+        return None
+    if position == 0:
+        return Refusal(Reason.NO_POSITION_TO_REDUCE)
+    if position * request.side.sign > 0:
+        return Refusal(Reason.REDUCE_ONLY_WRONG_SIDE, position)
+    return None
+
+
+def check_margin(floor: Floor, market: Market, side: Side, lots: int, ticks: int) -> Refusal | None:
+    """What an order adds must not exceed equity less the margin in use."""
+    if not floor.settings.margin:
+        return None
+    account = floor.account
+    added = account.required(market, floor.working, side, lots, ticks)
+    added -= account.required(market, floor.working, None, 0, 0)
+    free = account.equity() - account.used(floor.working)
+    if added > 0 and added > free:
+        return Refusal(Reason.INSUFFICIENT_MARGIN, added, free)
+    return None
+
+
+def _check_margin(floor: Floor, market: Market, request: OrderRequest) -> Refusal | None:
+    if request.reduce_only:
+        return None
+    ticks = floor.account.order_ticks(market, request.limit_ticks, request.stop_ticks)
+    return check_margin(floor, market, request.side, request.size_lots, ticks)
+
+
+def check_post_only(market: Market, side: Side, limit: int) -> Refusal | None:
+    """A post-only order must not reach the touch of the other side."""
+    best = market.best(side.opposite)
+    if best is not None and (limit - best) * side.sign >= 0:
+        return Refusal(Reason.POST_ONLY_WOULD_TAKE, limit, best)
+    return None
+
+
+def _check_taking(market: Market, request: OrderRequest) -> Refusal | None:
+    if request.post_only and request.order_type is OrderType.LIMIT:
+        assert request.limit_ticks is not None
+        return check_post_only(market, request.side, request.limit_ticks)
+    if request.order_type is OrderType.MARKET and market.best(request.side.opposite) is None:
+        return Refusal(Reason.NO_LIQUIDITY)
+    return None
+
+
+def check_room(floor: Floor, wanted: int) -> Refusal | None:
+    """The venue holds so many working orders and no more."""
+    count = len(floor.working) + wanted
+    return Refusal(Reason.TOO_MANY_ORDERS, count, WORKING_MAX) if count > WORKING_MAX else None
+
+
+def check_levels(market: Market, request: BracketRequest) -> Refusal | None:
+    """A long needs stop < entry < target, a short the reverse."""
+    entry = request.entry
+    anchor = entry.limit_ticks if entry.limit_ticks is not None else entry.stop_ticks
+    if anchor is None:
+        anchor = market.best(entry.side.opposite)
+    assert anchor is not None
+    stop, target = _fixed(request.stop), _fixed(request.target)
+    if stop is not None and not is_better(entry.side, anchor, stop):
+        return Refusal(Reason.BRACKET_LEVELS, stop, anchor)
+    if target is not None and not is_better(entry.side, target, anchor):
+        return Refusal(Reason.BRACKET_LEVELS, target, anchor)
+    return None
+
+
+def _fixed(leg: ExitRequest | None) -> int | None:
+    return None if leg is None else leg.price_ticks

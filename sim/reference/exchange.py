@@ -1,0 +1,265 @@
+"""The reference exchange: time and commands in, events out. It visits every row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from broker_api.calendar import SessionCalendar
+from broker_api.config import AccountConfig, SimulationConfig
+from broker_api.event import (
+    Event,
+    FundingPaid,
+    Liquidation,
+    MarketHalted,
+    MarketResumed,
+    Reason,
+)
+from broker_api.instrument import NANOS, Instrument
+from broker_api.order import (
+    BracketRequest,
+    CancelRequest,
+    Command,
+    OcoRequest,
+    OrderRequest,
+    ReplaceRequest,
+    TriggerSource,
+)
+from data.schema import RowKind
+from data.tape import Tape
+from sim.reference import commands, replacing
+from sim.reference.account import Account, Position
+from sim.reference.contingent import after_end
+from sim.reference.floor import Floor
+from sim.reference.market import Market, Row
+from sim.reference.matching import activate_arriving, apply_row
+
+FOREVER = (1 << 63) - 1
+
+
+class ReferenceExchange:
+    """The same promises as `sim.exchange.Exchange`, in plain Python and other data structures."""
+
+    def __init__(
+        self,
+        instruments: Sequence[Instrument],
+        tapes: Sequence[Tape],
+        calendars: Sequence[SessionCalendar],
+        simulation: SimulationConfig,
+        account: AccountConfig,
+        start_ns: int | None = None,
+    ) -> None:
+        self.start_ns = min(tape.start_ns for tape in tapes) if start_ns is None else start_ns
+        self.end_ns = max(tape.end_ns for tape in tapes)
+        self.now_ns = self.start_ns
+        markets = [
+            _market(index, *parts, simulation, self.start_ns)
+            for index, parts in enumerate(zip(instruments, tapes, calendars, strict=True))
+        ]
+        money = Account(account.cash_nanos, markets, [Position() for _ in markets], simulation.fees)
+        self.floor = Floor(simulation, markets, money, self.start_ns)
+        self._boundaries = self._session_boundaries()
+        for market in markets:
+            if not market.calendar.is_open(self.start_ns):
+                self._close(market, self.start_ns)
+        self._run_rows(self.start_ns)
+
+    def _session_boundaries(self) -> list[tuple[int, int, bool]]:
+        """(time, market, opens), in order."""
+        return sorted(
+            (ts_ns, market.index, opens)
+            for market in self.floor.markets
+            for ts_ns, opens in market.calendar.boundaries(self.start_ns + 1, self.end_ns + 1)
+        )
+
+    @property
+    def cash_nanos(self) -> int:
+        """Cash, in 1e-9 of the account currency."""
+        return self.floor.account.cash
+
+    @property
+    def equity_nanos(self) -> int:
+        """Cash plus open profit."""
+        return self.floor.account.equity()
+
+    @property
+    def used_margin_nanos(self) -> int:
+        """Initial margin held for positions and working orders."""
+        return self.floor.account.used(self.floor.working)
+
+    def advance(self, deadline_ns: int) -> list[Event]:
+        """Run to `deadline_ns`, or to the first time at which something is published."""
+        floor = self.floor
+        while not floor.published and self.now_ns < deadline_ns:
+            target = max(self.now_ns, min(deadline_ns, self._next_expiry(), self._next_boundary()))
+            target = self._run_rows(target)
+            self.now_ns = floor.ts_ns = target
+            self._pass_boundaries(target)
+            self._expire(target)
+        return self._drain()
+
+    def execute(self, command: Command) -> list[Event]:
+        """Run a command at the present time; the first event is its answer."""
+        floor = self.floor
+        assert not floor.published
+        floor.ts_ns = self.now_ns
+        match command:
+            case ReplaceRequest():
+                replacing.replace(floor, command)
+            case CancelRequest():
+                commands.cancel_by_user(floor, command)
+            case OrderRequest():
+                commands.submit(floor, self._market_of(command), command)
+            case BracketRequest():
+                commands.submit(floor, self._market_of(command.entry), command)
+            case OcoRequest():
+                commands.submit(floor, self._market_of(command.first), command)
+        return self._drain()
+
+    def _market_of(self, request: OrderRequest) -> Market:
+        return next(m for m in self.floor.markets if m.instrument.symbol == request.instrument)
+
+    def _drain(self) -> list[Event]:
+        published, self.floor.published = self.floor.published, []
+        return published
+
+    def _next_boundary(self) -> int:
+        return self._boundaries[0][0] if self._boundaries else FOREVER
+
+    def _next_expiry(self) -> int:
+        times = [order.expires_ns for order in self.floor.working if order.expires_ns is not None]
+        return min(times, default=FOREVER)
+
+    def _pass_boundaries(self, ts_ns: int) -> None:
+        while self._next_boundary() <= ts_ns:
+            at_ns, index, opens = self._boundaries.pop(0)
+            market = self.floor.markets[index]
+            if opens:
+                self._open(market)
+            else:
+                self._close(market, at_ns)
+
+    def _close(self, market: Market, ts_ns: int) -> None:
+        if not market.is_halted:
+            self.floor.publish(MarketHalted, market.index, reason=Reason.MARKET_CLOSED)
+        market.closed_by_calendar = True
+        market.next_open_ns = market.calendar.next_open_ns(ts_ns)
+        market.is_known = False
+
+    def _open(self, market: Market) -> None:
+        was_halted = market.is_halted
+        market.closed_by_calendar = False
+        market.is_known = False
+        if was_halted and not market.is_halted:
+            self.floor.publish(MarketResumed, market.index)
+
+    def _expire(self, ts_ns: int) -> None:
+        for order in list(self.floor.working):
+            due = order.expires_ns is not None and order.expires_ns <= ts_ns
+            if due and order.is_working:
+                self.floor.expire(order)
+                after_end(self.floor, order, Reason.NONE)
+        activate_arriving(self.floor)
+
+    def _waiting_rows(self, until_ns: int) -> Iterator[tuple[int, int]]:
+        """(time, market) of each market's next row up to `until_ns`."""
+        for market in self.floor.markets:
+            following = market.cursor + 1
+            if following < len(market.rows) and market.rows[following].ts <= until_ns:
+                yield market.rows[following].ts, market.index
+
+    def _run_rows(self, until_ns: int) -> int:
+        """Process rows up to `until_ns`, or up to the end of the first time that publishes."""
+        while rows := list(self._waiting_rows(until_ns)):
+            ts_ns, index = min(rows)
+            market = self.floor.markets[index]
+            market.cursor += 1
+            self.floor.ts_ns = ts_ns
+            self._apply(market, market.rows[market.cursor])
+            self._look_at_margin()
+            if self.floor.published:
+                until_ns = ts_ns
+        return until_ns
+
+    def _apply(self, market: Market, row: Row) -> None:
+        match row.kind:
+            case RowKind.HALT | RowKind.CLOSE:
+                if not market.is_halted:
+                    self.floor.publish(MarketHalted, market.index, reason=Reason.MARKET_HALTED)
+                market.halted_by_tape = True
+                market.is_known = False
+            case RowKind.OPEN | RowKind.RESUME:
+                was_halted = market.is_halted
+                market.halted_by_tape = False
+                market.is_known = False
+                if was_halted and not market.is_halted:
+                    self.floor.publish(MarketResumed, market.index)
+            case RowKind.MARK:
+                market.mark_nanos = row.px
+            case RowKind.FUNDING:
+                self._pay_funding(market, row)
+        apply_row(self.floor, market, row)
+
+    def _pay_funding(self, market: Market, row: Row) -> None:
+        """Longs pay the rate times the value of their position, shorts receive it."""
+        if row.px:
+            market.mark_nanos = row.px
+        lots = self.floor.position(market.index)
+        if lots == 0:
+            return
+        value = lots * market.instrument.tick_value_nanos
+        if market.mark_nanos is None:
+            value *= self.floor.account._value_ticks(market)
+        else:
+            value = value * market.mark_nanos // market.tick_nanos
+        paid = value * row.qty // NANOS
+        self.floor.account.cash -= paid
+        self.floor.publish(FundingPaid, market.index, value=paid, position_lots=lots)
+        self.floor.publish_money(market.index)
+
+    def _look_at_margin(self) -> None:
+        """Below the maintenance margin all orders go and all positions are closed."""
+        floor = self.floor
+        if not floor.settings.margin or not any(p.lots for p in floor.account.positions):
+            return
+        equity, needed = floor.account.equity(), floor.account.maintenance()
+        if equity >= needed:
+            return
+        floor.publish(Liquidation, -1, value=equity, limit=needed)
+        for order in list(floor.working):
+            floor.cancel(order, Reason.LIQUIDATED)
+        floor.brackets.clear()
+        for market in floor.markets:
+            if floor.position(market.index):
+                commands.liquidate(floor, market)
+
+
+def _market(
+    index: int,
+    instrument: Instrument,
+    tape: Tape,
+    calendar: SessionCalendar,
+    simulation: SimulationConfig,
+    start_ns: int,
+) -> Market:
+    rows = [Row._make(values) for values in zip(*(c.tolist() for c in tape.columns), strict=True)]
+    before = sum(row.ts < start_ns for row in rows)
+    return Market(
+        index=index,
+        instrument=instrument,
+        calendar=calendar,
+        tape=tape,
+        source=_trigger_source(instrument, tape),
+        beyond_top=simulation.beyond_top_model,
+        rows=rows,
+        cursor=before - 1,
+    )
+
+
+def _trigger_source(instrument: Instrument, tape: Tape) -> TriggerSource:
+    """The instrument's source, or what the tape has: marks, else prints, else bid and ask."""
+    source = instrument.trigger_source
+    if source is TriggerSource.MARK and not tape.has_marks:
+        source = TriggerSource.LAST
+    if source is TriggerSource.LAST and not tape.has_trades:
+        source = TriggerSource.BID_ASK
+    return source

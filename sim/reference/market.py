@@ -1,0 +1,178 @@
+"""One instrument's market as the tape shows it, and what this run has taken from it.
+
+The bids are the side BUY, the offers the side SELL: a buyer takes from the side SELL. `outward` is
+the direction in which prices of a side get worse for the one who takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from sortedcontainers import SortedKeyList
+
+from broker_api.calendar import SessionCalendar
+from broker_api.instrument import NANOS, Instrument
+from broker_api.order import BeyondTop, Side, TriggerSource
+from data.schema import RowKind
+from data.tape import Tape
+from sim.reference.orders import Order
+
+WALK_LEVELS = 256
+"""Price levels that one order may take at one instant."""
+
+
+class Row(NamedTuple):
+    """One row of a tape as Python integers."""
+
+    ts: int
+    kind: int
+    side: int
+    px: int
+    qty: int
+    bid: int
+    ask: int
+    bid_qty: int
+    ask_qty: int
+
+
+class Touch(NamedTuple):
+    """The best price of a side and the size shown there; price None when the side is empty."""
+
+    price: int | None
+    lots: int
+
+
+EMPTY = Touch(None, 0)
+
+
+def _maker_key(order: Order) -> tuple[int, int]:
+    assert order.limit is not None
+    return -order.side.sign * order.limit, order.priority
+
+
+def _by_side() -> dict[Side, SortedKeyList]:
+    return {side: SortedKeyList(key=_maker_key) for side in Side}
+
+
+@dataclass
+class Market:
+    """The state of one instrument."""
+
+    index: int
+    instrument: Instrument
+    calendar: SessionCalendar
+    tape: Tape
+    source: TriggerSource
+    beyond_top: BeyondTop
+    rows: list[Row]
+    cursor: int
+    touch: dict[Side, Touch] = field(default_factory=lambda: dict.fromkeys(Side, EMPTY))
+    valued_at: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
+    seen: dict[Side, dict[int, int]] = field(default_factory=lambda: {side: {} for side in Side})
+    taken: dict[Side, dict[int, int]] = field(default_factory=lambda: {side: {} for side in Side})
+    printed: dict[Side, dict[int, int]] = field(default_factory=lambda: {side: {} for side in Side})
+    makers: dict[Side, SortedKeyList] = field(default_factory=_by_side)
+    last: int | None = None
+    mark_nanos: int | None = None
+    closed_by_calendar: bool = False
+    halted_by_tape: bool = False
+    next_open_ns: int | None = None
+    is_known: bool = True
+
+    @property
+    def is_halted(self) -> bool:
+        """True while nothing may trade."""
+        return self.closed_by_calendar or self.halted_by_tape
+
+    @property
+    def tick_nanos(self) -> int:
+        """One tick in 1e-9 price units."""
+        return int(self.instrument.tick_size * NANOS)
+
+    def show(self, row: Row) -> None:
+        """Put a row's book in force; a changed touch is fresh liquidity on its whole side."""
+        bid = Touch(row.bid, row.bid_qty) if row.bid_qty > 0 else EMPTY
+        ask = Touch(row.ask, row.ask_qty) if row.ask_qty > 0 else EMPTY
+        for side, touch in ((Side.BUY, bid), (Side.SELL, ask)):
+            if touch != self.touch[side]:
+                self.taken[side].clear()
+                self.printed[side].clear()
+            if row.kind == RowKind.QUOTE:
+                self.printed[side].clear()
+            self.touch[side] = touch
+            if touch.price is not None:
+                self.valued_at[side] = touch.price
+                self.seen[side][touch.price] = touch.lots
+        if row.kind == RowKind.TRADE:
+            self.last = row.px
+            if not self.tape.bbo_after_trade:
+                self._deduct(row)
+
+    def _deduct(self, row: Row) -> None:
+        """The row's book is from before its print: what was printed is gone."""
+        ask, bid = self.touch[Side.SELL].price, self.touch[Side.BUY].price
+        hits_ask = row.side > 0 or (row.side == 0 and ask is not None and row.px >= ask)
+        hits_bid = row.side < 0 or (row.side == 0 and bid is not None and row.px <= bid)
+        for side, hit in ((Side.SELL, hits_ask), (Side.BUY, hits_bid)):
+            if hit:
+                printed = self.printed[side]
+                printed[row.px] = printed.get(row.px, 0) + row.qty
+
+    def best(self, side: Side) -> int | None:
+        """Where a taker of this side starts: the touch, or the farthest print beyond it."""
+        touch = self.touch[side].price
+        if touch is None or not self.is_known:
+            return None
+        prices = [touch, *self.printed[side]]
+        return max(prices) if side is Side.SELL else min(prices)
+
+    def available(self, side: Side, price: int) -> int:
+        """Lots at a price of a side that a taker can have now."""
+        touch, best = self.touch[side], self.best(side)
+        if best is None or touch.price is None or (price - best) * -side.sign < 0:
+            return 0
+        if self.beyond_top is BeyondTop.INFINITE and price == best:
+            return 1 << 62
+        if self.beyond_top is not BeyondTop.LADDER and price != touch.price:
+            return 0
+        gone = self.taken[side].get(price, 0) + self.printed[side].get(price, 0)
+        return max(0, touch.lots - gone)
+
+    def shown(self, side: Side) -> Touch:
+        """The touch less what was printed there on a tape that shows it from before the print."""
+        touch = self.touch[side]
+        if touch.price is None:
+            return touch
+        return Touch(touch.price, max(0, touch.lots - self.printed[side].get(touch.price, 0)))
+
+    def levels(self, side: Side) -> Iterator[int]:
+        """The prices of a side from the best outward, as many as one order may take."""
+        best = self.best(side)
+        if best is None:
+            return
+        for step in range(WALK_LEVELS):
+            price = best - side.sign * step
+            if price <= 0 and not self.instrument.allow_negative_price:
+                return
+            yield price
+
+    def take(self, side: Side, price: int, lots: int) -> None:
+        """Remember what we took."""
+        if self.beyond_top is not BeyondTop.INFINITE:
+            self.taken[side][price] = self.taken[side].get(price, 0) + lots
+
+    def source_price(self, side: Side) -> int | None:
+        """The price in 1e-9 that triggers stops of a side, None while it has no value."""
+        if self.source is TriggerSource.MARK:
+            return self.mark_nanos
+        ticks = self.last
+        if self.source is TriggerSource.BID_ASK:
+            ticks = self.touch[side.opposite].price if self.is_known else None
+        return None if ticks is None else ticks * self.tick_nanos
+
+    def ends_packet(self) -> bool:
+        """True when no later row has the present row's time."""
+        following = self.cursor + 1
+        return following == len(self.rows) or self.rows[following].ts != self.rows[self.cursor].ts

@@ -1,0 +1,160 @@
+"""Orders, their places in queues, and the groups that tie them together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from broker_api.order import (
+    NO_PRICE,
+    Arm,
+    OnPartial,
+    OrderStatus,
+    OrderType,
+    Role,
+    Side,
+    TimeInForce,
+)
+
+QUEUE_UNIT = 1024
+"""Parts of a lot in which a queue is counted."""
+
+
+class Doing(Enum):
+    """What an order that has not ended does."""
+
+    ARRIVING = auto()
+    HELD = auto()
+    STOP = auto()
+    RESTING = auto()
+    WAITING = auto()
+    ENDED = auto()
+
+
+@dataclass
+class Place:
+    """Some lots of a resting order that joined the queue together.
+
+    `ahead` is in 1/1024 lots, None while the depth at the price is unknown; `traded` then counts
+    the lots printed there meanwhile. `shown` is the level's size when it was last looked at, None
+    when the price was not the touch then; `explained` the lots printed there since.
+    """
+
+    lots: int
+    ahead: int | None
+    shown: int | None
+    traded: int = 0
+    explained: int = 0
+    met: bool = False
+
+
+@dataclass(eq=False)
+class Order:
+    """One order of the account. Prices are ticks, None where the order has none."""
+
+    order_id: int
+    market: int
+    side: Side
+    order_type: OrderType
+    time_in_force: TimeInForce
+    role: Role
+    size: int
+    limit: int | None
+    stop: int | None
+    protection: int | None
+    post_only: bool
+    reduce_only: bool
+    expires_ns: int | None
+    placed: int
+    priority: int
+    status: OrderStatus = OrderStatus.PENDING
+    doing: Doing = Doing.ARRIVING
+    filled: int = 0
+    cost: int = 0
+    triggered: bool = False
+    ambiguous: bool = False
+    places: list[Place] = field(default_factory=list)
+    noted: int = 0
+    """Lots of the present print that this order gets."""
+    bracket: Bracket | None = None
+    oco: Oco | None = None
+
+    @property
+    def leaves(self) -> int:
+        """Lots that have not filled."""
+        return self.size - self.filled
+
+    @property
+    def live(self) -> int:
+        """Lots that may trade now."""
+        return 0 if self.doing in (Doing.HELD, Doing.ENDED) else self.leaves
+
+    @property
+    def is_working(self) -> bool:
+        """False when the order has ended."""
+        return self.doing is not Doing.ENDED
+
+    @property
+    def is_exit(self) -> bool:
+        """True for the legs of a bracket."""
+        return self.role in (Role.STOP_EXIT, Role.TARGET_EXIT)
+
+    @property
+    def working_status(self) -> OrderStatus:
+        """Open, or partially filled, by what has filled."""
+        return OrderStatus.PARTIALLY_FILLED if self.filled else OrderStatus.OPEN
+
+    @property
+    def limit_ticks(self) -> int:
+        """The limit as events write it."""
+        return NO_PRICE if self.limit is None else self.limit
+
+    @property
+    def stop_ticks(self) -> int:
+        """The stop as events write it."""
+        return NO_PRICE if self.stop is None else self.stop
+
+
+@dataclass(eq=False)
+class Bracket:
+    """An entry and its exits. Offsets are None where a price is fixed."""
+
+    entry: Order
+    stop: Order | None
+    target: Order | None
+    arm: Arm
+    stop_offset: int | None
+    limit_offset: int | None
+    target_offset: int | None
+    exits_filled: int = 0
+    released: int = 0
+    """Lots that other orders closed, or that the user took from the exits."""
+
+    @property
+    def legs(self) -> list[Order]:
+        """The exits that have not ended, the stop first."""
+        return [leg for leg in (self.stop, self.target) if leg is not None and leg.is_working]
+
+    @property
+    def due(self) -> int:
+        """Lots that the exits have to close."""
+        return max(0, self.entry.filled - self.exits_filled - self.released)
+
+    @property
+    def is_armed(self) -> bool:
+        """True when what has filled is to be protected."""
+        return self.arm is Arm.PARTIAL or not self.entry.is_working
+
+
+@dataclass(eq=False)
+class Oco:
+    """Two orders of which at most one completes."""
+
+    first: Order
+    second: Order
+    on_partial: OnPartial
+
+    def sibling_of(self, order: Order) -> Order | None:
+        """The other leg, None when it has ended."""
+        other = self.second if order is self.first else self.first
+        return other if other.is_working else None

@@ -1,0 +1,190 @@
+"""A trader that sends random commands; what it sends depends on its seed and what it was told."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from broker_api.event import Event, OrderAccepted, OrderEventBase, PositionChanged
+from broker_api.order import (
+    Arm,
+    BracketRequest,
+    CancelRequest,
+    Command,
+    ExitRequest,
+    OcoRequest,
+    OnPartial,
+    OrderRequest,
+    OrderType,
+    ReplaceRequest,
+    Side,
+    TimeInForce,
+    order_ids_of,
+)
+from tests.differential.generate import Case
+
+
+class Trader:
+    """Random commands and pauses. It knows its orders and its positions from the events."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        self._rng = random.Random(f"trader {case.seed}")
+        self._next_id = 1
+        self._working: dict[int, OrderAccepted] = {}
+        self._positions = [0 for _ in case.instruments]
+        self._all_ids: list[int] = []
+        chosen = self._rng
+        self._weights = {
+            "single": 4,
+            "bracket": chosen.choice((0, 0, 2, 5)),
+            "oco": chosen.choice((0, 0, 1, 3)),
+            "replace": chosen.choice((0, 1, 3)),
+            "cancel": chosen.choice((0, 1, 2)),
+        }
+        self._types = [OrderType.MARKET, OrderType.LIMIT, OrderType.LIMIT]
+        self._types += chosen.choice(([], [OrderType.STOP], [OrderType.STOP, OrderType.STOP_LIMIT]))
+        self._fancy = chosen.choice((0.0, 0.1, 0.3))
+        self._largest = chosen.choice((3, 8, 30))
+
+    def note(self, events: Iterable[Event]) -> None:
+        """Remember what there is to change, to cancel and to close."""
+        for event in events:
+            if isinstance(event, OrderAccepted):
+                self._working[event.order_id] = event
+            elif isinstance(event, OrderEventBase) and event.status.is_terminal:
+                self._working.pop(event.order_id, None)
+            elif isinstance(event, PositionChanged):
+                self._positions[event.instrument] = event.position_lots
+
+    def pause_ns(self) -> int | None:
+        """How long to wait now, None to send a command instead."""
+        if self._rng.random() < 0.5:
+            return self._rng.choice((1, 1, 1, 2, 3, 7, 20))
+        return None
+
+    def command(self, now_ns: int) -> Command:
+        """The next command."""
+        kinds = [kind for kind, weight in self._weights.items() for _ in range(weight)]
+        kind = self._rng.choice(kinds)
+        if kind in ("replace", "cancel") and self._all_ids:
+            return self._change(kind, now_ns)
+        index = self._rng.randrange(len(self._case.instruments))
+        command: Command = self._order(index, now_ns)
+        if kind == "oco":
+            command = self._oco(index, now_ns)
+        elif kind == "bracket":
+            command = self._bracket(index, now_ns)
+        self._all_ids += order_ids_of(command)
+        return command
+
+    def _touch(self, index: int, now_ns: int) -> tuple[int, int]:
+        columns = self._case.tapes[index].columns
+        row = max(0, int(np.searchsorted(columns.ts, now_ns, side="right")) - 1)
+        bid, ask = int(columns.bid[row]), int(columns.ask[row])
+        if not columns.bid_qty[row]:
+            bid = ask - 1
+        if not columns.ask_qty[row]:
+            ask = bid + 1
+        return (bid, ask) if 0 < bid < 1 << 60 and ask < 1 << 60 else (100, 101)
+
+    def _new_id(self) -> int:
+        self._next_id += 1
+        return self._next_id - 1
+
+    def _size(self, index: int) -> int:
+        rng = self._rng
+        if rng.random() < 0.02:
+            return rng.choice((0, -1, 1, 600, 1001))
+        position = abs(self._positions[index])
+        if position and rng.random() < 0.3:
+            return max(1, position + rng.choice((0, 0, 0, 1, -1)))
+        return rng.randint(1, self._largest)
+
+    def _order(self, index: int, now_ns: int) -> OrderRequest:
+        rng = self._rng
+        side = rng.choice((Side.BUY, Side.SELL))
+        order_type = rng.choice(self._types)
+        bid, ask = self._touch(index, now_ns)
+        fields: dict[str, Any] = {}
+        if order_type in (OrderType.STOP, OrderType.STOP_LIMIT):
+            near = ask if side is Side.BUY else bid
+            fields["stop_ticks"] = near + side.sign * rng.choice((-2, 0, 1, 1, 2, 2, 3, 5))
+        if order_type is OrderType.LIMIT:
+            near = ask if side is Side.BUY else bid
+            fields["limit_ticks"] = near + side.sign * rng.choice((3, 1, 0, 0, -1, -1, -2, -3, -5))
+        if order_type is OrderType.STOP_LIMIT:
+            fields["limit_ticks"] = fields["stop_ticks"] + side.sign * rng.choice((-1, 0, 1, 2))
+        fields["time_in_force"] = self._time_in_force(order_type)
+        if fields["time_in_force"] is TimeInForce.GTD:
+            fields["expires_at_ns"] = now_ns + rng.choice((0, 1, 2, 5, 20))
+        if rng.random() < self._fancy and order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT):
+            fields["post_only"] = True
+        if rng.random() < self._fancy:
+            fields["reduce_only"] = True
+        if rng.random() < self._fancy and order_type in (OrderType.MARKET, OrderType.STOP):
+            fields["protection_ticks"] = rng.choice((0, 1, 3))
+        order_id, size = self._new_id(), self._size(index)
+        symbol = self._case.instruments[index].symbol
+        return OrderRequest(order_id, str(order_id), symbol, side, order_type, size, **fields)
+
+    def _time_in_force(self, order_type: OrderType) -> TimeInForce:
+        if self._rng.random() < 0.7:
+            return TimeInForce.NONE if order_type is OrderType.MARKET else TimeInForce.GTC
+        given = [TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTD, TimeInForce.DAY]
+        return self._rng.choice(given)
+
+    def _oco(self, index: int, now_ns: int) -> OcoRequest:
+        rng = self._rng
+        first, second = self._order(index, now_ns), self._order(index, now_ns)
+        return OcoRequest(first, second, rng.choice(list(OnPartial)))
+
+    def _bracket(self, index: int, now_ns: int) -> BracketRequest:
+        rng = self._rng
+        entry = self._order(index, now_ns)
+        has = rng.choice(((True, True), (True, True), (True, False), (False, True)))
+        exits = [
+            self._exit(entry, index, now_ns, is_stop) if has[not is_stop] else None
+            for is_stop in (True, False)
+        ]
+        return BracketRequest(entry, exits[0], exits[1], rng.choice(list(Arm)))
+
+    def _exit(self, entry: OrderRequest, index: int, now_ns: int, is_stop: bool) -> ExitRequest:
+        rng = self._rng
+        order_id = self._new_id()
+        fields: dict[str, Any] = {}
+        distance = rng.choice((1, 1, 2, 3, 5))
+        if rng.random() < 0.6:
+            fields["offset_ticks"] = distance
+        else:
+            anchor = entry.limit_ticks or entry.stop_ticks or self._touch(index, now_ns)[0]
+            sign = entry.side.sign * (-1 if is_stop else 1)
+            fields["price_ticks"] = anchor + sign * distance
+        if is_stop and rng.random() < 0.3:
+            fields["limit_offset_ticks"] = rng.choice((0, 1, 3))
+        return ExitRequest(order_id, str(order_id), **fields)
+
+    def _change(self, kind: str, now_ns: int) -> Command:
+        rng = self._rng
+        working = list(self._working)
+        known = working if working and rng.random() < 0.9 else [*self._all_ids, 9999]
+        order_id = rng.choice(known)
+        if kind == "cancel":
+            return CancelRequest(order_id)
+        order = self._working.get(order_id)
+        index = 0 if order is None else order.instrument
+        bid, ask = self._touch(index, now_ns)
+        fields: dict[str, int] = {}
+        if rng.random() < 0.6:
+            size = 3 if order is None else order.lots
+            fields["size_lots"] = size + rng.choice((-3, -2, -1, -1, 0, 1, 2))
+        has_limit = order is None or order.price_ticks > -(1 << 60)
+        if rng.random() < (0.5 if has_limit else 0.05):
+            fields["limit_ticks"] = rng.choice((bid, ask)) + rng.randint(-3, 3)
+        has_stop = order is not None and order.stop_ticks > -(1 << 60)
+        if rng.random() < (0.5 if has_stop else 0.05):
+            fields["stop_ticks"] = rng.choice((bid, ask)) + rng.randint(-4, 4)
+        return ReplaceRequest(order_id, **fields)
