@@ -40,6 +40,7 @@ from sim.exchange import Exchange
 RECORDED = Path(__file__).parents[3] / "shared" / "data"
 SECOND = 1_000_000_000
 STEPS_NS = (0, 0, 1_000, 50_000_000, SECOND, 5 * SECOND, 20 * SECOND)
+SILENCES_NS = (SECOND, 60 * SECOND, 300 * SECOND)
 
 
 def instrument(symbol: str) -> Instrument:
@@ -57,11 +58,15 @@ def tape_of(symbol: str, recorded: str | None = None) -> Tape:
 
 @dataclass
 class Trader:
-    """Random commands from a seed. `orders` are the known orders that have not ended."""
+    """Random commands from a seed; with a `lean` market orders alone, mostly of that side.
+
+    `orders` are the known orders that have not ended.
+    """
 
     chance: random.Random
     instruments: Sequence[Instrument]
     tapes: Sequence[Tape]
+    lean: Side | None = None
     orders: dict[int, OrderAccepted] = field(default_factory=dict)
     given: int = 0
 
@@ -84,6 +89,8 @@ class Trader:
         if row < 0 or not columns.bid_qty[row] or not columns.ask_qty[row]:
             return None
         market = _Market(self, at, int(columns.bid[row]), int(columns.ask[row]), exchange.now_ns)
+        if self.lean is not None:
+            return _market(market)
         kinds = [*_NEW, *_CHANGES] if self.orders else _NEW
         return self.chance.choice(kinds)(market)
 
@@ -107,6 +114,8 @@ class _Market:
         self.chance = self.trader.chance
         self.spec = self.trader.instruments[self.at]
         self.side = Side(self.chance.randrange(2))
+        if self.trader.lean is not None and self.chance.random() < 0.9:
+            self.side = self.trader.lean
 
     def lots(self) -> int:
         unit = max(self.spec.min_lots, self.trader.units[self.at])
@@ -243,10 +252,12 @@ def trade(
     commands: int = 300,
     cash: float = 200_000.0,
     stops: random.Random | None = None,
+    lean: Side | None = None,
 ) -> Session:
     """One random session from a random place of the tapes on.
 
-    `stops` interrupts the exchange at further times, as a strategy does that looks at the market.
+    A `lean` leaves long silences in which only the account is of interest. `stops` interrupts
+    the exchange at further times, as a strategy does that looks at the market.
     """
     chance = random.Random(seed)
     specs = [instrument(tape.symbol) for tape in tapes]
@@ -260,10 +271,11 @@ def trade(
         AccountConfig(cash=cash),
         start_ns,
     )
-    trader = Trader(chance, specs, tapes)
+    trader = Trader(chance, specs, tapes, lean)
+    steps = STEPS_NS if lean is None else SILENCES_NS
     events: list[Event] = []
     for _ in range(commands):
-        until_ns = exchange.now_ns + chance.choice(STEPS_NS)
+        until_ns = exchange.now_ns + chance.choice(steps)
         events += _advance(exchange, trader, until_ns, stops)
         command = trader.command(exchange)
         if command is not None:

@@ -20,6 +20,7 @@ from random_trader import RECORDED, Session, tape_of, trade
 from broker_api.config import SimulationConfig
 from broker_api.event import Event, Reason, decode
 from broker_api.journal import read_journal
+from broker_api.order import Side
 from papertape.cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -181,6 +182,28 @@ def test_looking_at_the_market_more_often_changes_nothing(
     markets: Sequence[Market], seed: int
 ) -> None:
     check_same_session(session(markets, seed), session(markets, seed, more_stops=True))
+
+
+@pytest.mark.parametrize("lean", Side, ids=str)
+def test_liquidations_are_the_same_when_every_row_is_visited(lean: Side) -> None:
+    """Between a taker's orders nothing works: only the margin can stop the kernel."""
+    liquidated = 0
+    for market, cash in ((Market("MNQ"), 2_000.0), (Market("ES"), 15_000.0)):
+        for seed in range(8):
+            jumping, visiting = (
+                trade(
+                    [tape_of(*market)],
+                    SimulationConfig(visit_every_row=every),
+                    seed,
+                    commands=20,
+                    cash=cash,
+                    lean=lean,
+                )
+                for every in (False, True)
+            )
+            check_same_session(jumping, visiting)
+            liquidated += any(event.KIND.name == "LIQUIDATION" for event in jumping.events)
+    assert liquidated >= 3
 
 
 def test_random_sessions_are_busy_and_the_seed_matters() -> None:
