@@ -112,5 +112,6 @@ def activate(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: i
     book["o_priority"][slot] = book["priority"]
     if book["o_status"][slot] == PENDING:
         book["o_status"][slot] = live_status(book, slot)
+        book["o_size"][slot] = book["o_filled"][slot] + book["o_live"][slot]
         publish_terms(book, events, EV_ACTIVATED, slot, ZERO)
     arrive(book, tape, events, row, slot)

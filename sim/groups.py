@@ -49,6 +49,7 @@ from sim.queue import keep_front
 BY_USER, SIBLING, ENTRY_ENDED = i8(Reason.BY_USER), i8(Reason.SIBLING), i8(Reason.ENTRY_ENDED)
 POSITION_FLAT, REDUCE_ONLY_DONE = i8(Reason.POSITION_FLAT), i8(Reason.REDUCE_ONLY_DONE)
 EXIT_RESIZED, EXIT_REPRICED = i8(Reason.EXIT_RESIZED), i8(Reason.EXIT_REPRICED)
+SELF_TRADE = i8(Reason.SELF_TRADE)
 OCO_RESIZED, COMPLETED_BY_SIZE = i8(Reason.OCO_RESIZED), i8(Reason.COMPLETED_BY_SIZE)
 
 ACTIVATE = 1
@@ -151,7 +152,6 @@ def set_exit(book: Book, events: EventRows, group: int, slot: int, live: int) ->
     if book["o_status"][slot] == PENDING:
         if live > 0:
             book["o_live"][slot] = live
-            book["o_size"][slot] = book["o_filled"][slot] + live
             book["o_activate"][slot] = ACTIVATE
         else:
             book["o_live"][slot] = 0
@@ -242,7 +242,7 @@ def leave_group(
     """An order of a group ended unfilled: what follows for the others.
 
     An entry takes its held exits with it. Cancelling one exit leaves the other and says when the
-    position lost its stop. One OCO leg ends the other, once: an automatic cancel never echoes back.
+    position lost its stop. One OCO leg ends the other, once; to prevent a self-trade only itself.
     """
     if role == ENTRY:
         book["g_entry"][group] = NO_SLOT
@@ -256,6 +256,8 @@ def leave_group(
         other = book["g_stop_leg"][group]
         book["g_target_leg"][group] = NO_SLOT
     if role == OCO_LEG:
+        if reason == SELF_TRADE and other != NO_SLOT:
+            return  # a triggered stop does not die of its own sibling
         book["g_used"][group] = 0
         if other != NO_SLOT:
             end_slot(book, events, other, EV_CANCELLED, CANCELLED, SIBLING)

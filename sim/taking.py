@@ -29,12 +29,12 @@ from sim.book import (
     i8,
     njit,
 )
-from sim.groups import cancel_order, fill
+from sim.groups import SELF_TRADE, cancel_order, fill
 from sim.publish import publish_replaced
 from sim.queue import join
 from sim.rules import is_market_now, printed_since_quote, side_lots, side_ticks
 
-IOC_REST, SELF_TRADE = i8(Reason.IOC_REST), i8(Reason.SELF_TRADE)
+IOC_REST = i8(Reason.IOC_REST)
 PROTECTION_LIMIT = i8(Reason.PROTECTION_LIMIT)
 NO_LIMIT = i8(1 << 62)
 """A price beyond every other. Distances from it fit an int64, those from NEVER do not."""

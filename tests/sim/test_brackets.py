@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from broker_api.order import TriggerSource
 from tests.sim.market import Market
 
 QUOTE = "0 5x99 101x5"
@@ -218,7 +219,7 @@ def test_activation_is_arrival_and_acts_at_once() -> None:
 
 def test_when_one_row_reaches_both_legs_the_stop_wins_and_is_flagged() -> None:
     """A print at 106 fills the target while the bid of the same row is below the stop."""
-    market = long_bracket("10 buy 9@106 5x94 107x5", trigger=1)
+    market = long_bracket("10 buy 9@106 5x94 107x5", trigger=TriggerSource.BID_ASK)
     assert market.run_to(10) == [
         "#2 triggered at 94",
         "#2 sell 4@94 taker left 0 ambiguous",
@@ -227,7 +228,9 @@ def test_when_one_row_reaches_both_legs_the_stop_wins_and_is_flagged() -> None:
 
 
 def test_a_stop_that_fills_partly_leaves_the_target_the_rest_of_the_row() -> None:
-    market = long_bracket("10 buy 9@106 1x94 107x5", trigger=1, beyond_top="wait")
+    market = long_bracket(
+        "10 buy 9@106 1x94 107x5", trigger=TriggerSource.BID_ASK, beyond_top="wait"
+    )
     assert market.run_to(10) == [
         "#2 triggered at 94",
         "#2 sell 1@94 taker left 3 ambiguous",
@@ -238,7 +241,7 @@ def test_a_stop_that_fills_partly_leaves_the_target_the_rest_of_the_row() -> Non
 
 
 def test_a_stop_alone_is_not_ambiguous() -> None:
-    market = long_bracket("10 buy 9@104 5x94 107x5", trigger=1)
+    market = long_bracket("10 buy 9@104 5x94 107x5", trigger=TriggerSource.BID_ASK)
     assert market.run_to(10)[1] == "#2 sell 4@94 taker left 0"
 
 
