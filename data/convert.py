@@ -120,6 +120,7 @@ def convert(
             progress(done, source.rows)
     if waiting:
         stream.push(_in_time_order(waiting, stream))
+    stream.finish()
     if done == 0:
         raise TapeError("the file has no rows", file=source.name)
     if stream.kept == 0:
@@ -186,6 +187,7 @@ class _Stream:
         self._log = log
         self._sink = sink
         self._last: TapeColumns | None = None
+        self._tail: TapeColumns | None = None
         self._latest_ns = -1
         self._seen: dict[str, list[IntColumn]] = {}
 
@@ -204,6 +206,12 @@ class _Stream:
         columns = self._without_repeats(columns)
         if len(columns.ts):
             self._hand_on(columns)
+
+    def finish(self) -> None:
+        """A tape lasts until its last row, also when that only repeats the quote before it."""
+        if self._tail is not None:
+            self.repeated_quotes -= 1
+            self._hand_on(self._tail)
 
     def _hand_on(self, columns: TapeColumns) -> None:
         self._measure(columns)
@@ -290,6 +298,9 @@ class _Stream:
         same &= quote[1:] & quote[:-1]
         fresh = ~same if self._last is not None else np.concatenate([[True], ~same])
         self.repeated_quotes += int(len(fresh) - np.count_nonzero(fresh))
+        self._tail = None
+        if not fresh[-1]:
+            self._tail = TapeColumns._make(column[-1:].copy() for column in columns)
         return columns if fresh.all() else TapeColumns._make(column[fresh] for column in columns)
 
     def _measure(self, columns: TapeColumns) -> None:

@@ -224,3 +224,14 @@ def test_progress_ends_at_the_number_of_rows(write: Callable[..., Path], es: Tic
     seen: list[tuple[int, int]] = []
     open_tape(write(good_columns()), es, progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (6, 6)
+
+
+def test_a_tape_lasts_until_its_last_row_even_if_that_repeats_the_quote() -> None:
+    start = 1_700_000_000_000_000_000
+    quotes = {
+        "ts": [start + step for step in range(4)],
+        "bid": [100.0] * 4, "ask": [100.25] * 4, "bid_size": [5] * 4, "ask_size": [7] * 4,
+    }  # fmt: skip
+    tape = tape_from_frame(quotes, load_catalog()["ES"])
+    assert tape.columns.ts.tolist() == [start, start + 3]
+    assert "2 repeated quotes dropped" in tape.notes
