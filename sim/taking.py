@@ -138,6 +138,11 @@ def prevent_self_trade(book: Book, events: EventRows, slot: int, price: int) -> 
         maker = own_resting_at(book, book["o_instrument"][slot], book["o_sign"][slot], price)
         if maker == NO_SLOT:
             return True
+        if book["o_entitled"][maker] > 0:
+            fill_entitled(book, events, maker)
+            if book["o_order_id"][slot] != order_id:
+                return False
+            continue
         keep_taker, keep_maker = reduces(book, slot), reduces(book, maker)
         if not keep_taker and not keep_maker:
             taker_newer = book["o_placed"][slot] > book["o_placed"][maker]
@@ -145,11 +150,6 @@ def prevent_self_trade(book: Book, events: EventRows, slot: int, price: int) -> 
             keep_maker = not keep_taker
             if book["self_trade"] == CANCEL_BOTH:
                 keep_taker = keep_maker = False
-        if not keep_maker and book["o_entitled"][maker] > 0:
-            fill_entitled(book, events, maker)
-            if book["o_order_id"][slot] != order_id:
-                return False
-            continue
         if not keep_maker:
             cancel_order(book, events, maker, SELF_TRADE)
         if not keep_taker and book["o_order_id"][slot] == order_id:

@@ -223,7 +223,9 @@ class Promises:
     def _check_slot(self, slot: int) -> None:
         book = self._exchange._book
         order = {name[2:]: int(book[name][slot]) for name in book.dtype.names if name[:2] == "o_"}
-        halted = bool(book["i_halted"][order["instrument"]])
+        instrument = order["instrument"]
+        unknown = book["i_cursor"][instrument] < book["i_known_from"][instrument]
+        halted = bool(book["i_halted"][instrument]) or bool(unknown)
         assert order["live"] >= 0, order
         assert not order["activate"] or halted, f"was never served: {order}"
         if order["status"] == PENDING:
