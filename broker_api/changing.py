@@ -75,8 +75,8 @@ class Changing:
         request = ReplaceRequest(
             record.order_id,
             None if size is None else spec.size_to_lots(size),
-            None if limit_price is None else spec.price_to_ticks(limit_price, "limit_price"),
-            None if stop_price is None else spec.price_to_ticks(stop_price, "stop_price"),
+            None if limit_price is None else spec.order_price_to_ticks(limit_price, "limit_price"),
+            None if stop_price is None else spec.order_price_to_ticks(stop_price, "stop_price"),
             None if trail_ticks is None else whole_ticks(trail_ticks, "trail_ticks"),
         )
         answer = await self._session.replace(request, record.instrument)

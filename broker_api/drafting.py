@@ -224,7 +224,7 @@ def required_ticks(spec: Instrument, price: Number | None, field: str) -> int:
     """A price that the order type needs, as ticks. Raises InvalidPriceError."""
     if price is None:
         raise refusal(Reason.PRICE_MISSING, spec, prefix=f"{field}: ")
-    return spec.price_to_ticks(price, field)
+    return spec.order_price_to_ticks(price, field)
 
 
 def positive_offset(spec: Instrument, offset: Number | None, field: str) -> int | None:
@@ -301,7 +301,7 @@ def _parse_exit(spec: Instrument, options: Mapping[str, Any], what: str) -> Exit
         raise InvalidOrderError(f"{' and '.join(given)} exclude each other")
     name, value = given[0], options[given[0]]
     if name.endswith("_price"):
-        return ExitTerms(None, spec.price_to_ticks(value, name))
+        return ExitTerms(None, spec.order_price_to_ticks(value, name))
     if name.endswith("_ticks"):
         return ExitTerms(whole_ticks(value, name), None)
     return ExitTerms(positive_offset(spec, value, name), None)

@@ -137,6 +137,13 @@ class Instrument:
         """The price as whole ticks. Raises InvalidPriceError when off the tick or no number."""
         return self._to_steps(price, self.tick_size, self._tick_float, field, "price")
 
+    def order_price_to_ticks(self, price: Number, field: str = "price") -> int:
+        """As `price_to_ticks`, for an order: also positive, where the instrument asks for it."""
+        ticks = self.price_to_ticks(price, field)
+        if ticks <= 0 and not self.allow_negative_price:
+            raise InvalidPriceError(f"{field} {price} of {self.symbol} is not positive")
+        return ticks
+
     def size_to_lots(self, size: Number, field: str = "size") -> int:
         """The size as whole lots. Raises InvalidSizeError when it is off the lot or no number."""
         return self._to_steps(size, self.lot_size, self._lot_float, field, "size")

@@ -46,7 +46,7 @@ ORDERS: list[Case] = [
         PRICE,
         ["limit_price 20900.13", "tick size 0.25 of MNQ", "nearest are 20900 and 20900.25"],
     ),
-    ("orders.place_limit_order('MNQ', 0, 1, -5)", PRICE, ["price -5.00 of MNQ is not positive"]),
+    ("orders.place_limit_order('MNQ', 0, 1, -5)", PRICE, ["limit_price -5 of MNQ is not positive"]),
     ("orders.place_limit_order('MNQ', 0, 1, float('inf'))", PRICE, ["limit_price inf"]),
     ("orders.place_limit_order('MNQ', 0, 1, None)", PRICE, ["limit_price", "missing"]),
     ("orders.place_limit_order('MNQ', 0, 1, 'cheap')", PRICE, ["limit_price 'cheap'"]),
@@ -148,7 +148,7 @@ ORDERS: list[Case] = [
     ),
     # changes and cancels
     ("orders.modify_order(2, limit_price=20900.1)", PRICE, ["limit_price 20900.1", "0.25"]),
-    ("orders.modify_order(2, limit_price=-5)", PRICE, ["order 2 stays as it was", "-5.00"]),
+    ("orders.modify_order(2, limit_price=-5)", PRICE, ["limit_price -5 of MNQ is not positive"]),
     ("orders.modify_order(2, size=0)", SIZE, ["order 2 stays as it was", "size 0"]),
     ("orders.modify_order(2, size=1001)", SIZE, ["stays as it was", "1001", "largest size 1000"]),
     (

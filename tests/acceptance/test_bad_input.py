@@ -174,7 +174,7 @@ def test_refusals_are_counted_and_take_no_place_among_working_orders() -> None:
                 with pytest.raises(InvalidSizeError):
                     await orders.place_limit_order("MNQ", 0, 0.5, 20900)
                 with pytest.raises(OrderRejectedError):
-                    await orders.place_limit_order("MNQ", 0, 1, -5)
+                    await orders.place_limit_order("MNQ", 0, 1001, 20900)
             for _ in range(2):
                 await orders.place_limit_order("MNQ", 0, 1, 20900)
             with pytest.raises(OrderRejectedError, match=r"3 working orders .* limit 2"):
