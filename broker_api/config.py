@@ -195,8 +195,9 @@ class BrokerSpec:
 class SessionDefaults:
     """What `TradingSuite.create` uses for the arguments that a script leaves out.
 
-    `tapes` maps symbols to paths or tapes; `risk` is a table of settings or None. `sessions`
-    collects the suites that were created meanwhile, in order, for whoever set the defaults.
+    `tapes` maps symbols to paths or tapes; `risk` is a table of settings or None. `forced` are
+    settings of the simulation that win over the script's own. `sessions` collects the suites that
+    were created meanwhile, in order, for whoever set the defaults.
     """
 
     instruments: tuple[str, ...] = ()
@@ -208,6 +209,7 @@ class SessionDefaults:
     risk: dict[str, Any] | None = None
     catalog_files: tuple[Path, ...] = ()
     parameters: dict[str, Any] = field(default_factory=dict)
+    forced: dict[str, Any] = field(default_factory=dict)
     sessions: list[Any] = field(default_factory=list)
 
 

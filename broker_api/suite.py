@@ -168,6 +168,8 @@ class TradingSuite(Mapping[str, InstrumentContext]):
         defaults = _defaults()
         specs = _instruments(instruments, defaults, catalog)
         settings = _as(SimulationConfig, simulation, defaults.simulation)
+        if defaults.forced:
+            settings = SimulationConfig.parse({**settings.model_dump(), **defaults.forced})
         limits = _as(RiskConfig, risk, RiskConfig.parse(defaults.risk or {}))
         manager = _as(OrderManagerConfig, order_manager_config, defaults.order_manager_config)
         chosen = broker if broker is not None else defaults.broker or "sim"

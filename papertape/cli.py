@@ -72,6 +72,14 @@ _Queue = Annotated[
 ]
 _Seed = Annotated[int | None, typer.Option(help="seed of what is drawn by chance")]
 _NoReport = Annotated[bool, typer.Option("--no-report", help="write no report.html")]
+_Bounds = Annotated[
+    bool,
+    typer.Option(
+        "--bounds",
+        help="also play the script at the front and at the back of every queue and report the span "
+        "of results; the script runs three times, with all that it does besides: files, messages",
+    ),
+]
 _EveryRow = Annotated[
     bool,
     typer.Option("--visit-every-row", help="visit every row instead of jumping (same digest)"),
@@ -93,6 +101,7 @@ def run(
     queue: _Queue = None,
     seed: _Seed = None,
     no_report: _NoReport = False,
+    bounds: _Bounds = False,
     visit_every_row: _EveryRow = False,
 ) -> None:
     """Run a script, or one strategy function of it, on a tape in simulated time."""
@@ -103,7 +112,7 @@ def run(
         what = Script(script, strategy, split_assignments(assignments or []), as_name)
         defaults = _with_tapes(_settings(config, catalog or []), tape or [], instrument or [])
         changes = {"queue": queue, "seed": seed, "visit_every_row": visit_every_row or None}
-        return Request(what, _with_settings(defaults, changes, cash), out, not no_report)
+        return Request(what, _with_settings(defaults, changes, cash), out, not no_report, bounds)
 
     raise typer.Exit(perform(request))
 

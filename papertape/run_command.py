@@ -13,18 +13,19 @@ from rich.console import Console
 
 from broker_api.config import SessionDefaults
 from papertape.alias import check_alias
-from papertape.progress import progress_bar, tape_span
+from papertape.bounds import bounds_of
+from papertape.progress import progress_bar
+from papertape.recording import record_of
 from papertape.run_folder import (
     CONFIG_FILE,
     SUMMARY_FILE,
     folder_for,
-    plain,
     run_digest,
-    versions,
     write_json,
     write_whole,
 )
 from papertape.runner import REFUSALS, Outcome, Script, ScriptError, play
+from reports.bounds import Bounds, print_bounds
 from reports.metrics import Metrics, measure
 from reports.run import RunRecord
 from reports.summary import Summary, print_summary, summarise
@@ -34,12 +35,16 @@ OK, SCRIPT_FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 @dataclass(frozen=True)
 class Request:
-    """A run as it was asked for. `out` is the run folder, None for one below `runs`."""
+    """A run as it was asked for. `out` is the run folder, None for one below `runs`.
+
+    `bounds` asks for two more runs of the script, at both ends of the queue.
+    """
 
     script: Script
     defaults: SessionDefaults
     out: Path | None
     report: bool
+    bounds: bool = False
 
 
 def perform(make_request: Callable[[], Request]) -> int:
@@ -84,13 +89,20 @@ class _Played:
 
 def _save(request: Request, outcome: Outcome, seconds: float) -> None:
     """Write the run folder, then print the summary of every session and where the folder is."""
-    played = [_played(_record(request, outcome, suite), suite) for suite in outcome.sessions]
+    script = request.script
+    played = [_played(record_of(script, outcome, suite), suite) for suite in outcome.sessions]
+    bounds = None
+    if request.bounds:
+        measured = [(each.record, each.metrics) for each in played]
+        bounds = bounds_of(script, request.defaults, outcome.sessions, measured)
     digest = run_digest([each.record.digest for each in played])
-    folder = folder_for(request.out, request.script.path, digest)
-    write_whole(folder, lambda place: _fill(place, played, digest, request.report))
+    folder = folder_for(request.out, script.path, digest)
+    write_whole(folder, lambda place: _fill(place, played, digest, request.report, bounds))
     console = Console(highlight=False)
     for each in played:
         print_summary(console, each.summary, seconds)
+    if bounds is not None:
+        print_bounds(console, bounds)
     console.print(f"run folder  {folder}", soft_wrap=True)
     if outcome.tape_ended:
         console.print("the tape ended while the script was still waiting", style="dim")
@@ -101,79 +113,39 @@ def _played(record: RunRecord, suite: Any) -> _Played:
     return _Played(suite, record, metrics, summarise(record, metrics))
 
 
-def _fill(folder: Path, played: list[_Played], digest: str, report: bool) -> None:
+def _fill(
+    folder: Path, played: list[_Played], digest: str, report: bool, bounds: Bounds | None
+) -> None:
     if len(played) == 1:
-        _fill_one(folder, played[0], report)
+        _fill_one(folder, played[0], report, bounds)
         return
     for number, each in enumerate(played, start=1):
         part = folder / f"session-{number}"
         part.mkdir()
-        _fill_one(part, each, report)
+        _fill_one(part, each, report, None)
     sessions = [each.record.digest for each in played]
-    write_json(folder / SUMMARY_FILE, {"digest": digest, "sessions": sessions})
+    figures = {"digest": digest, "sessions": sessions}
+    write_json(folder / SUMMARY_FILE, figures | _bounds_entry(bounds))
 
 
-def _fill_one(folder: Path, played: _Played, report: bool) -> None:
+def _fill_one(folder: Path, played: _Played, report: bool, bounds: Bounds | None) -> None:
     played.suite.session.journal.write(folder)
     write_json(folder / CONFIG_FILE, played.record.config)
-    write_json(folder / SUMMARY_FILE, played.summary.as_dict())
+    write_json(folder / SUMMARY_FILE, played.summary.as_dict() | _bounds_entry(bounds))
     if not report:
         return
     from reports.html import REPORT_FILE, ReportError, report_html
 
     try:
-        page = report_html(played.record, played.metrics)
+        page = report_html(played.record, played.metrics, bounds)
     except ReportError as failure:
         _tell(f"papertape: no report: {failure}")
         return
     (folder / REPORT_FILE).write_text(page, encoding="utf-8")
 
 
-def _record(request: Request, outcome: Outcome, suite: Any) -> RunRecord:
-    session = suite.session
-    tapes = tuple(getattr(session.broker, "tapes", (None,) * len(session.instruments)))
-    config = {
-        "script": request.script.path.name,
-        "strategy": outcome.strategy,
-        "parameters": outcome.parameters,
-        "broker": session.broker.name,
-        "started_ns": session.started_ns,
-        "ended_ns": _ended_ns(outcome, suite),
-        "instruments": session.instruments,
-        "tapes": [_tape_entry(tape) for tape in tapes if tape is not None],
-        "order_manager": session.config,
-        "notes": _notes(session),
-        "versions": versions(),
-    }
-    spec = getattr(session.broker, "spec", None)
-    if spec is not None:
-        config |= {"simulation": spec.simulation, "account": spec.account}
-    return RunRecord(
-        events=session.journal.events(),
-        commands=session.journal.commands(),
-        instruments=session.instruments,
-        tapes=tapes,
-        config=plain(config),
-    )
-
-
-def _ended_ns(outcome: Outcome, suite: Any) -> int:
-    """The session's time at its end: the tape's end, where that is what ended it."""
-    now_ns: int = suite.session.clock.now_ns()
-    span = tape_span([suite])
-    if span is None or not outcome.tape_ended or suite is not outcome.sessions[-1]:
-        return now_ns
-    return max(now_ns, span[1])
-
-
-def _tape_entry(tape: Any) -> dict[str, str]:
-    return {"symbol": tape.symbol, "path": str(tape.source), "content_hash": tape.content_hash}
-
-
-def _notes(session: Any) -> list[str]:
-    errors = [f"{type(error).__name__}: {error}" for error in session.errors]
-    notes = [*getattr(session.broker, "notes", ())]
-    return notes + [f"a handler failed and the run went on: {error}" for error in errors]
+def _bounds_entry(bounds: Bounds | None) -> dict[str, Any]:
+    return {} if bounds is None else {"bounds": bounds.as_dict()}
 
 
 def _tell(text: str) -> None:

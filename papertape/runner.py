@@ -193,10 +193,14 @@ def _takes_suite(name: str, function: Any) -> bool:
 
 @contextmanager
 def _at_home(path: Path) -> Iterator[None]:
-    """As when Python runs the file: its folder is on the path, its name in argv, it is __main__."""
+    """As when Python runs the file: its folder is on the path, its name in argv, it is __main__.
+
+    Modules beside the script are forgotten afterwards, so that another run executes them anew.
+    """
     before = sys.argv, sys.path[:], dict(sys.modules)
+    home = path.resolve().parent
     sys.argv = [str(path)]
-    sys.path.insert(0, str(path.resolve().parent))
+    sys.path.insert(0, str(home))
     try:
         yield
     finally:
@@ -206,6 +210,10 @@ def _at_home(path: Path) -> Iterator[None]:
                 sys.modules[name] = modules[name]
             else:
                 sys.modules.pop(name, None)
+        for name in [name for name in sys.modules if name not in modules]:
+            file = getattr(sys.modules[name], "__file__", None)
+            if file is not None and _is_users(file) and Path(file).is_relative_to(home):
+                del sys.modules[name]
 
 
 def _is_users(filename: str) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 from broker_api.instrument import NANOS, Instrument
 from broker_api.order import Side
+from reports.bounds import Bounds, bounds_html
 from reports.charts import chart_data
 from reports.metrics import Metrics, Trade, measure
 from reports.run import RunRecord, read_run
@@ -22,6 +23,7 @@ from reports.summary import Summary, summarise
 from reports.text import average_price, duration, moment, money, percent
 
 REPORT_FILE = "report.html"
+SUMMARY_FILE = "summary.json"
 TRADES_MAX = 2_000
 """Rows of the table of trades; the newest beyond that are left out, and the page says so."""
 
@@ -37,17 +39,28 @@ def write_report(run: RunRecord | Path, path: Path | None = None) -> Path:
 
     Raises ReportError when plotly is not installed, ValueError for a run without a place.
     """
+    bounds = None
     if isinstance(run, Path):
         path = run / REPORT_FILE if path is None else path
+        bounds = _bounds_in(run)
         run = read_run(run)
     if path is None:
         raise ValueError("a run in memory needs a path for its report")
-    path.write_text(report_html(run), encoding="utf-8")
+    path.write_text(report_html(run, bounds=bounds), encoding="utf-8")
     return path
 
 
-def report_html(run: RunRecord, metrics: Metrics | None = None) -> str:
-    """The report's HTML. `metrics` when the run was measured already."""
+def _bounds_in(folder: Path) -> Bounds | None:
+    """What a run with --bounds left in its summary."""
+    file = folder / SUMMARY_FILE
+    table = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return Bounds.from_dict(table["bounds"]) if "bounds" in table else None
+
+
+def report_html(
+    run: RunRecord, metrics: Metrics | None = None, bounds: Bounds | None = None
+) -> str:
+    """The report's HTML. `metrics` when the run was measured already, `bounds` if it has some."""
     metrics = measure(run) if metrics is None else metrics
     summary = summarise(run, metrics)
     charts, chart_notes = chart_data(run, metrics)
@@ -57,6 +70,7 @@ def report_html(run: RunRecord, metrics: Metrics | None = None) -> str:
         _header(summary),
         _cards(summary),
         _charts(charts),
+        bounds_html(bounds) if bounds is not None else "",
         _trades(run, metrics),
         _notes(summary, chart_notes),
         _settings(run.config),

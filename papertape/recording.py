@@ -1,0 +1,58 @@
+"""From a session that has ended to the record that reports are made of and folders keep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from papertape.progress import tape_span
+from papertape.run_folder import plain, versions
+from papertape.runner import Outcome, Script
+from reports.run import RunRecord
+
+
+def record_of(script: Script, outcome: Outcome, suite: Any) -> RunRecord:
+    """The run of one session of a script, with everything that `config.json` holds."""
+    session = suite.session
+    tapes = tuple(getattr(session.broker, "tapes", (None,) * len(session.instruments)))
+    config = {
+        "script": script.path.name,
+        "strategy": outcome.strategy,
+        "parameters": outcome.parameters,
+        "broker": session.broker.name,
+        "started_ns": session.started_ns,
+        "ended_ns": _ended_ns(outcome, suite),
+        "instruments": session.instruments,
+        "tapes": [_tape_entry(tape) for tape in tapes if tape is not None],
+        "order_manager": session.config,
+        "notes": _notes(session),
+        "versions": versions(),
+    }
+    spec = getattr(session.broker, "spec", None)
+    if spec is not None:
+        config |= {"simulation": spec.simulation, "account": spec.account}
+    return RunRecord(
+        events=session.journal.events(),
+        commands=session.journal.commands(),
+        instruments=session.instruments,
+        tapes=tapes,
+        config=plain(config),
+    )
+
+
+def _ended_ns(outcome: Outcome, suite: Any) -> int:
+    """The session's time at its end: the tape's end, where that is what ended it."""
+    now_ns: int = suite.session.clock.now_ns()
+    span = tape_span([suite])
+    if span is None or not outcome.tape_ended or suite is not outcome.sessions[-1]:
+        return now_ns
+    return max(now_ns, span[1])
+
+
+def _tape_entry(tape: Any) -> dict[str, str]:
+    return {"symbol": tape.symbol, "path": str(tape.source), "content_hash": tape.content_hash}
+
+
+def _notes(session: Any) -> list[str]:
+    errors = [f"{type(error).__name__}: {error}" for error in session.errors]
+    notes = [*getattr(session.broker, "notes", ())]
+    return notes + [f"a handler failed and the run went on: {error}" for error in errors]
