@@ -115,7 +115,7 @@ def random_exit(rng: random.Random, ids: Ids, price: int, *, stop: bool) -> Exit
     number = ids.take()
     if rng.random() < 0.6:
         return ExitRequest(
-            number, str(number), offset_ticks=rng.randint(1, 6), limit_offset_ticks=beyond
+            number, str(number), offset_ticks=rng.choice((1, 1, 2, 3, 6)), limit_offset_ticks=beyond
         )
     return ExitRequest(number, str(number), price_ticks=price, limit_offset_ticks=beyond)
 
@@ -149,15 +149,15 @@ SETTINGS: tuple[dict[str, Any], ...] = (
     {"beyond_top": "infinite", "queue": "displayed", "stop_wrong_side": "trigger"},
     {"queue": "back", "self_trade": "cancel_oldest"},
     {"trade_through": "all", "self_trade": "cancel_both", "queue_power": 1.0},
-    {"queue_power": 2.0, "bbo_after_trade": False, "margin": True, "cash": 2_500.0},
-    {"beyond_top": "wait", "margin": True, "cash": 1_500.0, "stop_wrong_side": "trigger"},
+    {"queue_power": 2.0, "bbo_after_trade": False, "margin": True, "cash": 1_000.0},
+    {"beyond_top": "wait", "margin": True, "cash": 600.0, "stop_wrong_side": "trigger"},
 )
 INSTRUMENT = an_instrument(
     maker_fee_ppm=-20,
     taker_fee_ppm=250,
     fee_per_unit=Decimal("0.37"),
     initial_margin=Decimal(40),
-    maintenance_margin=Decimal(30),
+    maintenance_margin=Decimal(38),
     initial_margin_ppm=50_000,
     maintenance_margin_ppm=25_000,
     max_size=Decimal(60),
