@@ -89,11 +89,11 @@ def _check_prices(market: Market, request: OrderRequest) -> Refusal | None:
 
 def check_stop_side(floor: Floor, market: Market, side: Side, stop: int) -> Refusal | None:
     """A stop that is through already is refused, unless the setting runs it at once."""
-    source = market.source_price(side)
+    source = market.source_ticks(side)
     if source is None or floor.settings.stop_wrong_side == "trigger":
         return None
-    if (source - stop * market.tick_nanos) * side.sign >= 0:
-        return Refusal(Reason.STOP_WRONG_SIDE, stop, source // market.tick_nanos)
+    if (source - stop) * side.sign >= 0:
+        return Refusal(Reason.STOP_WRONG_SIDE, stop, source)
     return None
 
 
@@ -132,6 +132,9 @@ def _check_margin(floor: Floor, market: Market, request: OrderRequest) -> Refusa
     if request.reduce_only:
         return None
     ticks = floor.account.order_ticks(market, request.limit_ticks, request.stop_ticks)
+    touch = market.touch[request.side.opposite].price
+    if request.order_type is OrderType.MARKET and touch is not None:
+        ticks = touch
     return check_margin(floor, market, request.side, request.size_lots, ticks)
 
 
@@ -165,12 +168,30 @@ def check_levels(market: Market, request: BracketRequest) -> Refusal | None:
     if anchor is None:
         anchor = market.best(entry.side.opposite)
     assert anchor is not None
+    refusal = _check_exit(market, request, request.stop, anchor, -1)
+    refusal = refusal or _check_exit(market, request, request.target, anchor, 1)
     stop, target = _fixed(request.stop), _fixed(request.target)
+    if refusal is not None:
+        return refusal
     if stop is not None and not is_better(entry.side, anchor, stop):
         return Refusal(Reason.BRACKET_LEVELS, stop, anchor)
     if target is not None and not is_better(entry.side, target, anchor):
         return Refusal(Reason.BRACKET_LEVELS, target, anchor)
     return None
+
+
+def _check_exit(
+    market: Market, request: BracketRequest, leg: ExitRequest | None, anchor: int, way: int
+) -> Refusal | None:
+    """An exit has one price, and where it will lie is a price."""
+    if leg is None:
+        return None
+    offset, price = leg.offset_ticks, leg.price_ticks
+    if offset is not None and (offset <= 0 or price is not None):
+        return Refusal(Reason.BRACKET_LEVELS, offset, 0)
+    if offset is not None:
+        price = anchor + way * request.entry.side.sign * offset
+    return check_price(market, price)
 
 
 def _fixed(leg: ExitRequest | None) -> int | None:

@@ -19,9 +19,10 @@ from broker_api.order import (
 )
 from sim.reference import checks
 from sim.reference.checks import Refusal
+from sim.reference.contingent import cancel
 from sim.reference.floor import Floor
 from sim.reference.market import Market
-from sim.reference.matching import activate_arriving, arrive, cancel
+from sim.reference.matching import activate_arriving, arrive
 from sim.reference.orders import Bracket, Doing, Oco, Order
 
 
@@ -38,8 +39,8 @@ def submit(floor: Floor, market: Market, submission: Submission) -> None:
         case BracketRequest():
             _place_bracket(floor, market, submission)
         case OcoRequest():
-            _place_oco(floor, market, submission)
-    activate_arriving(floor)
+            _place_oco(floor, submission, market)
+    activate_arriving(floor, market)
 
 
 def reject(floor: Floor, market: Market, order_id: int, refusal: Refusal) -> None:
@@ -173,7 +174,7 @@ def _accept_exit(floor: Floor, bracket: Bracket, request: ExitRequest, role: Rol
     return leg
 
 
-def _place_oco(floor: Floor, market: Market, request: OcoRequest) -> None:
+def _place_oco(floor: Floor, request: OcoRequest, market: Market) -> None:
     first = _accept(floor, market, request.first, Role.OCO_LEG)
     second = _accept(floor, market, request.second, Role.OCO_LEG)
     first.oco = second.oco = Oco(first, second, request.on_partial)
@@ -187,7 +188,7 @@ def cancel_by_user(floor: Floor, request: CancelRequest) -> None:
     order = floor.find(request.order_id)
     if order is not None:
         cancel(floor, order, Reason.BY_USER)
-        activate_arriving(floor)
+        activate_arriving(floor, floor.market_of(order))
         return
     status = floor.ended.get(request.order_id)
     floor.publish(
@@ -216,7 +217,7 @@ def liquidate(floor: Floor, market: Market) -> None:
         reduce_only=True,
     )
     order = _accept(floor, market, request, Role.LIQUIDATION)
-    if market.is_halted or not market.is_known:
+    if market.is_halted:
         order.doing = Doing.WAITING
     else:
         arrive(floor, order)

@@ -22,13 +22,15 @@ from broker_api.order import (
     OcoRequest,
     OrderRequest,
     ReplaceRequest,
+    Role,
+    Side,
     TriggerSource,
 )
 from data.schema import RowKind
 from data.tape import Tape
 from sim.reference import commands, replacing
 from sim.reference.account import Account, Position
-from sim.reference.contingent import after_end
+from sim.reference.contingent import after_end, cancel
 from sim.reference.floor import Floor
 from sim.reference.market import Market, Row
 from sim.reference.matching import activate_arriving, apply_row
@@ -88,14 +90,24 @@ class ReferenceExchange:
 
     def advance(self, deadline_ns: int) -> list[Event]:
         """Run to `deadline_ns`, or to the first time at which something is published."""
-        floor = self.floor
-        while not floor.published and self.now_ns < deadline_ns:
-            target = max(self.now_ns, min(deadline_ns, self._next_expiry(), self._next_boundary()))
-            target = self._run_rows(target)
-            self.now_ns = floor.ts_ns = target
-            self._pass_boundaries(target)
-            self._expire(target)
+        while not self.floor.published and self.now_ns < deadline_ns:
+            boundary_ns = self._boundaries[0][0] if self._boundaries else FOREVER
+            target_ns = min(deadline_ns, self._next_expiry())
+            if boundary_ns > target_ns:
+                self._run_to(max(target_ns, self.now_ns))
+            elif boundary_ns - 1 > self.now_ns:
+                self._run_to(boundary_ns - 1)
+            else:
+                # An opening instant is open, a closing instant closed: rows of it come after.
+                self._pass_boundaries(boundary_ns)
+                self._run_to(boundary_ns)
         return self._drain()
+
+    def _run_to(self, target_ns: int) -> None:
+        """Rows up to a time, or to the first time at which one publishes; then what expires."""
+        target_ns = self._run_rows(target_ns)
+        self.now_ns = self.floor.ts_ns = target_ns
+        self._expire(target_ns)
 
     def execute(self, command: Command) -> list[Event]:
         """Run a command at the present time; the first event is its answer."""
@@ -122,19 +134,17 @@ class ReferenceExchange:
         published, self.floor.published = self.floor.published, []
         return published
 
-    def _next_boundary(self) -> int:
-        return self._boundaries[0][0] if self._boundaries else FOREVER
-
     def _next_expiry(self) -> int:
         times = [order.expires_ns for order in self.floor.working if order.expires_ns is not None]
         return min(times, default=FOREVER)
 
     def _pass_boundaries(self, ts_ns: int) -> None:
-        while self._next_boundary() <= ts_ns:
+        self.floor.ts_ns = ts_ns
+        while self._boundaries and self._boundaries[0][0] <= ts_ns:
             at_ns, index, opens = self._boundaries.pop(0)
             market = self.floor.markets[index]
             if opens:
-                self._open(market)
+                self._resume(market, by_calendar=True)
             else:
                 self._close(market, at_ns)
 
@@ -143,13 +153,21 @@ class ReferenceExchange:
             self.floor.publish(MarketHalted, market.index, reason=Reason.MARKET_CLOSED)
         market.closed_by_calendar = True
         market.next_open_ns = market.calendar.next_open_ns(ts_ns)
-        market.is_known = False
 
-    def _open(self, market: Market) -> None:
+    def _halt(self, market: Market) -> None:
+        if not market.is_halted:
+            self.floor.publish(MarketHalted, market.index, reason=Reason.MARKET_HALTED)
+        market.halted_by_tape = True
+
+    def _resume(self, market: Market, *, by_calendar: bool) -> None:
+        """Calendar and tape must both have it open; then the book is unknown until the next row."""
         was_halted = market.is_halted
-        market.closed_by_calendar = False
-        market.is_known = False
+        if by_calendar:
+            market.closed_by_calendar = False
+        else:
+            market.halted_by_tape = False
         if was_halted and not market.is_halted:
+            market.reopen()
             self.floor.publish(MarketResumed, market.index)
 
     def _expire(self, ts_ns: int) -> None:
@@ -158,7 +176,8 @@ class ReferenceExchange:
             if due and order.is_working:
                 self.floor.expire(order)
                 after_end(self.floor, order, Reason.NONE)
-        activate_arriving(self.floor)
+        for market in self.floor.markets:
+            activate_arriving(self.floor, market)
 
     def _waiting_rows(self, until_ns: int) -> Iterator[tuple[int, int]]:
         """(time, market) of each market's next row up to `until_ns`."""
@@ -169,35 +188,40 @@ class ReferenceExchange:
 
     def _run_rows(self, until_ns: int) -> int:
         """Process rows up to `until_ns`, or up to the end of the first time that publishes."""
+        published = len(self.floor.published)
         while rows := list(self._waiting_rows(until_ns)):
             ts_ns, index = min(rows)
             market = self.floor.markets[index]
             market.cursor += 1
             self.floor.ts_ns = ts_ns
             self._apply(market, market.rows[market.cursor])
-            self._look_at_margin()
-            if self.floor.published:
+            if len(self.floor.published) > published:
                 until_ns = ts_ns
         return until_ns
 
     def _apply(self, market: Market, row: Row) -> None:
+        """A row's own news first, then what it does to orders, unless nothing trades."""
+        before = {side: market.source_ticks(side) for side in Side}
+        market.show(row)
+        was_reopened = False
         match row.kind:
             case RowKind.HALT | RowKind.CLOSE:
-                if not market.is_halted:
-                    self.floor.publish(MarketHalted, market.index, reason=Reason.MARKET_HALTED)
-                market.halted_by_tape = True
-                market.is_known = False
+                self._halt(market)
             case RowKind.OPEN | RowKind.RESUME:
-                was_halted = market.is_halted
-                market.halted_by_tape = False
-                market.is_known = False
-                if was_halted and not market.is_halted:
-                    self.floor.publish(MarketResumed, market.index)
+                was_reopened = market.is_halted
+                self._resume(market, by_calendar=False)
             case RowKind.MARK:
                 market.mark_nanos = row.px
             case RowKind.FUNDING:
                 self._pay_funding(market, row)
-        apply_row(self.floor, market, row)
+        if market.is_halted or was_reopened:
+            return
+        if not market.is_known:
+            market.is_known = True
+            market.show(row)
+        apply_row(self.floor, market, row, before)
+        if self.floor.position(market.index):
+            self._look_at_margin()
 
     def _pay_funding(self, market: Market, row: Row) -> None:
         """Longs pay the rate times the value of their position, shorts receive it."""
@@ -219,15 +243,15 @@ class ReferenceExchange:
     def _look_at_margin(self) -> None:
         """Below the maintenance margin all orders go and all positions are closed."""
         floor = self.floor
-        if not floor.settings.margin or not any(p.lots for p in floor.account.positions):
+        is_under_way = any(order.role is Role.LIQUIDATION for order in floor.working)
+        if not floor.settings.margin or is_under_way:
             return
         equity, needed = floor.account.equity(), floor.account.maintenance()
-        if equity >= needed:
+        if needed == 0 or equity >= needed:
             return
         floor.publish(Liquidation, -1, value=equity, limit=needed)
-        for order in list(floor.working):
-            floor.cancel(order, Reason.LIQUIDATED)
-        floor.brackets.clear()
+        while floor.working:
+            cancel(floor, floor.working[0], Reason.LIQUIDATED)
         for market in floor.markets:
             if floor.position(market.index):
                 commands.liquidate(floor, market)

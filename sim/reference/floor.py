@@ -29,7 +29,7 @@ from sim.reference.orders import Bracket, Doing, Order
 
 def _stop_key(order: Order) -> tuple[int, int]:
     assert order.stop is not None
-    return order.side.sign * order.stop, order.placed
+    return order.side.sign * order.stop, order.priority
 
 
 def _stops_by_side() -> dict[Side, SortedKeyList]:
@@ -127,7 +127,7 @@ class Floor:
         market = self.market_of(order)
         if order.doing is Doing.RESTING:
             market.makers[order.side].remove(order)
-            order.places = []
+            order.places, order.noted = [], 0
         elif order.doing is Doing.STOP:
             self.stops[order.market][order.side].remove(order)
         elif order.doing is Doing.ARRIVING and order in self.arriving:

@@ -17,7 +17,7 @@ from broker_api.instrument import NANOS, Instrument
 from broker_api.order import BeyondTop, Side, TriggerSource
 from data.schema import RowKind
 from data.tape import Tape
-from sim.reference.orders import Order
+from sim.reference.orders import Order, Touch
 
 WALK_LEVELS = 256
 """Price levels that one order may take at one instant."""
@@ -35,13 +35,6 @@ class Row(NamedTuple):
     ask: int
     bid_qty: int
     ask_qty: int
-
-
-class Touch(NamedTuple):
-    """The best price of a side and the size shown there; price None when the side is empty."""
-
-    price: int | None
-    lots: int
 
 
 EMPTY = Touch(None, 0)
@@ -74,6 +67,9 @@ class Market:
     taken: dict[Side, dict[int, int]] = field(default_factory=lambda: {side: {} for side in Side})
     printed: dict[Side, dict[int, int]] = field(default_factory=lambda: {side: {} for side in Side})
     makers: dict[Side, SortedKeyList] = field(default_factory=_by_side)
+    before_packet: dict[Side, Touch] = field(default_factory=lambda: dict.fromkeys(Side, EMPTY))
+    """What was shown at the end of the time before the present row's."""
+    row_ts: int = -1
     last: int | None = None
     mark_nanos: int | None = None
     closed_by_calendar: bool = False
@@ -93,6 +89,9 @@ class Market:
 
     def show(self, row: Row) -> None:
         """Put a row's book in force; a changed touch is fresh liquidity on its whole side."""
+        if row.ts != self.row_ts:
+            self.before_packet = {side: self.shown(side) for side in Side}
+        self.row_ts = row.ts
         bid = Touch(row.bid, row.bid_qty) if row.bid_qty > 0 else EMPTY
         ask = Touch(row.ask, row.ask_qty) if row.ask_qty > 0 else EMPTY
         for side, touch in ((Side.BUY, bid), (Side.SELL, ask)):
@@ -109,6 +108,14 @@ class Market:
             self.last = row.px
             if not self.tape.bbo_after_trade:
                 self._deduct(row)
+
+    def reopen(self) -> None:
+        """Trading goes on; nothing is known of the book until the next row, and nothing taken."""
+        self.is_known = False
+        self.last = None
+        for side in Side:
+            self.seen[side].clear()
+            self.taken[side].clear()
 
     def _deduct(self, row: Row) -> None:
         """The row's book is from before its print: what was printed is gone."""
@@ -130,15 +137,13 @@ class Market:
 
     def available(self, side: Side, price: int) -> int:
         """Lots at a price of a side that a taker can have now."""
-        touch, best = self.touch[side], self.best(side)
-        if best is None or touch.price is None or (price - best) * -side.sign < 0:
+        best = self.best(side)
+        if best is None or (price - best) * -side.sign < 0:
             return 0
-        if self.beyond_top is BeyondTop.INFINITE and price == best:
-            return 1 << 62
-        if self.beyond_top is not BeyondTop.LADDER and price != touch.price:
+        if self.beyond_top is not BeyondTop.LADDER and price != best:
             return 0
         gone = self.taken[side].get(price, 0) + self.printed[side].get(price, 0)
-        return max(0, touch.lots - gone)
+        return max(0, self.touch[side].lots - gone)
 
     def shown(self, side: Side) -> Touch:
         """The touch less what was printed there on a tape that shows it from before the print."""
@@ -152,7 +157,7 @@ class Market:
         best = self.best(side)
         if best is None:
             return
-        for step in range(WALK_LEVELS):
+        for step in range(WALK_LEVELS if self.beyond_top is BeyondTop.LADDER else 1):
             price = best - side.sign * step
             if price <= 0 and not self.instrument.allow_negative_price:
                 return
@@ -160,17 +165,29 @@ class Market:
 
     def take(self, side: Side, price: int, lots: int) -> None:
         """Remember what we took."""
-        if self.beyond_top is not BeyondTop.INFINITE:
-            self.taken[side][price] = self.taken[side].get(price, 0) + lots
+        self.taken[side][price] = self.taken[side].get(price, 0) + lots
 
-    def source_price(self, side: Side) -> int | None:
-        """The price in 1e-9 that triggers stops of a side, None while it has no value."""
-        if self.source is TriggerSource.MARK:
-            return self.mark_nanos
-        ticks = self.last
+    def source_ticks(self, side: Side) -> int | None:
+        """The price that triggers stops of a side, None while it has no value.
+
+        A mark between two ticks counts as the tick that it has reached on the stop's way.
+        """
+        if self.source is TriggerSource.LAST:
+            return self.last
         if self.source is TriggerSource.BID_ASK:
-            ticks = self.touch[side.opposite].price if self.is_known else None
-        return None if ticks is None else ticks * self.tick_nanos
+            return self.touch[side.opposite].price if self.is_known else None
+        if self.mark_nanos is None:
+            return None
+        return side.sign * (side.sign * self.mark_nanos // self.tick_nanos)
+
+    def brings_source(self, row: Row) -> bool:
+        """True when the row may bring a new value of the trigger source."""
+        match self.source:
+            case TriggerSource.LAST:
+                return row.kind == RowKind.TRADE
+            case TriggerSource.BID_ASK:
+                return row.kind in (RowKind.QUOTE, RowKind.TRADE)
+        return row.kind in (RowKind.MARK, RowKind.FUNDING)
 
     def ends_packet(self) -> bool:
         """True when no later row has the present row's time."""

@@ -12,19 +12,14 @@ from broker_api.order import (
     SelfTrade,
     Side,
     TimeInForce,
+    TriggerSource,
 )
 from data.schema import RowKind
 from sim.reference import queue
-from sim.reference.contingent import after_end, after_fill
+from sim.reference.contingent import after_fill, cancel
 from sim.reference.floor import Floor
 from sim.reference.market import Market, Row
 from sim.reference.orders import Doing, Order
-
-
-def cancel(floor: Floor, order: Order, reason: Reason) -> None:
-    """Cancel an order and everything that follows from it."""
-    floor.cancel(order, reason)
-    after_end(floor, order, reason)
 
 
 def fill(floor: Floor, order: Order, ticks: int, lots: int, liquidity: Liquidity) -> None:
@@ -38,6 +33,7 @@ def fill(floor: Floor, order: Order, ticks: int, lots: int, liquidity: Liquidity
     left = lots
     for place in order.places:
         used = min(left, place.lots)
+        place.met = place.met or used > 0
         place.lots -= used
         left -= used
     order.places = [place for place in order.places if place.lots > 0]
@@ -68,30 +64,12 @@ def is_within(order: Order, price: int, limit: int | None) -> bool:
     return limit is None or (limit - price) * order.side.sign >= 0
 
 
-def best_level(market: Market, order: Order, limit: int | None) -> int | None:
-    """The best price at which the order finds liquidity, within its limit."""
-    for price in market.levels(order.side.opposite):
-        if not is_within(order, price, limit):
-            return None
-        if market.available(order.side.opposite, price) > 0:
-            return price
-    return None
-
-
-def own_in_the_way(
-    market: Market, order: Order, level: int | None, limit: int | None
-) -> Order | None:
-    """The best own resting order that a taker meets at `level`, or while joining the book."""
-    makers = market.makers[order.side.opposite]
-    if not makers:
-        return None
-    maker: Order = makers[0]
-    assert maker.limit is not None
-    if level is not None:
-        meets = is_within(order, maker.limit, level)
-    else:
-        meets = limit is not None and is_within(order, maker.limit, limit)
-    return maker if meets else None
+def own_in_the_way(floor: Floor, order: Order, price: int) -> Order | None:
+    """The own resting order, first by placement, that the order meets at `price` or better."""
+    makers: list[Order] = list(floor.market_of(order).makers[order.side.opposite])
+    met = [maker for maker in makers if maker.limit is not None]
+    met = [maker for maker in met if is_within(order, maker.limit or 0, price)]
+    return min(met, key=lambda maker: maker.placed, default=None)
 
 
 def losers(floor: Floor, taker: Order, maker: Order) -> list[Order]:
@@ -101,35 +79,48 @@ def losers(floor: Floor, taker: Order, maker: Order) -> list[Order]:
         return [maker]
     if position * maker.side.sign < 0:
         return [taker]
-    newest, oldest = (taker, maker) if taker.placed > maker.placed else (maker, taker)
     policy = floor.settings.self_trade_policy
     if policy is SelfTrade.CANCEL_BOTH:
-        return [oldest, newest]
+        return [maker, taker]
+    newest, oldest = (taker, maker) if taker.placed > maker.placed else (maker, taker)
     return [newest] if policy is SelfTrade.CANCEL_NEWEST else [oldest]
+
+
+def meet_own(floor: Floor, order: Order, price: int) -> None:
+    """Own orders that would trade at `price` or better: one of each two is cancelled.
+
+    What a print of the same row had given to a resting order that is to go fills first.
+    """
+    while order.live > 0:
+        own = own_in_the_way(floor, order, price)
+        if own is None:
+            return
+        going = losers(floor, order, own)
+        if own in going and own.noted:
+            fill_noted(floor, own)
+            continue
+        for loser in going:
+            if loser.is_working:
+                cancel(floor, loser, Reason.SELF_TRADE)
 
 
 def take(floor: Floor, order: Order, limit: int | None) -> None:
     """Walk from the best price out; every level is a fill of its own."""
     market = floor.market_of(order)
     side = order.side.opposite
-    while order.live > 0:
-        level = best_level(market, order, limit)
-        own = own_in_the_way(market, order, level, limit)
-        if own is not None:
-            if own.noted:
-                fill_noted(floor, own)
-                continue
-            for loser in losers(floor, order, own):
-                if loser.is_working:
-                    cancel(floor, loser, Reason.SELF_TRADE)
-            continue
-        if level is None:
+    for price in market.levels(side):
+        if order.doing is not Doing.WAITING or not is_within(order, price, limit):
             return
-        lots = clipped(floor, order, market.available(side, level))
+        meet_own(floor, order, price)
+        lots = market.available(side, price)
+        if market.beyond_top is BeyondTop.INFINITE:
+            lots = order.live
+        lots = clipped(floor, order, lots)
         if lots == 0:
-            return
-        market.take(side, level, lots)
-        fill(floor, order, level, lots, Liquidity.TAKER)
+            continue
+        if market.beyond_top is not BeyondTop.INFINITE:
+            market.take(side, price, lots)
+        fill(floor, order, price, lots, Liquidity.TAKER)
 
 
 def protection_limit(floor: Floor, order: Order) -> int | None:
@@ -141,26 +132,28 @@ def protection_limit(floor: Floor, order: Order) -> int | None:
 
 
 def can_fill_all(floor: Floor, order: Order, limit: int | None) -> bool:
-    """True when the whole size is there now, up to the limit."""
+    """True when the whole size is there now, up to the limit, and no own order forbids it."""
     market = floor.market_of(order)
     wanted = order.live
-    if order.reduce_only and wanted > abs(floor.position(order.market)):
+    if clipped(floor, order, wanted) < wanted:
         return False
     for price in market.levels(order.side.opposite):
         if not is_within(order, price, limit):
             return False
-        own = own_in_the_way(market, order, price, limit)
+        own = own_in_the_way(floor, order, price)
         if own is not None and order in losers(floor, order, own):
             return False
+        if market.beyond_top is BeyondTop.INFINITE:
+            return True
         wanted -= market.available(order.side.opposite, price)
         if wanted <= 0:
             return True
     return False
 
 
-def would_take(floor: Floor, order: Order) -> bool:
-    """True when a limit order reaches the touch of the other side."""
-    best = floor.market_of(order).best(order.side.opposite)
+def would_take(market: Market, order: Order) -> bool:
+    """True when a limit order reaches the best price of the other side."""
+    best = market.best(order.side.opposite)
     return best is not None and order.limit is not None and is_within(order, best, order.limit)
 
 
@@ -169,68 +162,71 @@ def execute(floor: Floor, order: Order) -> None:
     limit = order.limit
     if order.order_type in (OrderType.MARKET, OrderType.STOP):
         limit = protection_limit(floor, order)
-    if order.triggered and order.post_only and would_take(floor, order):
-        cancel(floor, order, Reason.POST_ONLY_WOULD_TAKE)
-        return
     if order.time_in_force is TimeInForce.FOK and not can_fill_all(floor, order, limit):
         cancel(floor, order, Reason.FOK_NOT_AVAILABLE)
-        return
+    elif order.post_only and would_take(floor.market_of(order), order):
+        cancel(floor, order, Reason.POST_ONLY_AT_TRIGGER)
+    else:
+        go_on(floor, order, limit)
+
+
+def go_on(floor: Floor, order: Order, limit: int | None) -> None:
+    """The order takes what there is, and its rest finds its place."""
     floor.leave(order, Doing.WAITING)
     take(floor, order, limit)
-    if order.live == 0:
+    if order.doing is not Doing.WAITING:
         return
-    if order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
+    if order.time_in_force is TimeInForce.IOC:
         cancel(floor, order, Reason.IOC_REST)
-    elif order.limit is not None:
-        rest(floor, order)
-    elif limit is not None:
+        return
+    if order.limit is None and limit is not None:
         order.limit = limit
         order.order_type = OrderType.LIMIT
-        order.time_in_force, order.expires_ns = TimeInForce.GTC, None
+        if order.time_in_force is TimeInForce.NONE:
+            order.time_in_force = TimeInForce.GTC
         floor.publish_replaced(order, Reason.PROTECTION_LIMIT)
+    if order.limit is not None:
         rest(floor, order)
 
 
 def rest(floor: Floor, order: Order) -> None:
-    """What is left of a limit order joins the book."""
+    """What is left of a limit order joins the book, unless it would rest across an own one."""
     market = floor.market_of(order)
+    assert order.limit is not None
+    meet_own(floor, order, order.limit)
+    if order.doing is not Doing.WAITING:
+        return
     order.doing = Doing.RESTING
-    order.places = [queue.join(floor.settings, market, order, order.live)]
+    queue.join(floor.settings, market, order)
     market.makers[order.side].add(order)
 
 
 def is_through(market: Market, order: Order) -> bool:
     """True when the trigger source has reached the order's stop; equality counts."""
-    source = market.source_price(order.side)
+    source = market.source_ticks(order.side)
     assert order.stop is not None
-    if source is None:
-        return False
-    return (source - order.stop * market.tick_nanos) * order.side.sign >= 0
+    return source is not None and (source - order.stop) * order.side.sign >= 0
 
 
 def trigger(floor: Floor, order: Order) -> None:
     """The stop saw its price: it becomes a market or a limit order at once."""
-    market = floor.market_of(order)
-    source = market.source_price(order.side)
+    source = floor.market_of(order).source_ticks(order.side)
     assert source is not None
     floor.leave(order, Doing.WAITING)
     order.triggered = True
-    floor.publish_order(OrderTriggered, order, price_ticks=source // market.tick_nanos)
+    floor.publish_order(OrderTriggered, order, price_ticks=source)
     execute(floor, order)
 
 
-def activate_arriving(floor: Floor) -> None:
-    """Exits that were brought to life arrive, as soon as their market trades."""
-    while True:
-        ready = [
-            leg
-            for leg in floor.arriving
-            if not floor.market_of(leg).is_halted and floor.market_of(leg).is_known
-        ]
-        if not ready:
+def activate_arriving(floor: Floor, market: Market) -> None:
+    """Exits that were brought to life arrive, in order of placement, unless nothing trades."""
+    while not market.is_halted:
+        marked = [leg for leg in floor.arriving if leg.market == market.index]
+        if not marked:
             return
-        leg = ready[0]
+        leg = min(marked, key=lambda marked_leg: marked_leg.placed)
         floor.arriving.remove(leg)
+        leg.priority = floor.next_priority()
         if leg.status is OrderStatus.PENDING:
             leg.status = leg.working_status
             floor.publish_order(
@@ -267,11 +263,11 @@ def note_print(floor: Floor, market: Market, row: Row) -> None:
             is_beyond = queue.is_better(side, order.limit, row.px)
             at_price = order.limit == row.px and row.side * side.sign <= 0
             if is_beyond:
+                queue.clear(floor.settings, order)
                 everything = floor.settings.trade_through == "all"
                 order.noted = order.live if everything else min(order.live, left)
             elif at_price:
-                queue.explain(order, row.qty)
-                order.noted = min(order.live, queue.meet_print(floor.settings, order, left))
+                order.noted = queue.meet_print(floor.settings, order, row.qty, left)
             left = max(0, left - order.noted)
 
 
@@ -292,24 +288,30 @@ def fill_all_noted(floor: Floor, market: Market) -> None:
 
 
 def trigger_stops(floor: Floor, market: Market, before: dict[Side, int | None]) -> None:
-    """Stops that the row reaches, nearest to the old price first, ties by placement."""
+    """Stops that the row reaches, nearest to the old price first, ties by arrival."""
     reached: list[tuple[int, int, Order]] = []
     for side in Side:
         for order in floor.stops[market.index][side]:
-            if not is_through(market, order):
-                break
-            old, new = before[side], market.source_price(side)
-            assert new is not None
-            stop = order.stop * market.tick_nanos
-            distance = abs(stop - old) if old is not None else -abs(stop - new)
-            reached.append((distance, order.placed, order))
+            if is_through(market, order):
+                reached.append((_distance(market, order, before[side]), order.priority, order))
     for _, _, order in sorted(reached, key=lambda item: item[:2]):
         if order.doing is Doing.STOP:
-            order.ambiguous = reaches_sibling(floor, market, order)
+            order.ambiguous = reaches_sibling(market, order)
             trigger(floor, order)
+            order.ambiguous = False
 
 
-def reaches_sibling(floor: Floor, market: Market, order: Order) -> bool:
+def _distance(market: Market, order: Order, old: int | None) -> int:
+    """How far a stop was from the old price; without one, the farther passed the nearer it was."""
+    new = market.source_ticks(order.side)
+    assert order.stop is not None
+    assert new is not None
+    if market.source is TriggerSource.BID_ASK and old is not None:
+        return abs(order.stop - old)
+    return -abs(order.stop - new)
+
+
+def reaches_sibling(market: Market, order: Order) -> bool:
     """True when the row that triggers a stop gives its sibling a fill as well."""
     sibling: Order | None = None
     if order.bracket is not None and order.role is Role.STOP_EXIT:
@@ -318,63 +320,52 @@ def reaches_sibling(floor: Floor, market: Market, order: Order) -> bool:
         sibling = order.oco.sibling_of(order)
     if sibling is None or sibling.doing is not Doing.RESTING:
         return False
-    return sibling.noted > 0 or crossing_lots(market, sibling) > 0
-
-
-def crossing_lots(market: Market, order: Order) -> int:
-    """Lots at the touch of the other side that cross a resting order."""
-    side = order.side.opposite
-    touch = market.touch[side].price
-    if touch is None or not is_within(order, touch, order.limit):
-        return 0
-    if market.beyond_top is BeyondTop.INFINITE:
-        return market.shown(side).lots
-    return market.available(side, touch)
+    return sibling.noted > 0 or would_take(market, sibling)
 
 
 def fill_waiting(floor: Floor, market: Market) -> None:
     """Market orders and triggered stops that wait take what this row offers."""
     for order in list(floor.working):
         if order.market == market.index and order.doing is Doing.WAITING:
-            execute(floor, order)
+            go_on(floor, order, protection_limit(floor, order))
 
 
 def fill_crossed(floor: Floor, market: Market) -> None:
     """Resting orders that the touch crosses fill at their own price, buys first."""
     for side in Side:
-        for order in list(market.makers[side]):
-            if order.doing is not Doing.RESTING:
+        crossed = [order for order in market.makers[side] if would_take(market, order)]
+        for order in crossed:
+            best = market.best(side.opposite)
+            if order.doing is not Doing.RESTING or best is None:
                 continue
-            lots = clipped(floor, order, crossing_lots(market, order))
+            lots = clipped(floor, order, market.available(side.opposite, best))
             if lots:
-                touch = market.touch[side.opposite].price
-                assert touch is not None
                 assert order.limit is not None
-                market.take(side.opposite, touch, lots)
+                market.take(side.opposite, best, lots)
                 fill(floor, order, order.limit, lots, Liquidity.MAKER)
 
 
-def look_at_queues(floor: Floor, market: Market, row: Row) -> None:
+def look_at_queues(floor: Floor, market: Market) -> None:
     """At the end of a packet queues are compared with what is shown."""
     if market.ends_packet():
         for side in Side:
             for order in market.makers[side]:
-                queue.look_at_shown(floor.settings, market, order, row)
+                queue.look_at_shown(floor.settings, market, order)
 
 
-def apply_row(floor: Floor, market: Market, row: Row) -> None:
-    """Everything that a row does to the orders of its instrument, in the page's order."""
-    before = {side: market.source_price(side) for side in Side}
-    market.show(row)
-    if market.is_halted or row.kind in (RowKind.OPEN, RowKind.RESUME):
-        return
-    market.is_known = True
+def apply_row(floor: Floor, market: Market, row: Row, before: dict[Side, int | None]) -> None:
+    """Everything that a row does to the orders of its instrument, in the page's order.
+
+    `before` is what triggered stops before the row.
+    """
     if row.kind == RowKind.TRADE:
         note_print(floor, market, row)
-    trigger_stops(floor, market, before)
+    if market.brings_source(row):
+        trigger_stops(floor, market, before)
     if row.kind == RowKind.TRADE:
         fill_all_noted(floor, market)
-    fill_waiting(floor, market)
-    fill_crossed(floor, market)
-    activate_arriving(floor)
-    look_at_queues(floor, market, row)
+    if row.kind in (RowKind.QUOTE, RowKind.TRADE):
+        fill_waiting(floor, market)
+        fill_crossed(floor, market)
+    activate_arriving(floor, market)
+    look_at_queues(floor, market)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import NamedTuple
 
 from broker_api.order import (
     NO_PRICE,
@@ -15,6 +16,14 @@ from broker_api.order import (
     Side,
     TimeInForce,
 )
+
+
+class Touch(NamedTuple):
+    """The best price of a side and the size shown there; price None when the side is empty."""
+
+    price: int | None
+    lots: int
+
 
 QUEUE_UNIT = 1024
 """Parts of a lot in which a queue is counted."""
@@ -36,13 +45,15 @@ class Place:
     """Some lots of a resting order that joined the queue together.
 
     `ahead` is in 1/1024 lots, None while the depth at the price is unknown; `traded` then counts
-    the lots printed there meanwhile. `shown` is the level's size when it was last looked at, None
-    when the price was not the touch then; `explained` the lots printed there since.
+    the lots printed there meanwhile. `base` is what the side showed on joining, at `joined_ts`;
+    `explained` counts the lots printed at the price in this packet; `met` tells whether something
+    of the place has filled.
     """
 
     lots: int
     ahead: int | None
-    shown: int | None
+    joined_ts: int
+    base: Touch
     traded: int = 0
     explained: int = 0
     met: bool = False
@@ -128,7 +139,9 @@ class Bracket:
     target_offset: int | None
     exits_filled: int = 0
     released: int = 0
-    """Lots that other orders closed, or that the user took from the exits."""
+    """Lots that other orders closed, or that the user took from live exits."""
+    cap: int | None = None
+    """The size that the user gave the exits before anything of the entry had filled."""
 
     @property
     def legs(self) -> list[Order]:
@@ -136,9 +149,19 @@ class Bracket:
         return [leg for leg in (self.stop, self.target) if leg is not None and leg.is_working]
 
     @property
+    def covered(self) -> int:
+        """Lots of the entry that the exits are for."""
+        return self.entry.filled if self.cap is None else min(self.entry.filled, self.cap)
+
+    @property
     def due(self) -> int:
         """Lots that the exits have to close."""
-        return max(0, self.entry.filled - self.exits_filled - self.released)
+        return max(0, self.covered - self.exits_filled - self.released)
+
+    @property
+    def waits_for_entry(self) -> bool:
+        """True while nothing of the entry has filled."""
+        return self.entry.is_working and self.entry.filled == 0
 
     @property
     def is_armed(self) -> bool:

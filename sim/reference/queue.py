@@ -1,7 +1,7 @@
 """The queue ahead of a resting order: joining it, prints, cancels, and the caps of a shown size.
 
-`ahead` counts 1/1024 lots. A place whose depth is unknown has `ahead` None until its price is the
-touch for the first time.
+`ahead` counts 1/1024 lots. While the depth at an order's price is unknown, `ahead` of its first
+place is None; it becomes known when the price first is the touch.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import math
 
 from broker_api.config import SimulationConfig
 from broker_api.order import QueueModel, Side
-from data.schema import RowKind
-from sim.reference.market import Market, Row
+from sim.reference.market import Market
 from sim.reference.orders import QUEUE_UNIT, Order, Place
 
 FIRST_FILL = QUEUE_UNIT // 4
 """What the first fill of a place needs beyond its queue."""
+ESTIMATED = (QueueModel.PROPORTIONAL, QueueModel.DISPLAYED)
 
 
 def is_better(side: Side, price: int, than: int) -> bool:
@@ -23,97 +23,130 @@ def is_better(side: Side, price: int, than: int) -> bool:
     return (price - than) * side.sign > 0
 
 
-def join(settings: SimulationConfig, market: Market, order: Order, lots: int) -> Place:
-    """A place behind everybody who is there."""
+def depth(settings: SimulationConfig, market: Market, order: Order) -> int | None:
+    """What is ahead of an order that joins now, None where nothing tells."""
     assert order.limit is not None
-    if settings.queue_model in (QueueModel.FRONT, QueueModel.BACK):
-        return Place(lots, 0, None)
+    if settings.queue_model not in ESTIMATED:
+        return 0
     touch = market.shown(order.side)
-    if not market.is_known or touch.price is None:
-        known = market.seen[order.side].get(order.limit)
-        return Place(lots, None if known is None else known * QUEUE_UNIT, None)
-    if order.limit == touch.price:
-        return Place(lots, touch.lots * QUEUE_UNIT, touch.lots)
-    if is_better(order.side, order.limit, touch.price):
-        return Place(lots, 0, None)
-    known = market.seen[order.side].get(order.limit)
-    return Place(lots, None if known is None else known * QUEUE_UNIT, None)
+    if market.is_known and touch.price is not None:
+        if order.limit == touch.price:
+            return touch.lots * QUEUE_UNIT
+        if is_better(order.side, order.limit, touch.price):
+            return 0
+    last_shown = market.seen[order.side].get(order.limit)
+    return None if last_shown is None else last_shown * QUEUE_UNIT
 
 
-def meet_print(settings: SimulationConfig, order: Order, lots: int) -> int:
-    """Lots that a print of `lots` at the order's price gives it, after eating the queue ahead."""
+def join(settings: SimulationConfig, market: Market, order: Order) -> None:
+    """All of the order joins behind everybody who is there."""
+    ahead = depth(settings, market, order)
+    base = market.shown(order.side)
+    order.places = [Place(order.live, ahead, market.row_ts, base)]
+
+
+def join_rest(settings: SimulationConfig, market: Market, order: Order, lots: int) -> None:
+    """New lots of an order queue behind it, together with all that came after its first place."""
+    joined = depth(settings, market, order) or 0
+    before = [place.ahead or 0 for place in order.places]
+    later = sum(place.lots for place in order.places[1:])
+    base = market.shown(order.side)
+    order.places[1:] = [Place(later + lots, max(joined, *before), market.row_ts, base)]
+
+
+def meet_print(settings: SimulationConfig, order: Order, printed: int, left: int) -> int:
+    """Lots that a print at the order's price gives it, after eating the queue ahead.
+
+    `left` of the `printed` lots were not given to earlier own orders.
+    """
+    for place in order.places:
+        place.explained += printed
     if settings.queue_model is QueueModel.BACK:
+        return 0
+    first = order.places[0]
+    if first.ahead is None:
+        first.traded += printed
         return 0
     got = 0
     for place in order.places:
-        left = lots - got
-        if place.ahead is None:
-            place.traded += lots
-            continue
-        over = left * QUEUE_UNIT - place.ahead
-        place.ahead = max(0, -over)
-        needed = QUEUE_UNIT if place.met else FIRST_FILL
-        if over < needed or left == 0:
-            continue
-        whole = over // QUEUE_UNIT if place.met else max(1, (over + QUEUE_UNIT // 2) // QUEUE_UNIT)
-        fill = min(whole, place.lots, left)
-        place.met = place.met or fill > 0
-        got += fill
+        is_next = got == sum(p.lots for p in order.places[: order.places.index(place)])
+        ours = _over(place, left) if is_next else 0
+        assert place.ahead is not None
+        place.ahead = max(0, place.ahead - left * QUEUE_UNIT)
+        got += ours
+        left -= ours
     return got
 
 
-def explain(order: Order, lots: int) -> None:
-    """A print at the order's price explains that much of what the level shows less."""
-    for place in order.places:
-        place.explained += lots
+def _over(place: Place, left: int) -> int:
+    """What of a print is over a place's queue, in whole lots."""
+    assert place.ahead is not None
+    over = left * QUEUE_UNIT - place.ahead
+    if over < (QUEUE_UNIT if place.met else FIRST_FILL):
+        return 0
+    rounded = over // QUEUE_UNIT if place.met else (over + QUEUE_UNIT // 2) // QUEUE_UNIT
+    return min(max(1, rounded), place.lots, left)
 
 
-def look_at_shown(settings: SimulationConfig, market: Market, order: Order, row: Row) -> None:
-    """Compare the order's queue with what its side shows at the end of a packet."""
-    assert order.limit is not None
-    if settings.queue_model in (QueueModel.FRONT, QueueModel.BACK):
-        return
-    touch = market.shown(order.side)
-    if touch.price is None:
-        return
-    for place in order.places:
-        if order.limit == touch.price:
-            _look_at_level(settings, place, touch.lots)
-        elif is_better(order.side, order.limit, touch.price):
+def clear(settings: SimulationConfig, order: Order) -> None:
+    """Everything that was ahead is known to be gone."""
+    if settings.queue_model is not QueueModel.BACK:
+        for place in order.places:
             place.ahead = 0
-            place.shown = None
-        else:
-            place.shown = None
-        if row.kind == RowKind.QUOTE:
-            place.explained = 0
 
 
-def _look_at_level(settings: SimulationConfig, place: Place, shown: int) -> None:
-    if place.ahead is None:
-        half = QUEUE_UNIT // 2
-        place.ahead = max(0, (shown + place.traded) * half - place.traded * QUEUE_UNIT)
-    elif place.shown is not None:
-        shrink = max(0, place.shown - shown)
-        cancels = max(0, shrink - place.explained)
-        back = place.shown - min(shrink, place.explained) - place.ahead / QUEUE_UNIT
-        if cancels and settings.queue_model is QueueModel.PROPORTIONAL:
-            ahead = place.ahead
-            share = share_ahead(settings.queue_power, ahead / QUEUE_UNIT, max(0.0, back))
-            place.ahead = max(0, ahead - int(share * cancels * QUEUE_UNIT))
-        place.explained -= min(shrink, place.explained)
-    place.ahead = min(place.ahead, shown * QUEUE_UNIT)
-    place.shown = shown
+def look_at_shown(settings: SimulationConfig, market: Market, order: Order) -> None:
+    """At the end of a packet: compare the order's queue with what its side shows."""
+    assert order.limit is not None
+    touch = market.shown(order.side)
+    if settings.queue_model in ESTIMATED and touch.price is not None:
+        if is_better(order.side, order.limit, touch.price):
+            clear(settings, order)
+        elif order.limit == touch.price and order.places[0].ahead is None:
+            _resolve(order, touch.lots)
+        elif order.limit == touch.price:
+            for place in order.places:
+                _lose_cancelled(settings, market, order, place, touch.lots)
+        if order.limit == touch.price:
+            for place in order.places:
+                assert place.ahead is not None
+                place.ahead = min(place.ahead, touch.lots * QUEUE_UNIT)
+    for place in order.places:
+        place.explained = 0
 
 
-def share_ahead(power: float, front: float, back: float) -> float:
+def _resolve(order: Order, shown: int) -> None:
+    """The price is the touch for the first time: half of what was there was ahead."""
+    first = order.places[0]
+    half = (shown + first.traded) * QUEUE_UNIT // 2
+    first.ahead = max(0, half - first.traded * QUEUE_UNIT)
+    for place in order.places[1:]:
+        place.ahead = max(first.ahead, place.ahead or 0)
+
+
+def _lose_cancelled(
+    settings: SimulationConfig, market: Market, order: Order, place: Place, shown: int
+) -> None:
+    """What the level lost without a print was cancelled, partly ahead of us."""
+    joined_now = place.joined_ts == market.row_ts
+    base = place.base if joined_now else market.before_packet[order.side]
+    if base.price != order.limit or settings.queue_model is not QueueModel.PROPORTIONAL:
+        return
+    level = (base.lots - place.explained) * QUEUE_UNIT
+    cancelled = level - shown * QUEUE_UNIT
+    assert place.ahead is not None
+    if cancelled > 0:
+        share = share_ahead(settings.queue_power, place.ahead, level - place.ahead)
+        place.ahead -= min(place.ahead, int(cancelled * share))
+
+
+def share_ahead(exponent: float, front: int, back: int) -> float:
     """front^n / (front^n + back^n), with products and the square root only."""
-    if front <= 0:
-        return 0.0
-    first, second = _power(front, power), _power(back, power)
-    return first / (first + second)
+    first, second = _power(float(front), exponent), _power(float(max(0, back)), exponent)
+    return first / (first + second) if first + second > 0 else 0.0
 
 
-def _power(value: float, power: float) -> float:
-    if power == 1.0:
+def _power(value: float, exponent: float) -> float:
+    if exponent == 1.0:
         return value
-    return value * math.sqrt(value) if power == 1.5 else value * value
+    return value * math.sqrt(value) if exponent == 1.5 else value * value

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from broker_api.event import Reason, ReplaceRejected
-from broker_api.order import OrderStatus, ReplaceRequest, Role
+from broker_api.order import OrderStatus, OrderType, ReplaceRequest, Role
 from sim.reference import checks
 from sim.reference.checks import Refusal
-from sim.reference.contingent import set_size
+from sim.reference.contingent import (
+    after_end,
+    complete_by_size,
+    headroom,
+    set_smaller,
+    sync,
+)
 from sim.reference.floor import Floor
 from sim.reference.market import Market
 from sim.reference.matching import activate_arriving, arrive
@@ -29,8 +35,11 @@ def replace(floor: Floor, request: ReplaceRequest) -> None:
             limit=refusal.limit,
         )
         return
-    _apply(floor, order, request)
-    activate_arriving(floor)
+    if order.is_exit:
+        _change_exit(floor, order, request)
+    else:
+        _change_order(floor, order, request)
+    activate_arriving(floor, floor.market_of(order))
 
 
 def _refuse_unknown(floor: Floor, order_id: int) -> None:
@@ -51,7 +60,7 @@ def _refuse_unknown(floor: Floor, order_id: int) -> None:
 def _refusal(floor: Floor, order: Order, request: ReplaceRequest) -> Refusal | None:
     market = floor.market_of(order)
     return (
-        _check_modifiable(order, request)
+        _check_kind(order, request)
         or _check_session(market, order, request)
         or _check_size(floor, market, order, request)
         or _check_prices(floor, market, order, request)
@@ -59,160 +68,184 @@ def _refusal(floor: Floor, order: Order, request: ReplaceRequest) -> Refusal | N
     )
 
 
-def _check_modifiable(order: Order, request: ReplaceRequest) -> Refusal | None:
-    if order.doing is Doing.WAITING:
+def _check_kind(order: Order, request: ReplaceRequest) -> Refusal | None:
+    """Market orders and triggered stops cannot change, nor can a price that the type lacks."""
+    is_market = order.order_type is OrderType.MARKET
+    if is_market or (order.order_type is OrderType.STOP and order.triggered):
         return Refusal(Reason.NOT_MODIFIABLE)
-    has_stop = order.order_type in checks.HAS_STOP and not order.triggered
+    waits_for_stop = order.order_type in checks.HAS_STOP and not order.triggered
     if request.limit_ticks is not None and order.order_type not in checks.HAS_LIMIT:
         return Refusal(Reason.NOT_MODIFIABLE, request.limit_ticks)
-    if request.stop_ticks is not None and not has_stop:
+    if request.stop_ticks is not None and not waits_for_stop:
         return Refusal(Reason.NOT_MODIFIABLE, request.stop_ticks)
     return None
 
 
 def _check_session(market: Market, order: Order, request: ReplaceRequest) -> Refusal | None:
-    larger = request.size_lots is not None and request.size_lots > order.size
-    moved = _new_limit(order, request) != order.limit or _new_stop(order, request) != order.stop
-    return checks.check_session(market) if larger or moved else None
-
-
-def _new_limit(order: Order, request: ReplaceRequest) -> int | None:
-    """The limit after the change: that of a stop-limit exit moves with its stop."""
-    if request.limit_ticks is not None:
-        return request.limit_ticks
-    bracket = order.bracket
-    follows = bracket is not None and order.role is Role.STOP_EXIT
-    if follows and request.stop_ticks is not None and bracket is not None:
-        if bracket.limit_offset is not None:
-            return request.stop_ticks - bracket.entry.side.sign * bracket.limit_offset
-    return order.limit
-
-
-def _new_stop(order: Order, request: ReplaceRequest) -> int | None:
-    return order.stop if request.stop_ticks is None else request.stop_ticks
+    """While nothing trades only a reduction of size is taken."""
+    has_price = request.limit_ticks is not None or request.stop_ticks is not None
+    is_smaller = request.size_lots is not None and request.size_lots < order.size
+    return None if is_smaller and not has_price else checks.check_session(market)
 
 
 def _check_size(
     floor: Floor, market: Market, order: Order, request: ReplaceRequest
 ) -> Refusal | None:
     size = request.size_lots
-    if size is None or size == order.size:
+    if size is None:
         return None
-    if size <= 0:
-        return checks.check_size(market, size)
-    if size < order.filled:
+    if 0 < size < order.filled:
         return Refusal(Reason.SIZE_BELOW_FILLED, size, order.filled)
-    if order.is_exit:
+    refusal = None if 0 < size == order.filled else checks.check_size(market, size)
+    if refusal is None and order.is_exit:
         largest = _largest_exit(floor, order)
-        return Refusal(Reason.SIZE_ABOVE_MAXIMUM, size, largest) if size > largest else None
-    return checks.check_size(market, size)
+        refusal = Refusal(Reason.SIZE_ABOVE_MAXIMUM, size, largest) if size > largest else None
+    return refusal
 
 
 def _largest_exit(floor: Floor, order: Order) -> int:
-    """An exit cannot grow beyond what is left to close."""
+    """An exit cannot grow beyond what is left to close: the entry's size before it fills, later
+    what was given back, as far as the position still has it."""
     bracket = order.bracket
     assert bracket is not None
-    if order.doing is Doing.HELD:
+    if bracket.waits_for_entry:
         return bracket.entry.size
-    room = abs(floor.position(order.market)) - sum(
-        other.due
-        for other in floor.brackets
-        if other is not bracket
-        and other.entry.market == order.market
-        and other.entry.side is bracket.entry.side
-    )
-    left = min(bracket.entry.filled - bracket.exits_filled, room)
-    return order.filled + max(left, order.live)
+    free = headroom(floor, order.market, bracket.entry.side)
+    overdue = bracket.exits_filled + bracket.released - bracket.covered
+    return order.size + max(0, min(bracket.released, free + max(0, overdue)))
 
 
 def _check_prices(
     floor: Floor, market: Market, order: Order, request: ReplaceRequest
 ) -> Refusal | None:
-    refusal = None
-    if request.limit_ticks is not None:
-        refusal = checks.check_price(market, request.limit_ticks)
-    if refusal is None and request.stop_ticks is not None:
-        refusal = checks.check_price(market, request.stop_ticks)
-    if refusal is not None or order.doing is Doing.HELD:
-        return refusal
+    for price in (request.limit_ticks, request.stop_ticks):
+        refusal = None if price is None else checks.check_price(market, price)
+        if refusal is not None:
+            return refusal
+    if order.status is OrderStatus.PENDING:
+        return None
     if request.stop_ticks is not None and request.stop_ticks != order.stop:
         return checks.check_stop_side(floor, market, order.side, request.stop_ticks)
-    moved = request.limit_ticks is not None and request.limit_ticks != order.limit
-    if moved and order.post_only and order.doing is Doing.RESTING:
-        assert request.limit_ticks is not None
-        return checks.check_post_only(market, order.side, request.limit_ticks)
+    size, limit = _wanted(request.size_lots, order.size), _wanted(request.limit_ticks, order.limit)
+    if order.post_only and order.order_type is OrderType.LIMIT and limit is not None:
+        if limit != order.limit or (size or 0) > order.size:
+            return checks.check_post_only(market, order.side, limit)
     return None
+
+
+def _wanted(new: int | None, old: int | None) -> int | None:
+    return old if new is None else new
 
 
 def _check_margin(
     floor: Floor, market: Market, order: Order, request: ReplaceRequest
 ) -> Refusal | None:
-    if order.is_exit or order.reduce_only or not floor.settings.margin:
+    """A larger or dearer order needs margin for the difference."""
+    if order.is_exit or not floor.settings.margin:
         return None
     account = floor.account
     before = account.required(market, floor.working, None, 0, 0)
     free = account.equity() - account.used(floor.working)
     old = order.size, order.limit, order.stop
-    order.limit, order.stop = _new_limit(order, request), _new_stop(order, request)
     order.size = order.size if request.size_lots is None else request.size_lots
+    order.limit = _wanted(request.limit_ticks, order.limit)
+    order.stop = _wanted(request.stop_ticks, order.stop)
     added = account.required(market, floor.working, None, 0, 0) - before
     order.size, order.limit, order.stop = old
     return Refusal(Reason.INSUFFICIENT_MARGIN, added, free) if added > 0 and added > free else None
 
 
-def _apply(floor: Floor, order: Order, request: ReplaceRequest) -> None:
-    limit, stop = _new_limit(order, request), _new_stop(order, request)
+def _change_order(floor: Floor, order: Order, request: ReplaceRequest) -> None:
+    """A new price or a larger size loses the place, a smaller size keeps it."""
     size = order.size if request.size_lots is None else request.size_lots
+    limit, stop = _wanted(request.limit_ticks, order.limit), _wanted(request.stop_ticks, order.stop)
     if size == order.filled:
-        _complete(floor, order)
+        complete_by_size(floor, order)
+        after_end(floor, order, Reason.NONE)
         return
-    moved = limit != order.limit or stop != order.stop
-    anew = moved or (size > order.size and order.doing is Doing.RESTING)
-    doing = order.doing
-    if anew and doing in (Doing.RESTING, Doing.STOP):
+    loses_place = limit != order.limit or size > order.size
+    is_waiting_stop = order.doing is Doing.STOP
+    if loses_place or is_waiting_stop:
         floor.leave(order, Doing.ARRIVING)
-        order.priority = floor.next_priority()
-    order.limit, order.stop = limit, stop
-    change = size - order.size
-    if change < 0:
-        set_size(order, size)
-    order.size = size
+    if size < order.size:
+        set_smaller(order, size)
+    order.size, order.limit, order.stop = size, limit, stop
     floor.publish_replaced(order, Reason.NONE)
-    if order.bracket is not None and order.is_exit:
-        _end_offsets(order.bracket, order, request)
-        if change:
-            _follow(floor, order.bracket, order, change)
-    if order.doing is Doing.ARRIVING and order.is_working:
+    if order.role is Role.ENTRY and order.bracket is not None:
+        _resize_held_exits(floor, order.bracket)
+    if loses_place:
+        order.priority = floor.next_priority()
+    if order.doing is Doing.ARRIVING:
         arrive(floor, order)
 
 
-def _end_offsets(bracket: Bracket, order: Order, request: ReplaceRequest) -> None:
-    """A price set by hand no longer follows the entry's average."""
-    if order.role is Role.TARGET_EXIT and request.limit_ticks is not None:
-        bracket.target_offset = None
-    if order.role is Role.STOP_EXIT:
-        if request.stop_ticks is not None:
-            bracket.stop_offset = None
-        if request.limit_ticks is not None:
-            bracket.limit_offset = None
-
-
-def _follow(floor: Floor, bracket: Bracket, order: Order, change: int) -> None:
-    """The other exit takes over a new size."""
-    bracket.released -= change
+def _resize_held_exits(floor: Floor, bracket: Bracket) -> None:
+    """Before anything of the entry has filled its exits show the size that they will have."""
+    if not bracket.waits_for_entry:
+        return
+    size = bracket.entry.size if bracket.cap is None else min(bracket.entry.size, bracket.cap)
     for leg in bracket.legs:
-        if leg is order:
-            continue
-        if leg.size + change > leg.size:
-            leg.size += change
+        if leg.size != size:
+            leg.size = size
+            floor.publish_replaced(leg, Reason.EXIT_RESIZED)
+
+
+def _change_exit(floor: Floor, order: Order, request: ReplaceRequest) -> None:
+    """A price by hand stays; a size is for both exits."""
+    bracket = order.bracket
+    assert bracket is not None
+    was, size = order.size, order.size if request.size_lots is None else request.size_lots
+    limit, stop = _exit_prices(bracket, order, request)
+    waits_for_stop = order.order_type in checks.HAS_STOP and not order.triggered
+    moved = stop != order.stop if waits_for_stop else limit != order.limit
+    is_live = order.status is not OrderStatus.PENDING
+    if is_live and (moved or size > was):
+        floor.leave(order, Doing.ARRIVING)
+        floor.arriving.append(order)
+    if order.doing is Doing.STOP:
+        floor.leave(order, Doing.ARRIVING)
+        order.limit, order.stop = limit, stop
+        floor.wait_as_stop(order)
+    if size < was:
+        set_smaller(order, size)
+    order.size, order.limit, order.stop = size, limit, stop
+    floor.publish_replaced(order, Reason.NONE)
+    if size == was:
+        return
+    if not is_live:
+        _resize_held_sibling(floor, bracket, order, was)
+    if bracket.waits_for_entry:
+        bracket.cap = size
+    else:
+        bracket.released += was - size
+    sync(floor, bracket)
+
+
+def _exit_prices(
+    bracket: Bracket, order: Order, request: ReplaceRequest
+) -> tuple[int | None, int | None]:
+    """An exit's new limit and stop; the limit of a stop-limit moves with its stop."""
+    limit, stop = order.limit, order.stop
+    if request.stop_ticks is not None:
+        bracket.stop_offset = None
+        if order.order_type is OrderType.STOP_LIMIT:
+            if limit is not None and stop is not None:
+                limit += request.stop_ticks - stop
+            elif bracket.limit_offset is not None:
+                limit = request.stop_ticks - bracket.entry.side.sign * bracket.limit_offset
+        stop = request.stop_ticks
+    if request.limit_ticks is not None:
+        limit = request.limit_ticks
+        if order.role is Role.TARGET_EXIT:
+            bracket.target_offset = None
         else:
-            set_size(leg, leg.size + change)
-        floor.publish_replaced(leg, Reason.EXIT_RESIZED)
+            bracket.limit_offset = None
+    return limit, stop
 
 
-def _complete(floor: Floor, order: Order) -> None:
-    """A new size equal to what has filled completes the order."""
-    order.size = order.filled
-    order.status = OrderStatus.FILLED
-    floor.publish_replaced(order, Reason.COMPLETED_BY_SIZE)
-    floor.finish(order)
+def _resize_held_sibling(floor: Floor, bracket: Bracket, order: Order, was: int) -> None:
+    for leg in bracket.legs:
+        is_held = leg is not order and leg.status is OrderStatus.PENDING
+        if is_held and leg.filled == 0 and leg.size == was:
+            leg.size = order.size
+            floor.publish_replaced(leg, Reason.EXIT_RESIZED)
