@@ -427,3 +427,62 @@ def test_groups_are_given_back() -> None:
     market.promises.check_state()
     assert int(market.book["g_used"].sum()) == 0
     assert int(market.book["active_count"]) == 0
+
+
+def test_more_groups_than_there_is_room_for_are_refused() -> None:
+    market = Market("0 9x99 101x9")
+    market.check_after_calls = False
+    for _ in range(512):
+        market.bracket("buy 1 limit 50")
+    assert market.bracket("buy 1 limit 50") == ["#513 rejected too_many_orders 513 512"]
+    assert market.oco("buy 1 limit 50", "buy 1 limit 51")[0] == (
+        "#514 rejected too_many_orders 513 512"
+    )
+
+
+def test_exits_on_the_wrong_sides_of_each_other_are_refused() -> None:
+    market = Market("0 9x99 101x9")
+    market.run_to(0)
+    assert market.bracket("buy 1 limit 99", stop="+3", target="90")[0] == (
+        "#1 rejected bracket_levels 90 99"
+    )
+
+
+def test_a_size_of_a_partly_filled_entry_is_no_size_of_its_exits() -> None:
+    market = Market(QUOTE, "10 5x98 99x1", "20 5x98 99x9")
+    market.bracket("buy 5 limit 99", stop="95", target="105")
+    market.run_to(10)
+    assert market.replace(1, size=3) == ["#1 replaced 3 limit 99"]
+    assert market.run_to(20)[1:] == [
+        "#2 replaced 3 stop 95 (exit_resized)",
+        "#3 replaced 3 limit 105 (exit_resized)",
+    ]
+
+
+def test_a_size_of_a_held_target_is_followed_by_the_stop() -> None:
+    market = Market(QUOTE)
+    market.bracket("buy 5 limit 99", stop="95", target="105")
+    assert market.replace(3, size=2) == [
+        "#3 replaced 2 limit 105",
+        "#2 replaced 2 stop 95 (exit_resized)",
+    ]
+    assert market.replace(2, stop=-1) == ["#2 change refused price_not_positive -1 1"]
+
+
+def test_a_held_exit_alone_has_no_sibling_to_follow_it() -> None:
+    market = Market(QUOTE)
+    market.bracket("buy 5 limit 99", stop="95")
+    assert market.replace(2, size=2) == ["#2 replaced 2 stop 95"]
+
+
+def test_one_gap_that_triggers_stop_and_entry_serves_each_once() -> None:
+    """The first stop's fill flattens the position: the second, reduce-only, is gone by its turn."""
+    market = Market(QUOTE, "10 5x94 95x5")
+    market.place("buy 2 market")
+    market.place("sell 2 stop 96")
+    market.place("sell 2 stop 95 reduce-only")
+    assert market.run_to(10) == [
+        "#2 triggered at 94",
+        "#2 sell 2@94 taker left 0",
+        "#3 cancelled reduce_only_done, filled 0",
+    ]

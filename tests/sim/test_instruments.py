@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from broker_api.errors import ConfigurationError
-from tests.sim.market import Market, an_instrument, tape_of
+from tests.sim.market import Market, an_instrument, order_of, tape_of
 
 FIELDS = {"initial_margin": Decimal(100), "maintenance_margin": Decimal(80)}
 PAIR = (an_instrument("X", **FIELDS), an_instrument("Y", **FIELDS))
@@ -121,3 +121,34 @@ def test_the_number_of_instruments_has_a_limit() -> None:
     tapes = [tape_of(["0 9x99 101x9"], symbol=item.symbol) for item in many]
     with pytest.raises(ConfigurationError, match="17 instruments in one session; the limit is 16"):
         Market(tapes=tapes, instruments=many)
+
+
+def test_a_halted_instrument_is_liquidated_when_it_trades_again() -> None:
+    market = pair(
+        ["0 9x99 101x9", "5 halt", "30 resume", "40 9x70 72x9"],
+        ["0 9x99 101x9", "10 9x10 12x9"],
+        cash=250,
+        margin=True,
+    )
+    market.place("buy 1 market")
+    market.place("buy 1 market", symbol="Y")
+    assert market.run_to(30)[1:] == [
+        "liquidation 157 < 160",
+        "#-1 accepted sell 1",
+        "#-2 accepted sell 1",
+        "#-2 sell 1@10 taker left 0",
+        "resumed at 30",
+    ]
+    assert market.run_to(40) == ["#-1 sell 1@70 taker left 0"]
+
+
+def test_a_flat_instrument_is_left_alone_by_a_liquidation() -> None:
+    market = pair(["0 9x99 101x9"], ["0 9x99 101x9", "10 9x20 22x9"], cash=150, margin=True)
+    market.place("buy 1 market", symbol="Y")
+    assert market.run_to(10)[1:] == ["#-1 accepted sell 1", "#-1 sell 1@20 taker left 0"]
+
+
+def test_an_unknown_instrument_is_named() -> None:
+    market = pair(["0 9x99 101x9"], ["0 9x99 101x9"])
+    with pytest.raises(ConfigurationError, match="Q is not an instrument of this session"):
+        market.exchange.execute(order_of("buy 1 market", 1, "Q"))

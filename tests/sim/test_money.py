@@ -209,18 +209,17 @@ def test_a_short_position_is_liquidated_on_its_own_side() -> None:
 
 
 def test_a_liquidation_without_liquidity_waits_and_is_not_repeated() -> None:
-    rows = ("10 1x40 53x9", "20 - 53x9", "30 1x39 53x9")
-    market = Market(
-        QUOTE, *rows, instruments=[FUTURE], margin=True, cash=210, fees=False, beyond_top="wait"
-    )
+    rows = ("10 1x30 53x9", "20 - 53x9", "25 - 54x9", "30 1x29 53x9")
+    dear = an_instrument(initial_margin=Decimal(100), maintenance_margin=Decimal(80))
+    market = Market(QUOTE, *rows, instruments=[dear], margin=True, cash=210, beyond_top="wait")
     market.place("buy 2 market")
     assert market.run_to(10) == [
-        "liquidation 149 < 160",
+        "liquidation 68 < 160",
         "#-1 accepted sell 2",
-        "#-1 sell 1@40 taker left 1",
+        "#-1 sell 1@30 taker left 1",
     ]
-    assert market.run_to(20) == []
-    assert market.run_to(30) == ["#-1 sell 1@39 taker left 0"]
+    assert market.run_to(25) == []
+    assert market.run_to(30) == ["#-1 sell 1@29 taker left 0"]
 
 
 def test_a_gap_over_a_halt_is_liquidated_on_the_first_row_after_it() -> None:
@@ -287,3 +286,10 @@ def test_a_perpetual_is_liquidated_by_its_notional() -> None:
     assert market.place("buy 1000 market")[-1] == "#1 buy 1000@101 taker left 0"
     assert market.run_to(10) == []
     assert market.run_to(20)[0] == "liquidation 2 < 2.425"
+
+
+def test_a_waiting_market_order_reserves_margin_at_the_market() -> None:
+    market = Market(QUOTE, instruments=[PERPETUAL], margin=True, beyond_top="wait")
+    market.place("buy 29 market")
+    value = 9 * 99 + 20 * 99
+    assert market.exchange.used_margin_nanos == value * 1_000_000 * 50_000 // 10**6

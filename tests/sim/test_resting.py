@@ -276,3 +276,31 @@ def test_interest_in_prices_is_dropped_with_the_order() -> None:
     market = resting("10 sell 3@98 5x97 98x5")
     market.cancel(1)
     assert market.run_to(10) == []
+
+
+def test_one_crossing_that_flattens_serves_each_order_once() -> None:
+    market = Market(QUOTE, "10 10x105 106x10")
+    market.place("buy 2 market")
+    market.place("sell 2 limit 104")
+    market.place("sell 2 limit 105 reduce-only")
+    assert market.run_to(10) == [
+        "#2 sell 2@104 maker left 0",
+        "#3 cancelled reduce_only_done, filled 0",
+    ]
+
+
+def test_equal_runs_have_equal_states() -> None:
+    one, other = (resting("10 sell 3@99") for _ in range(2))
+    assert one.exchange.state_hash == other.exchange.state_hash
+    other.replace(1, limit=98)
+    assert one.exchange.state_hash != other.exchange.state_hash
+
+
+def test_with_a_book_from_before_prints_wait_for_the_quote_to_judge_cancels() -> None:
+    rows = ("10 20x99 101x10", "20 sell 4@99", "30 10x99 101x10")
+    market = resting(*rows, bbo_after_trade=False, queue_power=1.0)
+    market.run_to(20)
+    assert market.queue_ahead(1) == 6
+    market.run_to(30)
+    # of 16 left after the print 6 were cancelled, 6/16 of them ahead
+    assert market.queue_ahead(1) == pytest.approx(6 - 6 * 6 / 16, abs=2 / 1024)
