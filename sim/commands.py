@@ -18,6 +18,8 @@ from sim.book import (
     GTC,
     LIMIT,
     MARKET,
+    MAX_GROUPS,
+    MAX_ORDERS,
     NEVER,
     NO_SLOT,
     NONE,
@@ -77,7 +79,7 @@ def check_arrival(
         if side_lots(book, tape, row, command["instrument"], command["sign"]) <= 0:
             found = NO_LIQUIDITY, 0, 0
     if found[0] == OK and book["free_count"] < slots:
-        found = TOO_MANY_ORDERS, book["active_count"] + slots, book["active_count"]
+        found = TOO_MANY_ORDERS, book["active_count"] + slots, MAX_ORDERS
     return found
 
 
@@ -165,7 +167,7 @@ def place_bracket(
     if found[0] == OK:
         group = open_group(book, command, ZERO)
         if group == NO_SLOT:
-            found = TOO_MANY_ORDERS, book["group_high"] + 1, book["group_high"]
+            found = TOO_MANY_ORDERS, MAX_GROUPS + 1, MAX_GROUPS
     if found[0] != OK:
         reject_all(book, events, command, found)
         return
@@ -200,7 +202,7 @@ def place_oco(
     if found[0] == OK:
         group = open_group(book, command, ONE)
         if group == NO_SLOT:
-            found = TOO_MANY_ORDERS, book["group_high"] + 1, book["group_high"]
+            found = TOO_MANY_ORDERS, MAX_GROUPS + 1, MAX_GROUPS
     instrument = command["instrument"]
     if found[0] != OK:
         for order_id in (command["order_id"], other["order_id"]):

@@ -339,14 +339,26 @@ def cap_brackets(book: Book, instrument: int, sign: int) -> None:
 
 
 @njit
+def oldest_dirty(book: Book) -> int:
+    """The bracket created first of those that have to be settled; NO_SLOT when none has."""
+    found = NO_SLOT
+    for group in range(book["group_high"]):
+        if book["g_used"][group] and book["g_dirty"][group] and not book["g_is_oco"][group]:
+            if found == NO_SLOT or book["g_created"][group] < book["g_created"][found]:
+                found = group
+    return found
+
+
+@njit
 def settle_instrument(book: Book, events: EventRows, instrument: int) -> None:
     """After a fill: brackets, then reduce-only orders that have nothing left to reduce."""
     if book["group_high"] > 0:
         cap_brackets(book, instrument, BUY)
         cap_brackets(book, instrument, SELL)
-        for group in range(book["group_high"]):
-            if book["g_used"][group] and book["g_dirty"][group] and not book["g_is_oco"][group]:
-                settle_bracket(book, events, group)
+        group = oldest_dirty(book)
+        while group != NO_SLOT:
+            settle_bracket(book, events, group)
+            group = oldest_dirty(book)
     end_idle_reduce_only(book, events, instrument)
 
 

@@ -22,6 +22,7 @@ from sim.book import (
     MAKER,
     NEVER,
     NO_SLOT,
+    NONE,
     PENDING,
     ROW_CLOSE,
     ROW_FUNDING,
@@ -42,7 +43,14 @@ from sim.book import (
 from sim.groups import fill
 from sim.publish import publish, publish_position
 from sim.queue import clear_queue, meet_print, observe_touch, tracks_queue
-from sim.rules import is_stop, is_through, row_source_ticks, side_lots, side_ticks
+from sim.rules import (
+    is_stop,
+    is_through,
+    row_source_ticks,
+    side_lots,
+    side_ticks,
+    source_ticks,
+)
 from sim.taking import add_taken, take_and_rest, touch_available
 
 MARKET_CLOSED, MARKET_HALTED = i8(Reason.MARKET_CLOSED), i8(Reason.MARKET_HALTED)
@@ -367,7 +375,7 @@ def trigger_stops(
         sign = book["o_sign"][slot]
         source = row_source_ticks(book, tape, row, instrument, sign)
         if is_through(sign, book["o_stop"][slot], source):
-            count = insert_nearest_first(book, count, slot)
+            count = insert_nearest_first(book, tape, row, count, slot)
     for at in range(count):
         slot = book["struck"][at]
         if book["o_order_id"][slot] == 0 or not is_waiting_stop(book, slot):
@@ -388,16 +396,28 @@ def is_waiting_stop(book: Book, slot: int) -> bool:
 
 
 @njit
-def insert_nearest_first(book: Book, count: int, slot: int) -> int:
-    """Sell stops from the highest down, buy stops from the lowest up, ties by arrival."""
+def old_distance(book: Book, tape: TapeColumns, row: int, slot: int) -> int:
+    """How far a struck stop was from the price before the row, for sorting.
+
+    Stops of one side are in the order of how far the row went past them. Only a quote can strike
+    stops of both sides, and then each has the touch of the row before as its old price.
+    """
+    instrument, sign, stop = book["o_instrument"][slot], book["o_sign"][slot], book["o_stop"][slot]
+    if book["i_trigger_source"][instrument] == SOURCE_BID_ASK:
+        old = source_ticks(book, tape, row - 1, instrument, sign)
+        if old != NONE:
+            return abs(stop - old)
+    return -abs(stop - row_source_ticks(book, tape, row, instrument, sign))
+
+
+@njit
+def insert_nearest_first(book: Book, tape: TapeColumns, row: int, count: int, slot: int) -> int:
+    """Insert a struck stop into the list kept nearest to the old price first, ties by arrival."""
     struck = book["struck"]
     at = count
     while at > 0:
         other = struck[at - 1]
-        if book["o_sign"][slot] == book["o_sign"][other]:
-            further = (book["o_stop"][slot] - book["o_stop"][other]) * book["o_sign"][slot]
-        else:
-            further = 0
+        further = old_distance(book, tape, row, slot) - old_distance(book, tape, row, other)
         if further > 0 or (further == 0 and book["o_priority"][slot] > book["o_priority"][other]):
             break
         struck[at] = other

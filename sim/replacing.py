@@ -72,7 +72,7 @@ def check_replace_size(book: Book, slot: int, size: int, size_limit: int) -> Fin
     """(reason, value, limit) of a new total size: not below what is filled, within the limits."""
     instrument = book["o_instrument"][slot]
     if size <= 0:
-        return SIZE_NOT_POSITIVE, size, 1
+        return SIZE_NOT_POSITIVE, size, book["i_min_lots"][instrument]
     if size < book["o_filled"][slot]:
         return SIZE_BELOW_FILLED, size, book["o_filled"][slot]
     if size < book["i_min_lots"][instrument] and size != book["o_filled"][slot]:

@@ -203,7 +203,7 @@ def check_market_open(book: Book, instrument: int) -> Finding:
 def check_size(book: Book, instrument: int, size: int, size_limit: int) -> Finding:
     """(reason, value, limit) of a size outside the instrument's limits, or beyond `size_limit`."""
     if size <= 0:
-        return SIZE_NOT_POSITIVE, size, 1
+        return SIZE_NOT_POSITIVE, size, book["i_min_lots"][instrument]
     if size < book["i_min_lots"][instrument]:
         return SIZE_BELOW_MINIMUM, size, book["i_min_lots"][instrument]
     most = min(book["i_max_lots"][instrument], size_limit)

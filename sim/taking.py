@@ -29,7 +29,7 @@ from sim.book import (
     i8,
     njit,
 )
-from sim.groups import SELF_TRADE, cancel_order, fill
+from sim.groups import SELF_TRADE, cancel_order, fill, fillable_lots
 from sim.publish import publish_replaced
 from sim.queue import join
 from sim.rules import is_market_now, printed_since_quote, side_lots, side_ticks
@@ -118,6 +118,36 @@ def reduces(book: Book, slot: int) -> bool:
 
 
 @njit
+def survivors(book: Book, slot: int, maker: int) -> tuple[bool, bool]:
+    """Whether the aggressor and the own maker that it meets live on.
+
+    The order that reduces exposure always lives; otherwise the setting decides by placement.
+    """
+    if reduces(book, slot):
+        return True, False
+    if reduces(book, maker):
+        return False, True
+    if book["self_trade"] == CANCEL_BOTH:
+        return False, False
+    taker_newer = book["o_placed"][slot] > book["o_placed"][maker]
+    keep_taker = taker_newer == (book["self_trade"] == CANCEL_OLDEST)
+    return keep_taker, not keep_taker
+
+
+@njit
+def levels_before_own(book: Book, slot: int, best: int, levels: int) -> int:
+    """How many of `levels` the order can take before it meets an own maker that ends it."""
+    instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
+    for index in range(book["active_count"]):
+        maker = book["active"][index]
+        if book["o_instrument"][maker] != instrument or not book["o_resting"][maker]:
+            continue
+        if book["o_sign"][maker] == -sign and not survivors(book, slot, maker)[0]:
+            levels = min(levels, max(0, (book["o_limit"][maker] - best) * sign))
+    return levels
+
+
+@njit
 def fill_entitled(book: Book, events: EventRows, maker: int) -> None:
     """The row's print had met this maker before the aggressor came: it fills, then they meet."""
     lots, ambiguous = book["o_entitled"][maker], book["ambiguous"]
@@ -129,10 +159,7 @@ def fill_entitled(book: Book, events: EventRows, maker: int) -> None:
 
 @njit
 def prevent_self_trade(book: Book, events: EventRows, slot: int, price: int) -> bool:
-    """Cancel own makers that would be met at `price`, or the aggressor; True if it lives.
-
-    The order that reduces exposure always lives; otherwise the setting decides by placement.
-    """
+    """Cancel own makers that would be met at `price`, or the aggressor; True if it lives."""
     order_id = book["o_order_id"][slot]
     while True:
         maker = own_resting_at(book, book["o_instrument"][slot], book["o_sign"][slot], price)
@@ -143,13 +170,7 @@ def prevent_self_trade(book: Book, events: EventRows, slot: int, price: int) -> 
             if book["o_order_id"][slot] != order_id:
                 return False
             continue
-        keep_taker, keep_maker = reduces(book, slot), reduces(book, maker)
-        if not keep_taker and not keep_maker:
-            taker_newer = book["o_placed"][slot] > book["o_placed"][maker]
-            keep_taker = taker_newer == (book["self_trade"] == CANCEL_OLDEST)
-            keep_maker = not keep_taker
-            if book["self_trade"] == CANCEL_BOTH:
-                keep_taker = keep_maker = False
+        keep_taker, keep_maker = survivors(book, slot, maker)
         if not keep_maker:
             cancel_order(book, events, maker, SELF_TRADE)
         if not keep_taker and book["o_order_id"][slot] == order_id:
@@ -165,11 +186,11 @@ def limit_of_walk(book: Book, tape: TapeColumns, row: int, slot: int) -> int:
     A ladder downwards ends at the lowest price that the instrument has.
     """
     instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
-    if not is_market_now(book, slot):
-        return book["o_limit"][slot]
     protection = book["o_protection"][slot]
     worst = NO_LIMIT * sign
-    if protection != NONE:
+    if not is_market_now(book, slot):
+        worst = book["o_limit"][slot]
+    elif protection != NONE:
         worst = side_ticks(book, tape, row, instrument, sign) + sign * protection
     if sign < 0 and not book["i_negative_price"][instrument]:
         return max(worst, 1)
@@ -178,20 +199,24 @@ def limit_of_walk(book: Book, tape: TapeColumns, row: int, slot: int) -> int:
 
 @njit
 def available_to(book: Book, tape: TapeColumns, row: int, slot: int, worst: int) -> int:
-    """Lots that the order could take now, up to its own size: what fill-or-kill is judged on."""
+    """Lots that the order could take now, up to its own size: what fill-or-kill is judged on.
+
+    Nothing when it may not take all of it: reduce-only, or because it would meet an own order.
+    """
     instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
     shown = side_lots(book, tape, row, instrument, sign)
     best = side_ticks(book, tape, row, instrument, sign)
     want = book["o_live"][slot]
-    if shown <= 0 or (worst - best) * sign < 0:
+    levels = MAX_WALK_LEVELS
+    if abs(worst) != NO_LIMIT:
+        levels = min(levels, (worst - best) * sign + 1)
+    levels = levels_before_own(book, slot, best, levels)
+    if shown <= 0 or levels <= 0 or fillable_lots(book, slot, want) < want:
         return 0
     if book["beyond_top"] == INFINITE:
         return want
     if book["beyond_top"] == WAIT:
         return min(want, touch_available(book, tape, row, instrument, sign))
-    levels = MAX_WALK_LEVELS
-    if abs(worst) != NO_LIMIT:
-        levels = min(levels, (worst - best) * sign + 1)
     gone = printed_since_quote(book, tape, row, instrument, sign)
     gone = level_lots(shown, gone, ZERO) + (levels - 1) * shown
     return min(want, max(0, gone - taken_lots(book, tape, row, instrument, sign)))

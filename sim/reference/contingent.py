@@ -32,7 +32,7 @@ def cancel(floor: Floor, order: Order, reason: Reason) -> None:
 
 def after_end(floor: Floor, order: Order, reason: Reason) -> None:
     """The consequences of an end without a fill that has been published."""
-    if order.oco is not None:
+    if order.oco is not None and reason is not Reason.SELF_TRADE:
         sibling = order.oco.sibling_of(order)
         if sibling is not None:
             floor.cancel(sibling, Reason.SIBLING)
@@ -147,10 +147,9 @@ def _end_exit(floor: Floor, bracket: Bracket, leg: Order) -> None:
 
 
 def _set_held(floor: Floor, leg: Order, due: int) -> None:
-    """A leg that has not gone live, or not again: it will arrive with what is due."""
+    """A leg that is not live: it will arrive when something is due, with as much."""
     floor.leave(leg, Doing.HELD)
     if due:
-        leg.size = leg.filled + due
         leg.doing = Doing.ARRIVING
         floor.arriving.append(leg)
 

@@ -64,6 +64,7 @@ class ReferenceExchange:
             if not market.calendar.is_open(self.start_ns):
                 self._close(market, self.start_ns)
         self._run_rows(self.start_ns)
+        self._untold = self._drain()
 
     def _session_boundaries(self) -> list[tuple[int, int, bool]]:
         """(time, market, opens), in order."""
@@ -90,7 +91,8 @@ class ReferenceExchange:
 
     def advance(self, deadline_ns: int) -> list[Event]:
         """Run to `deadline_ns`, or to the first time at which something is published."""
-        while not self.floor.published and self.now_ns < deadline_ns:
+        untold, self._untold = self._untold, []
+        while not untold and not self.floor.published and self.now_ns < deadline_ns:
             boundary_ns = self._boundaries[0][0] if self._boundaries else FOREVER
             target_ns = min(deadline_ns, self._next_expiry())
             if boundary_ns > target_ns:
@@ -101,7 +103,7 @@ class ReferenceExchange:
                 # An opening instant is open, a closing instant closed: rows of it come after.
                 self._pass_boundaries(boundary_ns)
                 self._run_to(boundary_ns)
-        return self._drain()
+        return untold + self._drain()
 
     def _run_to(self, target_ns: int) -> None:
         """Rows up to a time, or to the first time at which one publishes; then what expires."""

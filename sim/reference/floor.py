@@ -13,6 +13,7 @@ from sortedcontainers import SortedKeyList
 from broker_api.config import SimulationConfig
 from broker_api.event import (
     AccountChanged,
+    CancelRejected,
     Event,
     OrderCancelled,
     OrderEventBase,
@@ -20,6 +21,7 @@ from broker_api.event import (
     OrderReplaced,
     PositionChanged,
     Reason,
+    ReplaceRejected,
 )
 from broker_api.order import OrderStatus, Side
 from sim.reference.account import Account
@@ -82,6 +84,8 @@ class Floor:
         self.seq += 1
         event = event_type(seq=self.seq, ts_ns=self.ts_ns, instrument=market, **fields)
         self.published.append(event)
+        if isinstance(event, CancelRejected | ReplaceRejected):
+            return  # its order may never have been
         if isinstance(event, OrderEventBase) and event.status.is_terminal:
             self.ended[event.order_id] = event.status
 

@@ -64,12 +64,11 @@ def is_within(order: Order, price: int, limit: int | None) -> bool:
     return limit is None or (limit - price) * order.side.sign >= 0
 
 
-def own_in_the_way(floor: Floor, order: Order, price: int) -> Order | None:
-    """The own resting order, first by placement, that the order meets at `price` or better."""
+def own_in_the_way(floor: Floor, order: Order, price: int) -> list[Order]:
+    """The own resting orders that the order meets at `price` or better, by placement."""
     makers: list[Order] = list(floor.market_of(order).makers[order.side.opposite])
-    met = [maker for maker in makers if maker.limit is not None]
-    met = [maker for maker in met if is_within(order, maker.limit or 0, price)]
-    return min(met, key=lambda maker: maker.placed, default=None)
+    met = [m for m in makers if m.limit is not None and is_within(order, m.limit, price)]
+    return sorted(met, key=lambda maker: maker.placed)
 
 
 def losers(floor: Floor, taker: Order, maker: Order) -> list[Order]:
@@ -89,17 +88,17 @@ def losers(floor: Floor, taker: Order, maker: Order) -> list[Order]:
 def meet_own(floor: Floor, order: Order, price: int) -> None:
     """Own orders that would trade at `price` or better: one of each two is cancelled.
 
-    What a print of the same row had given to a resting order that is to go fills first.
+    What a print of the same row had given to a resting order fills first.
     """
     while order.live > 0:
-        own = own_in_the_way(floor, order, price)
-        if own is None:
+        met = own_in_the_way(floor, order, price)
+        if not met:
             return
-        going = losers(floor, order, own)
-        if own in going and own.noted:
+        own = met[0]
+        if own.noted:
             fill_noted(floor, own)
             continue
-        for loser in going:
+        for loser in losers(floor, order, own):
             if loser.is_working:
                 cancel(floor, loser, Reason.SELF_TRADE)
 
@@ -140,8 +139,8 @@ def can_fill_all(floor: Floor, order: Order, limit: int | None) -> bool:
     for price in market.levels(order.side.opposite):
         if not is_within(order, price, limit):
             return False
-        own = own_in_the_way(floor, order, price)
-        if own is not None and order in losers(floor, order, own):
+        met = own_in_the_way(floor, order, price)
+        if any(order in losers(floor, order, own) for own in met):
             return False
         if market.beyond_top is BeyondTop.INFINITE:
             return True
@@ -229,6 +228,8 @@ def activate_arriving(floor: Floor, market: Market) -> None:
         leg.priority = floor.next_priority()
         if leg.status is OrderStatus.PENDING:
             leg.status = leg.working_status
+            assert leg.bracket is not None
+            leg.size = leg.filled + leg.bracket.due
             floor.publish_order(
                 OrderActivated,
                 leg,

@@ -25,8 +25,8 @@ SMALL = an_instrument(min_size=Decimal(2), max_size=Decimal(20))
 @pytest.mark.parametrize(
     ("order", "answer"),
     [
-        ("buy 0 market", "size_not_positive 0 1"),
-        ("buy -3 market", "size_not_positive -3 1"),
+        ("buy 0 market", "size_not_positive 0 2"),
+        ("buy -3 market", "size_not_positive -3 2"),
         ("buy 1 limit 99", "size_below_minimum 1 2"),
         ("buy 21 limit 99", "size_above_maximum 21 20"),
         ("buy 2 limit 0", "price_not_positive 0 1"),
@@ -177,7 +177,7 @@ def test_more_orders_than_there_is_room_for_are_refused() -> None:
     assert market.place("buy 1 limit 50") == ["#1025 rejected too_many_orders 1025 1024"]
     market.cancel(1)
     refusal = market.bracket("buy 1 limit 50", stop="+5")[0]
-    assert refusal == "#1026 rejected too_many_orders 1026 1023"
+    assert refusal == "#1026 rejected too_many_orders 1026 1024"
 
 
 def test_two_instruments_in_one_oco_are_refused() -> None:
