@@ -83,6 +83,7 @@ class Session:
         self.failure: Exception | None = None
         self.connected = False
         self.started_ns = 0
+        self.ended_ns: int | None = None
         self._on_error = on_error
         self._dispatcher = Dispatcher(self._handler_failed)
         self._subscriptions: dict[EventType, list[Subscription]] = {}
@@ -417,6 +418,7 @@ class Session:
             subscription.cancel()
         await self._dispatcher.drain()
         self.connected = False
+        self.ended_ns = self.clock.now_ns()
         await self.broker.disconnect()
         await self._dispatcher.drain()
         for order_id in sorted(self._waiters):

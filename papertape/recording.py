@@ -41,11 +41,12 @@ def record_of(script: Script, outcome: Outcome, suite: Any) -> RunRecord:
 
 def _ended_ns(outcome: Outcome, suite: Any) -> int:
     """The session's time at its end: the tape's end, where that is what ended it."""
-    now_ns: int = suite.session.clock.now_ns()
+    closed_ns: int | None = suite.session.ended_ns
+    now_ns = suite.session.clock.now_ns() if closed_ns is None else closed_ns
     span = tape_span([suite])
     if span is None or not outcome.tape_ended or suite is not outcome.sessions[-1]:
-        return now_ns
-    return max(now_ns, span[1])
+        return int(now_ns)
+    return max(int(now_ns), span[1])
 
 
 def _tape_entry(tape: Any) -> dict[str, str]:

@@ -7,13 +7,10 @@ session at u + response latency. Order at one instant: rows, arriving commands, 
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
-
-import numpy as np
 
 from broker_api.broker import Capabilities, EventSink, MarketSink, Snapshot
 from broker_api.calendar import load_calendar
@@ -32,14 +29,14 @@ from broker_api.event import (
     Trade,
 )
 from broker_api.instrument import Instrument
-from broker_api.order import CancelRequest, Command, ReplaceRequest, Submission, requests_of
+from broker_api.order import CancelRequest, Command, ReplaceRequest, Submission
 from data.tape import Tape, open_tape, sample_path
+from sim.arrivals import NEVER_NS, Arrivals
 from sim.exchange import Exchange
 from sim.market import Market
 from sim.virtual_loop import VirtualLoop
 
 COMMANDS_PER_INSTANT_MAX = 10_000
-_NEVER = (1 << 63) - 1
 
 
 def create(spec: BrokerSpec) -> SimBroker:
@@ -127,14 +124,14 @@ class SimBroker:
         self._spec = spec
         self._tapes = tuple(tapes)
         self._calendars = [load_calendar(item.calendar) for item in spec.instruments]
-        self._entry_ns = spec.simulation.entry_latency_ns
         self._response_ns = spec.simulation.response_latency_ns
         self._market = Market(spec.instruments, tapes, spec.simulation.feed_latency_ns)
         self._notes = list(notes)
         self._exchange: Exchange | None = None
         self._on_event: EventSink | None = None
-        self._arrivals: list[tuple[int, int, Command, asyncio.Future[Any]]] = []
-        self._sent = 0
+        self._arrivals: Arrivals[asyncio.Future[Any]] = Arrivals(
+            spec.simulation, spec.instruments, self._calendars, tapes
+        )
         self._sent_at_ns = -1
         self._sent_at_once = 0
         self._deliveries: deque[tuple[int, Event, asyncio.Future[Any] | None]] = deque()
@@ -202,10 +199,9 @@ class SimBroker:
             self._deliver(self._deliveries.popleft())
         self._on_event = None
         self._loop.detach(self)
-        for _, _, _, answer in self._arrivals:
+        for answer in self._arrivals.clear():
             if not answer.done():
                 answer.set_exception(NotConnectedError("disconnected before the order arrived"))
-        self._arrivals.clear()
 
     # --- commands -------------------------------------------------------------------------------
 
@@ -233,8 +229,7 @@ class SimBroker:
                 f"more than {COMMANDS_PER_INSTANT_MAX:,} commands at one instant of simulated time"
             )
         answer = self._loop.create_future()
-        self._sent += 1
-        heapq.heappush(self._arrivals, (now_ns + self._entry_ns, self._sent, command, answer))
+        self._arrivals.send(now_ns, command, answer)
         return answer
 
     # --- the clock ------------------------------------------------------------------------------
@@ -254,52 +249,27 @@ class SimBroker:
 
     def _next_stop_ns(self, deadline_ns: int | None) -> int | None:
         """The next time at which something of ours is due; None when the tape has ended before."""
-        due = _NEVER
-        if self._arrivals:
-            due = self._arrivals[0][0]
+        due = self._arrivals.next_ns()
         if self._deliveries:
             due = min(due, self._deliveries[0][0])
-        in_flight = due < _NEVER
+        in_flight = due < NEVER_NS
         if not self._closing and self._market.next_ns() <= self._tape_end_ns:
             due = min(due, self._market.next_ns())
         due = max(due, self.exchange.now_ns)
         lasts_ns = due if in_flight else self._tape_end_ns
         if deadline_ns is not None and deadline_ns <= min(due, lasts_ns):
             return deadline_ns
-        if due < _NEVER:
+        if due < NEVER_NS:
             return due
         return self._tape_end_ns if self.exchange.now_ns < self._tape_end_ns else None
 
     def _execute_arrivals(self, now_ns: int) -> None:
-        while self._arrivals and self._arrivals[0][0] <= now_ns:
-            _, number, command, answer = heapq.heappop(self._arrivals)
-            opens_ns = self._waits_for_open(command, now_ns)
-            if opens_ns is not None:
-                heapq.heappush(self._arrivals, (opens_ns, number, command, answer))
-                continue
+        while (arrived := self._arrivals.take(now_ns)) is not None:
+            command, answer = arrived
             events = self.exchange.execute(command)
             assert events, "every command gets an answer"
             for position, event in enumerate(events):
                 self._queue_delivery(event, answer if position == 0 else None)
-
-    def _waits_for_open(self, command: Command, now_ns: int) -> int | None:
-        """With when_closed="queue": when an order that was sent into a closed market arrives."""
-        if self._spec.simulation.when_closed != "queue":
-            return None
-        if isinstance(command, ReplaceRequest | CancelRequest):
-            return None
-        symbol = requests_of(command)[0].instrument
-        for instrument, calendar in zip(self._spec.instruments, self._calendars, strict=True):
-            if instrument.symbol == symbol and not calendar.is_open(now_ns):
-                opens_ns = calendar.next_open_ns(now_ns)
-                return None if opens_ns is None else self._first_row_ns(instrument, opens_ns)
-        return None
-
-    def _first_row_ns(self, instrument: Instrument, from_ns: int) -> int | None:
-        """The time of the first row at or after `from_ns`; before it the book is unknown."""
-        ts = self._tapes[self._spec.instruments.index(instrument)].columns.ts
-        row = int(np.searchsorted(ts, from_ns, side="left"))
-        return int(ts[row]) if row < len(ts) else None
 
     def _queue_delivery(self, event: Event, answer: asyncio.Future[Any] | None) -> None:
         self._deliveries.append((event.ts_ns + self._response_ns, event, answer))

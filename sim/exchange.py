@@ -255,6 +255,10 @@ class Exchange:
     def _run_rows(self, until_ns: int) -> bool:
         """Process rows up to `until_ns`, or to the first that publishes; True when one did."""
         ends = [self.row_in_force(index, until_ns) for index in range(len(self._ts))]
+        return self._run_up_to(ends)
+
+    def _run_up_to(self, ends: list[int]) -> bool:
+        """As `_run_rows`, up to a row of each tape."""
         done = False
         while not done:
             if len(ends) == 1:
