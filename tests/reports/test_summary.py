@@ -57,7 +57,7 @@ def test_summary_json_holds_every_figure(told: Summary) -> None:
 
 
 def test_the_screen_shows_what_matters_within_80_columns(told: Summary) -> None:
-    text = shown(told, 1.5)
+    text = shown(told, 1.75)
     for expected in (
         "2024-01-02 14:30:00 to 14:31:20  (1 min 20 s)",
         "10  (6 filled, 2 cancelled, 1 rejected, 1 still working)",
@@ -140,7 +140,7 @@ def test_a_folder_that_holds_no_run_is_refused_by_name(tmp_path: Path, text: str
 def test_without_a_stated_period_the_tape_gives_it(tmp_path: Path) -> None:
     folder = write_run_folder(tmp_path / "run", told_story(), started_ns=None, ended_ns=None)
     run = read_run(folder)
-    assert (run.start_ns, run.end_ns) == (START_NS, at(79))
+    assert (run.start_ns, run.end_ns) == (START_NS, at(80))
     (tmp_path / "tape.parquet").unlink()
     run = read_run(folder)
     assert (run.start_ns, run.end_ns) == (at(5), at(79))
