@@ -102,6 +102,7 @@ class Exchange:
         self._events = np.zeros(MAX_EVENTS, dtype=EVENT_ROW)
         self._command = np.zeros(2, dtype=COMMAND)
         self._ended: dict[int, int] = {}
+        self._last_served = 0
         self._set_up(simulation, account)
         self._boundaries = self._session_boundaries()
         self._close_what_is_closed()
@@ -279,7 +280,12 @@ class Exchange:
         book = self._book
         self._refresh()
         best = (int(NEVER), -1, -1)
-        for index, end in enumerate(ends):
+        for index in sorted(range(len(ends)), key=lambda item: item != self._last_served):
+            # The one served last is likely next; the others then need no look beyond its row, so
+            # that no tape is read to its end again and again.
+            end = ends[index]
+            if best[1] >= 0:
+                end = min(end, self.row_in_force(index, best[0]))
             start = int(book["i_cursor"][index]) + 1
             row = int(entries.next_row(self._array, self._columns[index], index, start, end))
             if row <= end:
@@ -290,6 +296,7 @@ class Exchange:
                 if end > book["i_cursor"][index]:
                     entries.move_cursor(self._array, self._columns[index], index, end)
             return True
+        self._last_served = index
         self._bring_up(ts_ns, index)
         entries.apply_row(self._array, self._columns[index], self._events, index, row)
         return False

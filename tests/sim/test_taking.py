@@ -225,6 +225,16 @@ def test_levels_before_the_own_maker_are_taken_first() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("order", "filled"), [("buy 3 market fok", True), ("buy 4 market fok", False)]
+)
+def test_fill_or_kill_is_not_filled_in_part_for_an_own_maker(order: str, filled: bool) -> None:
+    market = Market(QUOTE)
+    market.place("sell 1 limit 102")
+    killed = ["#2 cancelled fok_not_available, filled 0"]
+    assert market.place(order)[1:] == (["#2 buy 3@101 taker left 0"] if filled else killed)
+
+
 def test_a_limit_that_would_rest_across_an_own_maker_meets_it_too() -> None:
     market = Market("0 5x95 105x5")
     market.place("sell 1 limit 100")
