@@ -178,8 +178,17 @@ def required_margin(book: Book, instrument: int, sign: int, lots: int, price_tic
     elif sign < 0:
         short_lots += lots
         short_ticks += lots * abs(price_ticks)
-    fixed = max(long_lots, short_lots, 0) * book["i_initial_lot"][instrument]
-    notional = max(long_ticks, short_ticks, 0) * book["i_tick_value"][instrument]
+    return max(
+        initial_nanos(book, instrument, long_lots, long_ticks),
+        initial_nanos(book, instrument, short_lots, short_ticks),
+    )
+
+
+@njit
+def initial_nanos(book: Book, instrument: int, lots: int, ticks_lots: int) -> int:
+    """Initial margin of an exposure of `lots` whose ticks x lots sum to `ticks_lots`."""
+    fixed = max(lots, 0) * book["i_initial_lot"][instrument]
+    notional = max(ticks_lots, 0) * book["i_tick_value"][instrument]
     return fixed + parts_per_million(notional, book["i_initial_ppm"][instrument])
 
 
@@ -224,6 +233,7 @@ def set_margin_wakes(book: Book) -> None:
     count = 0
     for instrument in range(book["instrument_count"]):
         book["i_margin_bid_le"][instrument] = -NEVER
+        book["i_margin_bid_ge"][instrument] = NEVER
         book["i_margin_ask_ge"][instrument] = NEVER
         if book["i_position"][instrument] != 0:
             count += 1
@@ -231,17 +241,26 @@ def set_margin_wakes(book: Book) -> None:
         return
     share = (equity_nanos(book) - maintenance_total(book)) // count
     for instrument in range(book["instrument_count"]):
-        position = book["i_position"][instrument]
-        if position == 0:
-            continue
-        per_tick = abs(position) * book["i_tick_value"][instrument]
-        per_tick += parts_per_million(per_tick, book["i_maintenance_ppm"][instrument])
+        if book["i_position"][instrument] != 0:
+            set_margin_wake(book, instrument, share)
+
+
+@njit
+def set_margin_wake(book: Book, instrument: int, share: int) -> None:
+    """One position's thresholds, where it alone would use up its `share` of the room."""
+    position = book["i_position"][instrument]
+    if share < 0:
+        book["i_margin_bid_le"][instrument] = NEVER  # short already: the very next row
+        return
+    per_tick = abs(position) * book["i_tick_value"][instrument]
+    # A notional grows with the price: what it adds to the margin, rounded up.
+    grows = parts_per_million(per_tick, book["i_maintenance_ppm"][instrument]) + 1
+    if position > 0:
         room = share // per_tick
-        if share < 0:
-            # Short already, by a fee or a gap in a halt: the next row must look.
-            book["i_margin_bid_le"][instrument] = NEVER
-            book["i_margin_ask_ge"][instrument] = -NEVER
-        elif position > 0:
-            book["i_margin_bid_le"][instrument] = book["i_value_bid"][instrument] - room - 1
-        else:
-            book["i_margin_ask_ge"][instrument] = book["i_value_ask"][instrument] + room + 1
+        book["i_margin_bid_le"][instrument] = book["i_value_bid"][instrument] - room - 1
+        if book["i_mark"][instrument] > 0 and book["i_maintenance_ppm"][instrument] > 0:
+            rise = book["i_value_bid"][instrument] + share // grows + 1
+            book["i_margin_bid_ge"][instrument] = rise
+    else:
+        room = share // (per_tick + grows)
+        book["i_margin_ask_ge"][instrument] = book["i_value_ask"][instrument] + room + 1

@@ -171,8 +171,12 @@ ORDER_FIELDS = (
     "front",  # lots that hold the old place; the rest of `live` joined later
     "queue_behind",  # 1/1024 lots ahead of that rest
     "traded_pending",  # lots printed at our price while the depth there was unknown
-    "explained",  # lots printed at our price since the last quote
-    "met",  # 1: something of it has filled as a maker at this place
+    "explained",  # lots printed at our price in this packet
+    "explained_behind",  # of those, the ones since the rest joined
+    "joined",  # row at which the old place began
+    "joined_behind",  # row at which the rest joined
+    "met",  # 1: something has filled at the old place
+    "met_behind",  # 1: something of the rest has filled
     "group",
     "entitled",  # scratch: lots of the current print that are ours
     "activate",  # 1: goes live at the end of the current transaction
@@ -224,8 +228,12 @@ INSTRUMENT_FIELDS = (
     "tick_nanos",  # size of a tick in 1e-9 price units
     "value_bid",
     "value_ask",
-    "taken_bid",  # lots that we took from the bid side since its touch last changed
+    "taken_bid",  # lots that we took at the best bid since the side's touch last changed
     "taken_ask",
+    "taken_bid_beyond",  # at the levels behind it
+    "taken_ask_beyond",
+    "taken_bid_best",  # the best price when that was last looked at
+    "taken_ask_best",
     "taken_bid_row",
     "taken_ask_row",
     "bid_le",  # the row concerns someone if bid <= bid_le, and so on
@@ -236,6 +244,7 @@ INSTRUMENT_FIELDS = (
     "last_ge",
     "every_row",
     "margin_bid_le",
+    "margin_bid_ge",
     "margin_ask_ge",
     "last_wake",
 )

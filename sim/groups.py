@@ -458,6 +458,8 @@ def fill(book: Book, events: EventRows, slot: int, lots: int, price: int, liquid
     book["o_cost"][slot] += lots * price
     if book["o_resting"][slot]:
         book["o_met"][slot] = 1
+        if lots > book["o_front"][slot]:
+            book["o_met_behind"][slot] = 1
         keep_front_after_fill(book, slot, lots)
     fee = settle_fill(book, instrument, sign * lots, price, liquidity)
     if group != NO_SLOT and role != OCO_LEG:

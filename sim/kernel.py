@@ -51,7 +51,7 @@ from sim.rules import (
     side_ticks,
     source_ticks,
 )
-from sim.taking import add_taken, take_and_rest, touch_available
+from sim.taking import add_taken, set_taken, take_and_rest, touch_available
 
 MARKET_CLOSED, MARKET_HALTED = i8(Reason.MARKET_CLOSED), i8(Reason.MARKET_HALTED)
 
@@ -71,6 +71,7 @@ def refresh_interest(book: Book) -> None:
     set_margin_wakes(book)
     for instrument in range(book["instrument_count"]):
         book["i_bid_le"][instrument] = book["i_margin_bid_le"][instrument]
+        book["i_bid_ge"][instrument] = book["i_margin_bid_ge"][instrument]
         book["i_ask_ge"][instrument] = book["i_margin_ask_ge"][instrument]
     for index in range(book["active_count"]):
         slot = book["active"][index]
@@ -199,14 +200,13 @@ def apply_row(book: Book, tape: TapeColumns, events: EventRows, instrument: int,
         fill_crossed(book, tape, events, instrument, row, BUY)
         fill_crossed(book, tape, events, instrument, row, SELL)
     run_activations(book, tape, events, row, instrument)
-    if kind <= ROW_TRADE:
-        for index in range(book["active_count"]):
-            slot = book["active"][index]
-            if book["o_resting"][slot] and book["o_instrument"][slot] == instrument:
-                known = book["o_queue_known"][slot]
-                observe_touch(book, tape, row, slot)
-                if known != book["o_queue_known"][slot] or not tracks_queue(book, slot):
-                    book["interest_stale"] = 1
+    for index in range(book["active_count"]):
+        slot = book["active"][index]
+        if book["o_resting"][slot] and book["o_instrument"][slot] == instrument:
+            known = book["o_queue_known"][slot]
+            observe_touch(book, tape, row, slot)
+            if known != book["o_queue_known"][slot] or not tracks_queue(book, slot):
+                book["interest_stale"] = 1
     wake_margin(book, tape, instrument, row)
 
 
@@ -216,9 +216,11 @@ def wake_margin(book: Book, tape: TapeColumns, instrument: int, row: int) -> Non
     if not book["margin_on"] or book["i_position"][instrument] == 0:
         return
     if (
-        tape.kind[row] >= ROW_MARK
-        or (tape.bid_qty[row] > 0 and tape.bid[row] <= book["i_margin_bid_le"][instrument])
-        or (tape.ask_qty[row] > 0 and tape.ask[row] >= book["i_margin_ask_ge"][instrument])
+        book["interest_stale"]  # a fill moved equity, the thresholds are from before it
+        or tape.kind[row] >= ROW_MARK
+        or tape.bid[row] <= book["i_margin_bid_le"][instrument]
+        or tape.bid[row] >= book["i_margin_bid_ge"][instrument]
+        or tape.ask[row] >= book["i_margin_ask_ge"][instrument]
     ):
         book["margin_wake"] = 1
 
@@ -266,12 +268,13 @@ def resume(book: Book, events: EventRows, instrument: int, state: int, known_fro
         return
     book["i_halted"][instrument] = halted & ~state
     book["interest_stale"] = 1
-    book["i_next_open"][instrument] = NEVER
+    if state == BY_CALENDAR or not halted & ~state:
+        book["i_next_open"][instrument] = NEVER
     if halted & ~state:
         return
     book["i_known_from"][instrument] = known_from
-    book["i_taken_bid"][instrument] = 0
-    book["i_taken_ask"][instrument] = 0
+    set_taken(book, instrument, BUY, ZERO, ZERO)
+    set_taken(book, instrument, SELL, ZERO, ZERO)
     publish(book, events, EV_RESUMED, instrument)
 
 
@@ -495,4 +498,4 @@ def fill_crossed(
         lots = min(book["o_live"][slot], touch_available(book, tape, row, instrument, sign))
         if lots > 0:
             done = fill(book, events, slot, lots, book["o_limit"][slot], MAKER)
-            add_taken(book, instrument, sign, done)
+            add_taken(book, instrument, sign, ZERO, done)

@@ -201,7 +201,11 @@ def leave_book(book: Book, slot: int) -> None:
     book["o_queue_behind"][slot] = 0
     book["o_traded_pending"][slot] = 0
     book["o_explained"][slot] = 0
+    book["o_explained_behind"][slot] = 0
+    book["o_joined"][slot] = 0
+    book["o_joined_behind"][slot] = 0
     book["o_met"][slot] = 0
+    book["o_met_behind"][slot] = 0
 
 
 @njit

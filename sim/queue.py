@@ -18,7 +18,6 @@ from sim.book import (
     NEVER,
     PROPORTIONAL,
     QUEUE_UNIT,
-    ROW_TRADE,
     Book,
     njit,
 )
@@ -91,9 +90,11 @@ def join(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
     book["o_queue_behind"][slot] = 0
     book["o_traded_pending"][slot] = 0
     book["o_explained"][slot] = 0
-    if row >= 0:
-        book["o_explained"][slot] = printed_since_quote(book, tape, row, instrument, -sign)
+    book["o_explained_behind"][slot] = 0
+    book["o_joined"][slot] = row
+    book["o_joined_behind"][slot] = row
     book["o_met"][slot] = 0
+    book["o_met_behind"][slot] = 0
     book["interest_stale"] = 1
 
 
@@ -104,6 +105,9 @@ def join_rest(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
     queue = queue_on_joining(book, tape, row, instrument, sign, book["o_limit"][slot])
     behind = max(book["o_queue"][slot], book["o_queue_behind"][slot], queue)
     book["o_queue_behind"][slot] = behind
+    book["o_joined_behind"][slot] = row
+    book["o_explained_behind"][slot] = 0
+    book["o_met_behind"][slot] = 0
     book["interest_stale"] = 1
 
 
@@ -121,6 +125,9 @@ def keep_front(book: Book, slot: int) -> None:
     if book["o_front"][slot] <= 0 and live > 0:
         book["o_front"][slot] = live
         book["o_queue"][slot] = book["o_queue_behind"][slot]
+        book["o_joined"][slot] = book["o_joined_behind"][slot]
+        book["o_explained"][slot] = book["o_explained_behind"][slot]
+        book["o_met"][slot] = book["o_met_behind"][slot]
         book["o_queue_behind"][slot] = 0
 
 
@@ -149,6 +156,7 @@ def meet_print(book: Book, slot: int, print_lots: int, unclaimed: int) -> int:
     price is unknown the print eats an unknown queue: no fill, nothing resolved.
     """
     book["o_explained"][slot] += print_lots
+    book["o_explained_behind"][slot] += print_lots
     if not book["o_queue_known"][slot]:
         book["o_traded_pending"][slot] += print_lots
         return 0
@@ -162,7 +170,7 @@ def meet_print(book: Book, slot: int, print_lots: int, unclaimed: int) -> int:
         behind = book["o_queue_behind"][slot]
         book["o_queue_behind"][slot] = max(0, behind - left * QUEUE_UNIT)
         if ours == front:
-            ours += overflow_lots(behind, left, book["o_met"][slot], rest)
+            ours += overflow_lots(behind, left, book["o_met_behind"][slot], rest)
     return ours
 
 
@@ -230,6 +238,13 @@ def row_before_packet(tape: TapeColumns, row: int) -> int:
 
 
 @njit
+def shown_lots(book: Book, tape: TapeColumns, row: int, instrument: int, sign: int) -> int:
+    """Size at the touch that an order of `sign` rests on, less prints that are not in it yet."""
+    lots = touch_lots(tape, row, sign)
+    return max(0, lots - printed_since_quote(book, tape, row, instrument, -sign))
+
+
+@njit
 def observe_touch(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
     """The packet's BBO puts its caps on the order's queue: prints come first, then the quote.
 
@@ -237,29 +252,23 @@ def observe_touch(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
     becomes known; size that left without a print was cancelled, partly ahead of us; and no more can
     be ahead than is shown. An empty side tells nothing.
     """
-    if not tracks_queue(book, slot):
-        book["o_explained"][slot] = 0
-        return
-    instrument = book["o_instrument"][slot]
-    if tape.kind[row] == ROW_TRADE and not book["i_bbo_after_trade"][instrument]:
-        return
     if not ends_packet(tape, row):
         return
-    sign = book["o_sign"][slot]
-    price = book["o_limit"][slot]
-    touch = touch_ticks(tape, row, sign)
-    shown = touch_lots(tape, row, sign)
-    if shown > 0 and (price - touch) * sign > 0:
-        clear_queue(book, slot)
-    elif shown > 0 and touch == price:
-        observe_level(book, tape, row, slot, shown)
+    if tracks_queue(book, slot) and touch_lots(tape, row, book["o_sign"][slot]) > 0:
+        price, sign = book["o_limit"][slot], book["o_sign"][slot]
+        touch = touch_ticks(tape, row, sign)
+        if (price - touch) * sign > 0:
+            clear_queue(book, slot)
+        elif touch == price:
+            observe_level(book, tape, row, slot)
     book["o_explained"][slot] = 0
+    book["o_explained_behind"][slot] = 0
 
 
 @njit
-def observe_level(book: Book, tape: TapeColumns, row: int, slot: int, shown: int) -> None:
-    """Our price is the touch and shows `shown` lots."""
-    shown_units = shown * QUEUE_UNIT
+def observe_level(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
+    """Our price is the touch: what it shows now against what it showed before this packet."""
+    shown = shown_lots(book, tape, row, book["o_instrument"][slot], book["o_sign"][slot])
     if not book["o_queue_known"][slot]:
         traded = book["o_traded_pending"][slot]
         half = (shown + traded) * QUEUE_UNIT // 2
@@ -269,20 +278,42 @@ def observe_level(book: Book, tape: TapeColumns, row: int, slot: int, shown: int
             book["o_queue_behind"][slot] = behind
         book["o_queue_known"][slot] = 1
     elif book["queue_model"] == PROPORTIONAL:
-        sign = book["o_sign"][slot]
-        earlier = row_before_packet(tape, row)
-        if earlier >= 0 and touch_ticks(tape, earlier, sign) == book["o_limit"][slot]:
-            before = touch_lots(tape, earlier, sign) - book["o_explained"][slot]
-            shrink = before - shown
-            if shrink > 0:
-                lose_cancelled(book, slot, before * QUEUE_UNIT, shrink * QUEUE_UNIT)
+        lost = lost_to_cancels(
+            book, tape, row, slot, shown, book["o_queue"][slot],
+            book["o_joined"][slot], book["o_explained"][slot],
+        )  # fmt: skip
+        book["o_queue"][slot] -= lost
+        lost = lost_to_cancels(
+            book, tape, row, slot, shown, book["o_queue_behind"][slot],
+            book["o_joined_behind"][slot], book["o_explained_behind"][slot],
+        )  # fmt: skip
+        book["o_queue_behind"][slot] -= lost
+    shown_units = shown * QUEUE_UNIT
     book["o_queue"][slot] = min(book["o_queue"][slot], shown_units)
     book["o_queue_behind"][slot] = min(book["o_queue_behind"][slot], shown_units)
 
 
 @njit
-def lose_cancelled(book: Book, slot: int, level: int, shrink: int) -> None:
-    """Cancels of size `shrink` in a level of `level`: each part of the order gains its share."""
-    queue, behind = book["o_queue"][slot], book["o_queue_behind"][slot]
-    book["o_queue"][slot] = queue - cancelled_ahead(book, queue, level, shrink)
-    book["o_queue_behind"][slot] = behind - cancelled_ahead(book, behind, level, shrink)
+def lost_to_cancels(
+    book: Book,
+    tape: TapeColumns,
+    row: int,
+    slot: int,
+    shown: int,
+    queue: int,
+    joined: int,
+    explained: int,
+) -> int:
+    """What cancels of this packet took from the `queue` of a part that joined at row `joined`.
+
+    They are what the level showed before (the packet, or the joining if that was in it), less the
+    prints since, less what it shows now.
+    """
+    sign, instrument = book["o_sign"][slot], book["o_instrument"][slot]
+    earlier = max(row_before_packet(tape, row), joined)
+    if earlier < 0 or touch_ticks(tape, earlier, sign) != book["o_limit"][slot]:
+        return 0
+    level = shown_lots(book, tape, earlier, instrument, sign) - explained
+    if level <= shown:
+        return 0
+    return cancelled_ahead(book, queue, level * QUEUE_UNIT, (level - shown) * QUEUE_UNIT)

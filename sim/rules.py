@@ -50,6 +50,12 @@ def shown_ticks(tape: TapeColumns, row: int, sign: int) -> int:
 
 
 @njit
+def shown_size(tape: TapeColumns, row: int, sign: int) -> int:
+    """The size at that touch as the row shows it."""
+    return tape.ask_qty[row] if sign > 0 else tape.bid_qty[row]
+
+
+@njit
 def side_ticks(book: Book, tape: TapeColumns, row: int, instrument: int, sign: int) -> int:
     """Best price that an aggressor of `sign` would meet: a buyer the ask, a seller the bid.
 
@@ -268,9 +274,9 @@ def check_margin(
     if not book["margin_on"] or reduce_only:
         return OK, 0, 0
     if price == NONE:
-        price = shown_ticks(tape, row, sign) if row >= 0 else value_ticks(book, instrument)
-        if abs(price) > 1 << 50:
-            price = value_ticks(book, instrument)
+        price = value_ticks(book, instrument)
+        if side_lots(book, tape, row, instrument, sign) > 0:
+            price = shown_ticks(tape, row, sign)
     before = required_margin(book, instrument, ZERO, ZERO, ZERO)
     more = required_margin(book, instrument, sign, size, price) - before
     available = equity_nanos(book) - used_margin(book)

@@ -20,10 +20,10 @@ from sim.book import (
     MAX_WALK_LEVELS,
     NO_SLOT,
     NONE,
+    ROW_QUOTE,
     TAKER,
     TIF_NONE,
     WAIT,
-    ZERO,
     Book,
     EventRows,
     i8,
@@ -32,7 +32,15 @@ from sim.book import (
 from sim.groups import SELF_TRADE, cancel_order, fill, fillable_lots
 from sim.publish import publish_replaced
 from sim.queue import join
-from sim.rules import is_market_now, printed_since_quote, side_lots, side_ticks
+from sim.rules import (
+    is_market_now,
+    is_taken_by_print,
+    printed_since_quote,
+    shown_size,
+    shown_ticks,
+    side_lots,
+    side_ticks,
+)
 
 IOC_REST = i8(Reason.IOC_REST)
 PROTECTION_LIMIT = i8(Reason.PROTECTION_LIMIT)
@@ -41,46 +49,86 @@ NO_LIMIT = i8(1 << 62)
 
 
 @njit
-def touch_changed(tape: TapeColumns, before: int, row: int, sign: int) -> bool:
-    """True when price or size of the side that `sign` takes from changed in rows before+1..row."""
-    price = tape.ask[before] if sign > 0 else tape.bid[before]
-    lots = tape.ask_qty[before] if sign > 0 else tape.bid_qty[before]
+def touch_changed(
+    book: Book, tape: TapeColumns, instrument: int, row: int, sign: int, best_then: int
+) -> bool:
+    """True when the side that `sign` takes from is fresh since it was last looked at.
+
+    Price or size of its touch changed, or a quote shows again what a print had proved gone.
+    """
+    before = (
+        book["i_taken_ask_row"][instrument] if sign > 0 else book["i_taken_bid_row"][instrument]
+    )
+    price, lots = shown_ticks(tape, before, sign), shown_size(tape, before, sign)
+    is_before = not book["i_bbo_after_trade"][instrument]
+    gone = best_then != price
     for at in range(before + 1, row + 1):
-        if sign > 0:
-            if tape.ask[at] != price or tape.ask_qty[at] != lots:
-                return True
-        elif tape.bid[at] != price or tape.bid_qty[at] != lots:
+        if shown_ticks(tape, at, sign) != price or shown_size(tape, at, sign) != lots:
             return True
+        if gone and tape.kind[at] == ROW_QUOTE:
+            return True
+        if is_before and is_taken_by_print(tape, at, sign) and (tape.px[at] - price) * sign > 0:
+            gone = True
     return False
 
 
 @njit
-def taken_lots(book: Book, tape: TapeColumns, row: int, instrument: int, sign: int) -> int:
-    """Lots that this run took from the side since its touch last changed.
+def taken_lots(
+    book: Book, tape: TapeColumns, row: int, instrument: int, sign: int
+) -> tuple[int, int]:
+    """Lots that this run took from the side since its touch last changed: (at the best, beyond).
 
-    Takers always walk from the best price out, so one number tells which levels are used up. The
-    same quote with a newer time is not new liquidity.
+    The same quote with a newer time is not new liquidity. Takers walk from the best price out, so
+    one number tells which of the levels beyond are used up. A print that proves levels gone, on a
+    tape with the BBO from before it, moves the best outward, and what was taken there with it.
     """
+    best_then = book["i_taken_bid_best"][instrument]
+    at_best, beyond = book["i_taken_bid"][instrument], book["i_taken_bid_beyond"][instrument]
     if sign > 0:
-        before = book["i_taken_ask_row"][instrument]
-        if book["i_taken_ask"][instrument] > 0 and touch_changed(tape, before, row, sign):
-            book["i_taken_ask"][instrument] = 0
+        best_then = book["i_taken_ask_best"][instrument]
+        at_best, beyond = book["i_taken_ask"][instrument], book["i_taken_ask_beyond"][instrument]
+    best = side_ticks(book, tape, row, instrument, sign)
+    if at_best + beyond > 0:
+        levels = (best - best_then) * sign
+        if touch_changed(book, tape, instrument, row, sign, best_then):
+            at_best = beyond = 0
+        elif levels > 0:
+            shown = shown_size(tape, row, sign)
+            left = max(0, beyond - (levels - 1) * shown)
+            at_best = min(left, shown)
+            beyond = left - at_best
+    set_taken(book, instrument, sign, at_best, beyond)
+    if sign > 0:
         book["i_taken_ask_row"][instrument] = row
-        return book["i_taken_ask"][instrument]
-    before = book["i_taken_bid_row"][instrument]
-    if book["i_taken_bid"][instrument] > 0 and touch_changed(tape, before, row, sign):
-        book["i_taken_bid"][instrument] = 0
-    book["i_taken_bid_row"][instrument] = row
-    return book["i_taken_bid"][instrument]
+        book["i_taken_ask_best"][instrument] = best
+    else:
+        book["i_taken_bid_row"][instrument] = row
+        book["i_taken_bid_best"][instrument] = best
+    return at_best, beyond
 
 
 @njit
-def add_taken(book: Book, instrument: int, sign: int, lots: int) -> None:
-    """Count liquidity that we took from the side that `sign` takes from."""
+def set_taken(book: Book, instrument: int, sign: int, at_best: int, beyond: int) -> None:
+    """Remember what we took from the side that `sign` takes from."""
     if sign > 0:
-        book["i_taken_ask"][instrument] += lots
+        book["i_taken_ask"][instrument] = at_best
+        book["i_taken_ask_beyond"][instrument] = beyond
     else:
+        book["i_taken_bid"][instrument] = at_best
+        book["i_taken_bid_beyond"][instrument] = beyond
+
+
+@njit
+def add_taken(book: Book, instrument: int, sign: int, level: int, lots: int) -> None:
+    """Count liquidity that we took at the best price (level 0) or beyond it."""
+    if sign > 0 and level == 0:
+        book["i_taken_ask"][instrument] += lots
+    elif sign > 0:
+        book["i_taken_ask_beyond"][instrument] += lots
+    elif level == 0:
         book["i_taken_bid"][instrument] += lots
+    else:
+        book["i_taken_bid_beyond"][instrument] += lots
 
 
 @njit
@@ -90,13 +138,7 @@ def touch_available(book: Book, tape: TapeColumns, row: int, instrument: int, si
     if shown <= 0:
         return 0
     gone = printed_since_quote(book, tape, row, instrument, sign)
-    return max(0, shown - gone - taken_lots(book, tape, row, instrument, sign))
-
-
-@njit
-def level_lots(shown: int, gone: int, level: int) -> int:
-    """Size of the level'th tick from the touch: the touch less prints, then the ladder."""
-    return max(0, shown - gone) if level == 0 else shown
+    return max(0, shown - gone - taken_lots(book, tape, row, instrument, sign)[0])
 
 
 @njit
@@ -218,8 +260,9 @@ def available_to(book: Book, tape: TapeColumns, row: int, slot: int, worst: int)
     if book["beyond_top"] == WAIT:
         return min(want, touch_available(book, tape, row, instrument, sign))
     gone = printed_since_quote(book, tape, row, instrument, sign)
-    gone = level_lots(shown, gone, ZERO) + (levels - 1) * shown
-    return min(want, max(0, gone - taken_lots(book, tape, row, instrument, sign)))
+    at_best, beyond = taken_lots(book, tape, row, instrument, sign)
+    there = max(0, shown - gone - at_best) + max(0, (levels - 1) * shown - beyond)
+    return min(want, there)
 
 
 @njit
@@ -233,7 +276,7 @@ def take(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int) 
     best = side_ticks(book, tape, row, instrument, sign)
     worst = limit_of_walk(book, tape, row, slot)
     gone = printed_since_quote(book, tape, row, instrument, sign)
-    used = taken_lots(book, tape, row, instrument, sign)
+    at_best, beyond = taken_lots(book, tape, row, instrument, sign)
     mode = book["beyond_top"]
     for level in range(MAX_WALK_LEVELS):
         price = best + sign * level
@@ -243,16 +286,17 @@ def take(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int) 
             return
         if not prevent_self_trade(book, events, slot, price):
             return
-        size = level_lots(shown, gone, level)
-        skip = min(used, size)
-        used -= skip
+        used = gone + at_best
+        if level > 0:
+            used = min(beyond, shown)
+            beyond -= used
         want = book["o_live"][slot]
-        offered = want if mode == INFINITE else min(want, size - skip)
+        offered = want if mode == INFINITE else min(want, shown - used)
         if offered <= 0:
             continue
         done = fill(book, events, slot, offered, price, TAKER)
         if mode != INFINITE:
-            add_taken(book, instrument, sign, done)
+            add_taken(book, instrument, sign, level, done)
         if done < offered or book["o_order_id"][slot] != order_id:
             return
 

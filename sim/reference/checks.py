@@ -132,7 +132,7 @@ def _check_margin(floor: Floor, market: Market, request: OrderRequest) -> Refusa
     if request.reduce_only:
         return None
     ticks = floor.account.order_ticks(market, request.limit_ticks, request.stop_ticks)
-    touch = market.touch[request.side.opposite].price
+    touch = market.touch[request.side.opposite].price if market.is_known else None
     if request.order_type is OrderType.MARKET and touch is not None:
         ticks = touch
     return check_margin(floor, market, request.side, request.size_lots, ticks)

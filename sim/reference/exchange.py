@@ -166,6 +166,7 @@ class ReferenceExchange:
         was_halted = market.is_halted
         if by_calendar:
             market.closed_by_calendar = False
+            market.next_open_ns = None
         else:
             market.halted_by_tape = False
         if was_halted and not market.is_halted:
@@ -218,9 +219,7 @@ class ReferenceExchange:
                 self._pay_funding(market, row)
         if market.is_halted or was_reopened:
             return
-        if not market.is_known:
-            market.is_known = True
-            market.show(row)
+        market.know()
         apply_row(self.floor, market, row, before)
         if self.floor.position(market.index):
             self._look_at_margin()

@@ -95,15 +95,16 @@ class Market:
         bid = Touch(row.bid, row.bid_qty) if row.bid_qty > 0 else EMPTY
         ask = Touch(row.ask, row.ask_qty) if row.ask_qty > 0 else EMPTY
         for side, touch in ((Side.BUY, bid), (Side.SELL, ask)):
-            if touch != self.touch[side]:
+            was_gone = self._start(side) != self.touch[side].price
+            if touch != self.touch[side] or (row.kind == RowKind.QUOTE and was_gone):
                 self.taken[side].clear()
-                self.printed[side].clear()
-            if row.kind == RowKind.QUOTE:
+            if touch != self.touch[side] or row.kind == RowKind.QUOTE:
                 self.printed[side].clear()
             self.touch[side] = touch
             if touch.price is not None:
                 self.valued_at[side] = touch.price
-                self.seen[side][touch.price] = touch.lots
+                if self.is_known:
+                    self.seen[side][touch.price] = touch.lots
         if row.kind == RowKind.TRADE:
             self.last = row.px
             if not self.tape.bbo_after_trade:
@@ -127,13 +128,24 @@ class Market:
                 printed = self.printed[side]
                 printed[row.px] = printed.get(row.px, 0) + row.qty
 
-    def best(self, side: Side) -> int | None:
-        """Where a taker of this side starts: the touch, or the farthest print beyond it."""
+    def know(self) -> None:
+        """The first row after a reopening has come: the book is known from here."""
+        if not self.is_known:
+            self.is_known = True
+            for side, touch in self.touch.items():
+                if touch.price is not None:
+                    self.seen[side][touch.price] = touch.lots
+
+    def _start(self, side: Side) -> int | None:
         touch = self.touch[side].price
-        if touch is None or not self.is_known:
+        if touch is None:
             return None
         prices = [touch, *self.printed[side]]
         return max(prices) if side is Side.SELL else min(prices)
+
+    def best(self, side: Side) -> int | None:
+        """Where a taker of this side starts: the touch, or the farthest print beyond it."""
+        return self._start(side) if self.is_known else None
 
     def available(self, side: Side, price: int) -> int:
         """Lots at a price of a side that a taker can have now."""

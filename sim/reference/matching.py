@@ -124,10 +124,12 @@ def take(floor: Floor, order: Order, limit: int | None) -> None:
 
 def protection_limit(floor: Floor, order: Order) -> int | None:
     """The worst price of an order with protection, by the touch of this moment."""
-    best = floor.market_of(order).best(order.side.opposite)
+    market = floor.market_of(order)
+    best = market.best(order.side.opposite)
     if order.protection is None or best is None:
         return None
-    return best + order.side.sign * order.protection
+    worst = best + order.side.sign * order.protection
+    return worst if market.instrument.allow_negative_price else max(worst, 1)
 
 
 def can_fill_all(floor: Floor, order: Order, limit: int | None) -> bool:
