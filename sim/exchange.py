@@ -108,6 +108,8 @@ class Exchange:
         self._close_what_is_closed()
         self._published: list[Event] = self._drain()
         self._run_rows(self.start_ns)
+        while self._rows_left(self.start_ns):
+            self._run_rows(self.start_ns)
         self._published += self._drain()
 
     def _set_up(self, simulation: SimulationConfig, account: AccountConfig) -> None:
