@@ -174,6 +174,8 @@ class ReferenceExchange:
             self.floor.publish(MarketResumed, market.index)
 
     def _expire(self, ts_ns: int) -> None:
+        if self._next_expiry() > ts_ns:
+            return
         for order in list(self.floor.working):
             due = order.expires_ns is not None and order.expires_ns <= ts_ns
             if due and order.is_working:
@@ -268,7 +270,7 @@ def _market(
 ) -> Market:
     rows = [Row._make(values) for values in zip(*(c.tolist() for c in tape.columns), strict=True)]
     before = sum(row.ts < start_ns for row in rows)
-    return Market(
+    market = Market(
         index=index,
         instrument=instrument,
         calendar=calendar,
@@ -278,6 +280,8 @@ def _market(
         rows=rows,
         cursor=before - 1,
     )
+    market.begin(rows[:before])
+    return market
 
 
 def _trigger_source(instrument: Instrument, tape: Tape) -> TriggerSource:

@@ -128,6 +128,13 @@ class Market:
                 printed = self.printed[side]
                 printed[row.px] = printed.get(row.px, 0) + row.qty
 
+    def begin(self, rows: list[Row]) -> None:
+        """Before the session: what was printed since a quote is gone, and nothing else known."""
+        for row in rows:
+            self.show(row)
+        self.reopen()
+        self.valued_at = dict.fromkeys(Side, 0)
+
     def know(self) -> None:
         """The first row after a reopening has come: the book is known from here."""
         if not self.is_known:
