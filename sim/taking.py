@@ -154,21 +154,14 @@ def own_resting_at(book: Book, instrument: int, sign: int, price: int) -> int:
 
 
 @njit
-def reduces(book: Book, slot: int) -> bool:
-    """True when a fill of the order would bring the position nearer to flat."""
-    return book["i_position"][book["o_instrument"][slot]] * book["o_sign"][slot] < 0
-
-
-@njit
-def survivors(book: Book, slot: int, maker: int) -> tuple[bool, bool]:
-    """Whether the aggressor and the own maker that it meets live on.
+def survivors(book: Book, slot: int, maker: int, position: int) -> tuple[bool, bool]:
+    """Whether the aggressor and the own maker live on that meet at that position.
 
     The order that reduces exposure always lives; otherwise the setting decides by placement.
     """
-    if reduces(book, slot):
-        return True, False
-    if reduces(book, maker):
-        return False, True
+    if position != 0:
+        keep_taker = position * book["o_sign"][slot] < 0
+        return keep_taker, not keep_taker
     if book["self_trade"] == CANCEL_BOTH:
         return False, False
     taker_newer = book["o_placed"][slot] > book["o_placed"][maker]
@@ -177,15 +170,33 @@ def survivors(book: Book, slot: int, maker: int) -> tuple[bool, bool]:
 
 
 @njit
-def levels_before_own(book: Book, slot: int, best: int, levels: int) -> int:
-    """How many of `levels` the order can take before it meets an own maker that ends it."""
+def lots_within(levels: int, first: int, shown: int, beyond: int) -> int:
+    """Lots of the first `levels`: `first` at the touch, `shown` at each other, less `beyond`."""
+    if levels <= 0:
+        return 0
+    return first + max(0, (levels - 1) * shown - beyond)
+
+
+@njit
+def levels_before_own(
+    book: Book, slot: int, best: int, levels: int, first: int, shown: int, beyond: int
+) -> int:
+    """How many of `levels` the order can take before it meets an own maker that ends it.
+
+    What it has filled by then decides which of the two reduces exposure.
+    """
     instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
     for index in range(book["active_count"]):
         maker = book["active"][index]
         if book["o_instrument"][maker] != instrument or not book["o_resting"][maker]:
             continue
-        if book["o_sign"][maker] == -sign and not survivors(book, slot, maker)[0]:
-            levels = min(levels, max(0, (book["o_limit"][maker] - best) * sign))
+        level = max(0, (book["o_limit"][maker] - best) * sign)
+        if book["o_sign"][maker] == sign or level >= levels:
+            continue
+        before = lots_within(level, first, shown, beyond)
+        position = book["i_position"][instrument] + sign * before
+        if before < book["o_live"][slot] and not survivors(book, slot, maker, position)[0]:
+            levels = level
     return levels
 
 
@@ -212,7 +223,8 @@ def prevent_self_trade(book: Book, events: EventRows, slot: int, price: int) -> 
             if book["o_order_id"][slot] != order_id:
                 return False
             continue
-        keep_taker, keep_maker = survivors(book, slot, maker)
+        position = book["i_position"][book["o_instrument"][slot]]
+        keep_taker, keep_maker = survivors(book, slot, maker, position)
         if not keep_maker:
             cancel_order(book, events, maker, SELF_TRADE)
         if not keep_taker and book["o_order_id"][slot] == order_id:
@@ -249,20 +261,22 @@ def available_to(book: Book, tape: TapeColumns, row: int, slot: int, worst: int)
     shown = side_lots(book, tape, row, instrument, sign)
     best = side_ticks(book, tape, row, instrument, sign)
     want = book["o_live"][slot]
+    if shown <= 0 or fillable_lots(book, slot, want) < want:
+        return 0
+    gone = printed_since_quote(book, tape, row, instrument, sign)
+    at_best, beyond = taken_lots(book, tape, row, instrument, sign)
+    first = max(0, shown - gone - at_best)
     levels = MAX_WALK_LEVELS
     if abs(worst) != NO_LIMIT:
         levels = min(levels, (worst - best) * sign + 1)
-    levels = levels_before_own(book, slot, best, levels)
-    if shown <= 0 or levels <= 0 or fillable_lots(book, slot, want) < want:
+    levels = levels_before_own(book, slot, best, levels, first, shown, beyond)
+    if levels <= 0:
         return 0
     if book["beyond_top"] == INFINITE:
         return want
     if book["beyond_top"] == WAIT:
-        return min(want, touch_available(book, tape, row, instrument, sign))
-    gone = printed_since_quote(book, tape, row, instrument, sign)
-    at_best, beyond = taken_lots(book, tape, row, instrument, sign)
-    there = max(0, shown - gone - at_best) + max(0, (levels - 1) * shown - beyond)
-    return min(want, there)
+        return min(want, first)
+    return min(want, lots_within(levels, first, shown, beyond))
 
 
 @njit

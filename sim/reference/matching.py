@@ -71,9 +71,12 @@ def own_in_the_way(floor: Floor, order: Order, price: int) -> list[Order]:
     return sorted(met, key=lambda maker: maker.placed)
 
 
-def losers(floor: Floor, taker: Order, maker: Order) -> list[Order]:
-    """Who is cancelled where two own orders meet: never the one that reduces the position."""
-    position = floor.position(taker.market)
+def losers(floor: Floor, taker: Order, maker: Order, filled: int = 0) -> list[Order]:
+    """Who is cancelled where two own orders meet: never the one that reduces the position.
+
+    `filled` lots of the taker are to be added to the position first.
+    """
+    position = floor.position(taker.market) + taker.side.sign * filled
     if position * taker.side.sign < 0:
         return [maker]
     if position * maker.side.sign < 0:
@@ -142,7 +145,7 @@ def can_fill_all(floor: Floor, order: Order, limit: int | None) -> bool:
         if not is_within(order, price, limit):
             return False
         met = own_in_the_way(floor, order, price)
-        if any(order in losers(floor, order, own) for own in met):
+        if any(order in losers(floor, order, own, order.live - wanted) for own in met):
             return False
         if market.beyond_top is BeyondTop.INFINITE:
             return True

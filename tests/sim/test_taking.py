@@ -235,6 +235,25 @@ def test_fill_or_kill_is_not_filled_in_part_for_an_own_maker(order: str, filled:
     assert market.place(order)[1:] == (["#2 buy 3@101 taker left 0"] if filled else killed)
 
 
+def test_fill_or_kill_that_outlives_an_own_maker_is_filled() -> None:
+    market = Market(QUOTE, self_trade="cancel_oldest")
+    market.place("sell 4 market")
+    market.place("sell 1 limit 102")
+    market.place("sell 1 limit 105")
+    assert market.place("buy 4 market fok")[1:] == [
+        "#4 buy 3@101 taker left 1",
+        "#2 cancelled self_trade, filled 0",
+        "#4 buy 1@102 taker left 0",
+    ]
+
+
+def test_fill_or_kill_that_would_no_longer_reduce_when_it_meets_an_own_maker_is_killed() -> None:
+    market = Market(QUOTE, self_trade="cancel_oldest")
+    market.place("sell 2 market")
+    market.place("sell 1 limit 102")
+    assert market.place("buy 4 market fok")[1:] == ["#3 cancelled fok_not_available, filled 0"]
+
+
 def test_a_limit_that_would_rest_across_an_own_maker_meets_it_too() -> None:
     market = Market("0 5x95 105x5")
     market.place("sell 1 limit 100")
