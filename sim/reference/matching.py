@@ -141,12 +141,15 @@ def can_fill_all(floor: Floor, order: Order, limit: int | None) -> bool:
     wanted = order.live
     if clipped(floor, order, wanted) < wanted:
         return False
+    outlived: list[Order] = []
     for price in market.levels(order.side.opposite):
         if not is_within(order, price, limit):
             return False
-        met = own_in_the_way(floor, order, price)
+        # Those that it outlives at an earlier price are gone by then.
+        met = [own for own in own_in_the_way(floor, order, price) if own not in outlived]
         if any(order in losers(floor, order, own, order.live - wanted) for own in met):
             return False
+        outlived += met
         if market.beyond_top is BeyondTop.INFINITE:
             return True
         wanted -= market.available(order.side.opposite, price)
