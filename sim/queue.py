@@ -21,7 +21,7 @@ from sim.book import (
     Book,
     njit,
 )
-from sim.rules import printed_since_quote
+from sim.rules import printed_since_quote, side_ticks
 
 INFINITE_QUEUE = NEVER // 4
 UNKNOWN_QUEUE = -1
@@ -50,6 +50,22 @@ def last_shown_lots(tape: TapeColumns, row: int, first_row: int, sign: int, pric
 
 
 @njit
+def shown_lots(
+    book: Book, tape: TapeColumns, row: int, instrument: int, sign: int, price: int
+) -> int:
+    """Size shown at `price` if it is the touch that an order of `sign` rests on, else -1.
+
+    Less prints that are not in it yet; a touch that a print has proved gone is none.
+    """
+    if touch_ticks(tape, row, sign) != price:
+        return -1
+    if side_ticks(book, tape, row, instrument, -sign) != price:
+        return -1
+    printed = printed_since_quote(book, tape, row, instrument, -sign)
+    return max(0, touch_lots(tape, row, sign) - printed)
+
+
+@njit
 def queue_on_joining(
     book: Book, tape: TapeColumns, row: int, instrument: int, sign: int, price: int
 ) -> int:
@@ -66,13 +82,11 @@ def queue_on_joining(
     first = book["i_known_from"][instrument]
     if row < first:
         return UNKNOWN_QUEUE
-    lots = touch_lots(tape, row, sign)
-    if lots > 0:
-        touch = touch_ticks(tape, row, sign)
-        if price == touch:
-            printed = printed_since_quote(book, tape, row, instrument, -sign)
-            return max(0, lots - printed) * QUEUE_UNIT
-        if (price - touch) * sign > 0:
+    if touch_lots(tape, row, sign) > 0:
+        lots = shown_lots(book, tape, row, instrument, sign, price)
+        if lots != UNKNOWN_QUEUE:
+            return lots * QUEUE_UNIT
+        if (price - side_ticks(book, tape, row, instrument, -sign)) * sign > 0:
             return 0
     shown = last_shown_lots(tape, row, first, sign, price)
     return UNKNOWN_QUEUE if shown < 0 else shown * QUEUE_UNIT
@@ -238,13 +252,6 @@ def row_before_packet(tape: TapeColumns, row: int) -> int:
 
 
 @njit
-def shown_lots(book: Book, tape: TapeColumns, row: int, instrument: int, sign: int) -> int:
-    """Size at the touch that an order of `sign` rests on, less prints that are not in it yet."""
-    lots = touch_lots(tape, row, sign)
-    return max(0, lots - printed_since_quote(book, tape, row, instrument, -sign))
-
-
-@njit
 def observe_touch(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
     """The packet's BBO puts its caps on the order's queue: prints come first, then the quote.
 
@@ -256,19 +263,19 @@ def observe_touch(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
         return
     if tracks_queue(book, slot) and touch_lots(tape, row, book["o_sign"][slot]) > 0:
         price, sign = book["o_limit"][slot], book["o_sign"][slot]
-        touch = touch_ticks(tape, row, sign)
-        if (price - touch) * sign > 0:
+        instrument = book["o_instrument"][slot]
+        shown = shown_lots(book, tape, row, instrument, sign, price)
+        if shown >= 0:
+            observe_level(book, tape, row, slot, shown)
+        elif (price - side_ticks(book, tape, row, instrument, -sign)) * sign > 0:
             clear_queue(book, slot)
-        elif touch == price:
-            observe_level(book, tape, row, slot)
     book["o_explained"][slot] = 0
     book["o_explained_behind"][slot] = 0
 
 
 @njit
-def observe_level(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
+def observe_level(book: Book, tape: TapeColumns, row: int, slot: int, shown: int) -> None:
     """Our price is the touch: what it shows now against what it showed before this packet."""
-    shown = shown_lots(book, tape, row, book["o_instrument"][slot], book["o_sign"][slot])
     if not book["o_queue_known"][slot]:
         traded = book["o_traded_pending"][slot]
         half = (shown + traded) * QUEUE_UNIT // 2
@@ -311,9 +318,9 @@ def lost_to_cancels(
     """
     sign, instrument = book["o_sign"][slot], book["o_instrument"][slot]
     earlier = max(row_before_packet(tape, row), joined)
-    if earlier < 0 or touch_ticks(tape, earlier, sign) != book["o_limit"][slot]:
+    if earlier < 0:
         return 0
-    level = shown_lots(book, tape, earlier, instrument, sign) - explained
+    level = shown_lots(book, tape, earlier, instrument, sign, book["o_limit"][slot]) - explained
     if level <= shown:
         return 0
     return cancelled_ahead(book, queue, level * QUEUE_UNIT, (level - shown) * QUEUE_UNIT)

@@ -90,9 +90,9 @@ def check_replace_prices(
     """(reason, value, limit) of new prices; a stop is judged only while it waits."""
     instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
     if not book["i_negative_price"][instrument]:
-        if limit != NONE and limit <= 0:
+        if limit <= 0 and limit not in (NONE, book["o_limit"][slot]):
             return PRICE_NOT_POSITIVE, limit, 1
-        if stop != NONE and stop <= 0:
+        if stop <= 0 and stop not in (NONE, book["o_stop"][slot]):
             return PRICE_NOT_POSITIVE, stop, 1
     live = book["o_status"][slot] != PENDING
     if live and stop != book["o_stop"][slot] and not book["stop_wrong_side_triggers"]:

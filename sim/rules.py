@@ -331,6 +331,8 @@ def check_exit(
         return BRACKET_LEVELS, offset, 0
     if price == NONE:
         price = entry_price + side * command["sign"] * offset
+    if side < 0 and command["limit_offset"] != NONE:
+        price = min(price, price - command["sign"] * command["limit_offset"])
     if not book["i_negative_price"][command["instrument"]] and price <= 0:
         return PRICE_NOT_POSITIVE, price, 1
     return OK, 0, 0

@@ -189,8 +189,11 @@ def _check_exit(
     offset, price = leg.offset_ticks, leg.price_ticks
     if offset is not None and (offset <= 0 or price is not None):
         return Refusal(Reason.BRACKET_LEVELS, offset, 0)
+    sign = request.entry.side.sign
     if offset is not None:
-        price = anchor + way * request.entry.side.sign * offset
+        price = anchor + way * sign * offset
+    if price is not None and leg.limit_offset_ticks is not None:
+        price = min(price, price - sign * leg.limit_offset_ticks)
     return check_price(market, price)
 
 

@@ -104,7 +104,7 @@ class Market:
             if touch.price is not None:
                 self.valued_at[side] = touch.price
                 if self.is_known:
-                    self.seen[side][touch.price] = touch.lots
+                    self.seen[side][touch.price] = touch.lots or 0
         if row.kind == RowKind.TRADE:
             self.last = row.px
             if not self.tape.bbo_after_trade:
@@ -141,9 +141,10 @@ class Market:
             self.is_known = True
             for side, touch in self.touch.items():
                 if touch.price is not None:
-                    self.seen[side][touch.price] = touch.lots
+                    self.seen[side][touch.price] = touch.lots or 0
 
     def _start(self, side: Side) -> int | None:
+        """The touch, or the farthest print beyond it."""
         touch = self.touch[side].price
         if touch is None:
             return None
@@ -162,14 +163,18 @@ class Market:
         if self.beyond_top is not BeyondTop.LADDER and price != best:
             return 0
         gone = self.taken[side].get(price, 0) + self.printed[side].get(price, 0)
-        return max(0, self.touch[side].lots - gone)
+        return max(0, (self.touch[side].lots or 0) - gone)
 
     def shown(self, side: Side) -> Touch:
-        """The touch less what was printed there on a tape that shows it from before the print."""
-        touch = self.touch[side]
-        if touch.price is None:
-            return touch
-        return Touch(touch.price, max(0, touch.lots - self.printed[side].get(touch.price, 0)))
+        """The touch less what was printed there on a tape that shows it from before the print.
+
+        Where a print has proved the touch gone, the best that may be left, of unknown size.
+        """
+        touch, start = self.touch[side], self._start(side)
+        if touch.price != start:
+            return Touch(start, None)
+        gone = 0 if start is None else self.printed[side].get(start, 0)
+        return Touch(start, max(0, (touch.lots or 0) - gone))
 
     def levels(self, side: Side) -> Iterator[int]:
         """The prices of a side from the best outward, as many as one order may take."""

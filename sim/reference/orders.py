@@ -19,10 +19,10 @@ from broker_api.order import (
 
 
 class Touch(NamedTuple):
-    """The best price of a side and the size shown there; price None when the side is empty."""
+    """The best price of a side and its size, None where unknown; price None: an empty side."""
 
     price: int | None
-    lots: int
+    lots: int | None
 
 
 QUEUE_UNIT = 1024

@@ -30,7 +30,7 @@ def depth(settings: SimulationConfig, market: Market, order: Order) -> int | Non
         return 0
     touch = market.shown(order.side)
     if market.is_known and touch.price is not None:
-        if order.limit == touch.price:
+        if order.limit == touch.price and touch.lots is not None:
             return touch.lots * QUEUE_UNIT
         if is_better(order.side, order.limit, touch.price):
             return 0
@@ -102,17 +102,22 @@ def look_at_shown(settings: SimulationConfig, market: Market, order: Order) -> N
     if settings.queue_model in ESTIMATED and touch.price is not None:
         if is_better(order.side, order.limit, touch.price):
             clear(settings, order)
-        elif order.limit == touch.price and order.places[0].ahead is None:
-            _resolve(order, touch.lots)
-        elif order.limit == touch.price:
-            for place in order.places:
-                _lose_cancelled(settings, market, order, place, touch.lots)
-        if order.limit == touch.price:
-            for place in order.places:
-                assert place.ahead is not None
-                place.ahead = min(place.ahead, touch.lots * QUEUE_UNIT)
+        elif order.limit == touch.price and touch.lots is not None:
+            _look_at_level(settings, market, order, touch.lots)
     for place in order.places:
         place.explained = 0
+
+
+def _look_at_level(settings: SimulationConfig, market: Market, order: Order, shown: int) -> None:
+    """The price is the touch: cancels first, then no more can be ahead than is shown."""
+    if order.places[0].ahead is None:
+        _resolve(order, shown)
+    else:
+        for place in order.places:
+            _lose_cancelled(settings, market, order, place, shown)
+    for place in order.places:
+        assert place.ahead is not None
+        place.ahead = min(place.ahead, shown * QUEUE_UNIT)
 
 
 def _resolve(order: Order, shown: int) -> None:
@@ -130,7 +135,9 @@ def _lose_cancelled(
     """What the level lost without a print was cancelled, partly ahead of us."""
     joined_now = place.joined_ts == market.row_ts
     base = place.base if joined_now else market.before_packet[order.side]
-    if base.price != order.limit or settings.queue_model is not QueueModel.PROPORTIONAL:
+    if base.price != order.limit or base.lots is None:
+        return
+    if settings.queue_model is not QueueModel.PROPORTIONAL:
         return
     level = (base.lots - place.explained) * QUEUE_UNIT
     cancelled = level - shown * QUEUE_UNIT
