@@ -54,6 +54,7 @@ KERNEL_FILES = (
     "commands.py",
     "replacing.py",
     "liquidation.py",
+    "status.py",
     "kernel.py",
     "entries.py",
 )

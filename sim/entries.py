@@ -7,7 +7,7 @@ and a lone record in seventeen; so do commands. Behind the doors everything work
 from __future__ import annotations
 
 from data.schema import TapeColumns
-from sim import account, arrival, commands, kernel, liquidation, replacing
+from sim import account, arrival, commands, kernel, liquidation, replacing, status
 from sim.book import BY_CALENDAR, Book, CommandRow, EventRows, entry
 
 Books = Book
@@ -51,14 +51,14 @@ def run_until(books: Books, tape: TapeColumns, events: EventRows, instrument: in
 
 @entry
 def halt(books: Books, events: EventRows, instrument: int, state: int, next_open: int) -> None:
-    """See `kernel.halt`."""
-    kernel.halt(books[0], events, instrument, state, next_open)
+    """See `status.halt`."""
+    status.halt(books[0], events, instrument, state, next_open)
 
 
 @entry
 def resume(books: Books, events: EventRows, instrument: int, known_from: int) -> None:
-    """See `kernel.resume`; the calendar opens the market."""
-    kernel.resume(books[0], events, instrument, BY_CALENDAR, known_from)
+    """See `status.resume`; the calendar opens the market."""
+    status.resume(books[0], events, instrument, BY_CALENDAR, known_from)
 
 
 @entry

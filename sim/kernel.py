@@ -9,27 +9,18 @@ from __future__ import annotations
 
 from broker_api.event import Reason
 from data.schema import IntColumn, TapeColumns
-from sim.account import NANOS, open_profit, set_margin_wakes, share_of
+from sim.account import set_margin_wakes
 from sim.arrival import run_activations, trigger
 from sim.book import (
     BELOW_ALL,
     BUY,
-    BY_CALENDAR,
-    BY_TAPE,
-    EV_FUNDING,
-    EV_HALTED,
-    EV_RESUMED,
     MAKER,
     NEVER,
     NO_SLOT,
     NONE,
     PENDING,
-    ROW_CLOSE,
-    ROW_FUNDING,
-    ROW_HALT,
     ROW_MARK,
     ROW_OPEN,
-    ROW_RESUME,
     ROW_TRADE,
     SELL,
     SOURCE_BID_ASK,
@@ -41,8 +32,7 @@ from sim.book import (
     njit,
 )
 from sim.groups import fill
-from sim.publish import publish, publish_position
-from sim.queue import clear_queue, meet_print, observe_touch, tracks_queue
+from sim.queue import clear_queue, joined_unknown, meet_print, observe_touch, tracks_queue
 from sim.rules import (
     is_stop,
     is_through,
@@ -51,7 +41,8 @@ from sim.rules import (
     side_ticks,
     source_ticks,
 )
-from sim.taking import add_taken, set_taken, take_and_rest, touch_available
+from sim.status import apply_status
+from sim.taking import add_taken, take_and_rest, touch_available
 
 MARKET_CLOSED, MARKET_HALTED = i8(Reason.MARKET_CLOSED), i8(Reason.MARKET_HALTED)
 
@@ -94,6 +85,8 @@ def refresh_interest(book: Book) -> None:
 def want_resting(book: Book, slot: int) -> None:
     """A maker is concerned by crossings, by prints at its price or through, and by its touch."""
     instrument, price = book["o_instrument"][slot], book["o_limit"][slot]
+    if tracks_queue(book, slot) and joined_unknown(book, slot):
+        book["i_every_row"][instrument] = 1
     if book["o_sign"][slot] > 0:
         book["i_ask_le"][instrument] = max(book["i_ask_le"][instrument], price)
         book["i_last_le"][instrument] = max(book["i_last_le"][instrument], price)
@@ -223,76 +216,6 @@ def wake_margin(book: Book, tape: TapeColumns, instrument: int, row: int) -> Non
         or tape.ask[row] >= book["i_margin_ask_ge"][instrument]
     ):
         book["margin_wake"] = 1
-
-
-@njit
-def apply_status(
-    book: Book, tape: TapeColumns, events: EventRows, instrument: int, row: int
-) -> None:
-    """A row that is neither quote nor trade: halts and reopenings, marks, funding."""
-    kind = tape.kind[row]
-    if kind == ROW_MARK:
-        book["i_mark"][instrument] = tape.px[row]
-    elif kind == ROW_FUNDING:
-        if tape.px[row] > 0:
-            book["i_mark"][instrument] = tape.px[row]
-        pay_funding(book, events, instrument, tape.qty[row])
-    elif kind in (ROW_CLOSE, ROW_HALT):
-        halt(book, events, instrument, BY_TAPE, NEVER)
-    elif kind in (ROW_OPEN, ROW_RESUME):
-        resume(book, events, instrument, BY_TAPE, row + 1)
-
-
-@njit
-def halt(book: Book, events: EventRows, instrument: int, state: int, next_open: int) -> None:
-    """Nothing matches or triggers from now on. `state` is BY_TAPE or BY_CALENDAR."""
-    halted = book["i_halted"][instrument]
-    if state == BY_CALENDAR or not halted:
-        book["i_next_open"][instrument] = next_open
-    book["i_halted"][instrument] = halted | state
-    book["interest_stale"] = 1
-    if halted:
-        return
-    index = publish(book, events, EV_HALTED, instrument)
-    events["reason"][index] = MARKET_HALTED if state == BY_TAPE else MARKET_CLOSED
-
-
-@njit
-def resume(book: Book, events: EventRows, instrument: int, state: int, known_from: int) -> None:
-    """One closed the market, `state`, opens it; it trades when calendar and tape both have it open.
-
-    The book is unknown until row `known_from`, and nothing of it has been taken yet.
-    """
-    halted = book["i_halted"][instrument]
-    if not halted & state:
-        return
-    book["i_halted"][instrument] = halted & ~state
-    book["interest_stale"] = 1
-    if state == BY_CALENDAR or not halted & ~state:
-        book["i_next_open"][instrument] = NEVER
-    if halted & ~state:
-        return
-    book["i_known_from"][instrument] = known_from
-    set_taken(book, instrument, BUY, ZERO, ZERO)
-    set_taken(book, instrument, SELL, ZERO, ZERO)
-    publish(book, events, EV_RESUMED, instrument)
-
-
-@njit
-def pay_funding(book: Book, events: EventRows, instrument: int, rate: int) -> None:
-    """Longs pay `rate` (1e-9) of the position's value at the mark; shorts receive it."""
-    position = book["i_position"][instrument]
-    if position == 0:
-        return
-    cost = book["i_position_cost"][instrument] * book["i_tick_value"][instrument]
-    value = open_profit(book, instrument) + cost
-    payment = share_of(value, rate, NANOS)
-    book["cash"] = book["cash"] - payment
-    book["funding"] = book["funding"] + payment
-    index = publish(book, events, EV_FUNDING, instrument)
-    events["value"][index] = payment
-    events["position_lots"][index] = position
-    publish_position(book, events, instrument)
 
 
 @njit

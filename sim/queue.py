@@ -252,6 +252,15 @@ def row_before_packet(tape: TapeColumns, row: int) -> int:
 
 
 @njit
+def joined_unknown(book: Book, slot: int) -> bool:
+    """True for a maker that has not seen a packet since a reopening, and so has nothing to compare.
+
+    The first packet then is what it compares the next with.
+    """
+    return book["o_joined"][slot] < book["i_known_from"][book["o_instrument"][slot]]
+
+
+@njit
 def observe_touch(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
     """The packet's BBO puts its caps on the order's queue: prints come first, then the quote.
 
@@ -261,6 +270,9 @@ def observe_touch(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
     """
     if not ends_packet(tape, row):
         return
+    if joined_unknown(book, slot):
+        book["o_joined"][slot] = row
+        book["interest_stale"] = 1
     if tracks_queue(book, slot) and touch_lots(tape, row, book["o_sign"][slot]) > 0:
         price, sign = book["o_limit"][slot], book["o_sign"][slot]
         instrument = book["o_instrument"][slot]
