@@ -90,7 +90,8 @@ class Market:
     def show(self, row: Row) -> None:
         """Put a row's book in force; a changed touch is fresh liquidity on its whole side."""
         if row.ts != self.row_ts:
-            self.before_packet = {side: self.shown(side) for side in Side}
+            known = self.is_known
+            self.before_packet = {side: self.shown(side) if known else EMPTY for side in Side}
         self.row_ts = row.ts
         bid = Touch(row.bid, row.bid_qty) if row.bid_qty > 0 else EMPTY
         ask = Touch(row.ask, row.ask_qty) if row.ask_qty > 0 else EMPTY
@@ -114,6 +115,7 @@ class Market:
         """Trading goes on; nothing is known of the book until the next row, and nothing taken."""
         self.is_known = False
         self.last = None
+        self.before_packet = dict.fromkeys(Side, EMPTY)
         for side in Side:
             self.seen[side].clear()
             self.taken[side].clear()
