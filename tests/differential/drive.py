@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from itertools import zip_longest
+from typing import Any
 
 from broker_api.event import Event
-from broker_api.order import NO_PRICE, Command
+from broker_api.order import NO_PRICE, Command, OrderStatus, QueueModel
 from sim.exchange import Exchange
 from sim.reference import ReferenceExchange
+from sim.reference.orders import Doing, Order
 from tests.differential.generate import Case, make_case, rows_near
 from tests.differential.trade import Trader
 
@@ -85,13 +87,15 @@ class Pair:
         book, count = self.kernel._book, len(self.case.instruments)
         names = ("i_position", "i_position_cost", "i_realised")
         positions = [tuple(int(book[name][i]) for name in names) for i in range(count)]
-        return self.kernel.now_ns, positions, self.kernel.cash_nanos, self.kernel.equity_nanos
+        money = self.kernel.cash_nanos, self.kernel.equity_nanos, self.kernel.used_margin_nanos
+        return self.kernel.now_ns, positions, money, kernel_orders(self.kernel)
 
     def _reference_state(self) -> tuple[object, ...]:
         held = self.reference.floor.account.positions
         positions = [(item.lots, item.cost, item.realised) for item in held]
-        now_ns, cash = self.reference.now_ns, self.reference.cash_nanos
-        return now_ns, positions, cash, self.reference.equity_nanos
+        exchange = self.reference
+        money = exchange.cash_nanos, exchange.equity_nanos, exchange.used_margin_nanos
+        return exchange.now_ns, positions, money, reference_orders(exchange)
 
     def _tell(self, got: list[Event], expected: list[Event], at: int) -> str:
         seed = self.case.seed
@@ -101,12 +105,65 @@ class Pair:
             lines += [f"bbo {'after' if tape.bbo_after_trade else 'before'} trade"]
             lines += rows_near(tape, now_ns)
         lines += [f"source {market.source.name}" for market in self.reference.floor.markets]
-        lines += ["last steps:", *(f"  {line}" for line in self.history[-4:])]
+        lines += ["last steps:", *(f"  {line}" for line in self.history[-12:])]
         lines += [f"events from the first difference, number {at}:"]
         lines += [f"  same      {brief(event)}" for event in expected[max(0, at - 6) : at]]
         lines += [f"  kernel    {brief(event)}" for event in got[at : at + 6]]
         lines += [f"  reference {brief(event)}" for event in expected[at : at + 6]]
         return "\n".join(lines)
+
+
+OrderState = tuple[object, ...]
+
+
+def kernel_orders(exchange: Exchange) -> list[OrderState]:
+    """Every working order of the kernel, with its place in the queue, in order of placement."""
+    book = exchange._book
+    slots = book["active"][: int(book["active_count"])]
+    names = "order_id status size filled live limit stop triggered resting waiting"
+    columns = {name: book[f"o_{name}"][slots].tolist() for name in names.split()}
+    states = [tuple(values) for values in zip(*columns.values(), strict=True)]
+    return [
+        (*state, _kernel_places(book, int(slot))) for state, slot in zip(states, slots, strict=True)
+    ]
+
+
+def _kernel_places(book: Any, slot: int) -> list[tuple[int, int | None]]:
+    """(lots, what is ahead in 1/1024 lots) of an order's one or two places."""
+    if not book["o_resting"][slot]:
+        return []
+    front, live = int(book["o_front"][slot]), int(book["o_live"][slot])
+    known = book["o_queue_known"][slot]
+    places = [(front, int(book["o_queue"][slot]) if known else None)]
+    if live > front:
+        places.append((live - front, int(book["o_queue_behind"][slot])))
+    return [(lots, 0) for lots, _ in places] if book["queue_model"] == QueueModel.BACK else places
+
+
+def reference_orders(exchange: ReferenceExchange) -> list[OrderState]:
+    """The same of the reference."""
+    return [
+        (
+            order.order_id,
+            order.status.code,
+            order.size,
+            order.filled,
+            order.leaves if order.status is not OrderStatus.PENDING else _marked(exchange, order),
+            order.limit_ticks,
+            order.stop_ticks,
+            order.triggered,
+            order.doing is Doing.RESTING,
+            order.doing is Doing.WAITING,
+            [(place.lots, place.ahead) for place in order.places],
+        )
+        for order in exchange.floor.working
+    ]
+
+
+def _marked(exchange: ReferenceExchange, order: Order) -> int:
+    """A held exit has no live lots, unless it is marked to arrive when its market trades again."""
+    is_marked = order in exchange.floor.arriving and order.bracket is not None
+    return order.bracket.due if is_marked and order.bracket is not None else 0
 
 
 DULL = ("client_order_id", "tag", "seq")
@@ -133,6 +190,6 @@ def run_seed(seed: int, steps: int = STEPS) -> int:
     except DifferenceError:
         raise
     except Exception as failure:
-        last = "\n".join(pair.history[-4:])
+        last = "\n".join(pair.history[-12:])
         raise DifferenceError(f"seed {seed}: {failure!r} after\n{last}") from failure
     return pair.events

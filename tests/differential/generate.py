@@ -146,6 +146,8 @@ def _tape(rng: random.Random, instrument: Instrument) -> Tape:
         "empty": rng.choice((0.0, 0.02, 0.1)),
         "jump": rng.choice((0.0, 0.05, 0.2)),
         "tie": rng.choice((0.0, 0.3, 0.6)),
+        "calm": rng.choice((0.0, 0.0, 0.7, 0.9)),
+        "wild": rng.choice((0.0, 0.0, 0.3)),
     }
     largest = rng.choice((1, 4, 9, 40))
     book = _Book(base - 1, base + rng.randint(0, 2), rng.randint(1, largest), 1)
@@ -162,7 +164,7 @@ def _tape(rng: random.Random, instrument: Instrument) -> Tape:
         elif rng.random() < style["mark"]:
             table.append(_mark(rng, ts, book, instrument))
         elif rng.random() < style["trade"]:
-            table.append(_trade(rng, ts, book, is_after, largest))
+            table.append(_trade(rng, ts, book, is_after, largest, style))
         else:
             _move(rng, book, base, largest, style)
             table.append((ts, RowKind.QUOTE, 0, 0, 0, *book.columns))
@@ -183,12 +185,22 @@ def _mark(rng: random.Random, ts: int, book: _Book, instrument: Instrument) -> t
 
 
 def _trade(
-    rng: random.Random, ts: int, book: _Book, is_after: bool, largest: int
+    rng: random.Random,
+    ts: int,
+    book: _Book,
+    is_after: bool,
+    largest: int,
+    style: dict[str, float],
 ) -> tuple[int, ...]:
     sign = rng.choice((1, -1))
     size = rng.randint(1, largest + 1)
     price = book.ask if sign > 0 else book.bid
-    price += sign * rng.choice((0, 0, 0, 0, 1, 2, -1))
+    if rng.random() < style["calm"]:
+        size = rng.randint(1, 1 + largest // 4)
+    elif rng.random() < style["wild"]:
+        price += rng.randint(-7, 7)
+    else:
+        price += sign * rng.choice((0, 0, 0, 0, 1, 2, -1))
     price = max(1, price)
     if is_after and rng.random() < 0.7:
         if sign > 0 and book.ask_qty:
@@ -206,11 +218,12 @@ def _trade(
 def _move(
     rng: random.Random, book: _Book, base: int, largest: int, style: dict[str, float]
 ) -> None:
-    step = rng.choice((0, 0, 0, 0, 0, 1, -1))
-    if rng.random() < style["jump"]:
-        step = rng.randint(-6, 6)
-    book.bid = max(1, book.bid + step)
-    book.ask = max(book.bid, book.bid + rng.choice((0, 1, 1, 1, 2, 3)))
+    if rng.random() >= style["calm"]:
+        step = rng.choice((0, 0, 0, 0, 0, 1, -1))
+        if rng.random() < style["jump"]:
+            step = rng.randint(-6, 6)
+        book.bid = max(1, book.bid + step)
+        book.ask = max(book.bid, book.bid + rng.choice((0, 1, 1, 1, 2, 3)))
     if rng.random() < 0.6:
         book.bid_qty = rng.randint(1, largest)
     if rng.random() < 0.6:
