@@ -1,4 +1,4 @@
-"""The command line: `papertape run | demo | data | version`.
+"""The command line: `papertape run | demo | explain | data | version`.
 
 Exit codes: 0 the run ended; 1 the script itself failed (its traceback is shown); 2 something was
 refused before or during the run: an argument, a file, a setting, an order that the script did not
@@ -126,6 +126,26 @@ def demo(out: _Out = None, no_report: _NoReport = False) -> None:
     script = Script(Path(__file__).resolve().parent.parent / "examples" / "bracket.py")
     defaults = SessionDefaults(instruments=("MNQ",))
     raise typer.Exit(perform(lambda: Request(script, defaults, out, not no_report)))
+
+
+@app.command()
+def explain(
+    run: Annotated[Path, typer.Argument(help="a run folder", show_default=False)],
+    order: Annotated[
+        str, typer.Argument(help="an order id, or a client order id", show_default=False)
+    ],
+    tape: Annotated[
+        list[str] | None,
+        typer.Option("--tape", help="FILE or SYMBOL=FILE: where a tape of the run lies now"),
+    ] = None,
+    whole: Annotated[
+        bool, typer.Option("--all", help="every line of the table, however many")
+    ] = False,
+) -> None:
+    """Tell why an order of a run did, or did not, fill, by replaying the run."""
+    from papertape.explain_command import perform
+
+    raise typer.Exit(perform(run, order, tape or [], whole=whole))
 
 
 @app.command()

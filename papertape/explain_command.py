@@ -1,0 +1,251 @@
+"""`papertape explain RUN ORDER`: find the run and the order, let `sim` explain it, print it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from broker_api.catalog import find
+from broker_api.config import AccountConfig, SimulationConfig, near_miss
+from broker_api.errors import ConfigurationError
+from broker_api.instrument import Instrument
+from broker_api.journal import commands_from_table
+from data.schema import TapeError
+from data.tape import Tape, open_tape
+from papertape.run_folder import CONFIG_FILE, SUMMARY_FILE, versions
+from papertape.runner import REFUSALS
+from reports.run import RunRecord, read_run
+from sim.explain import subject_of, tell
+from sim.explain_text import Explanation, explain, shortened
+from sim.explain_words import time_text
+from sim.replay import Recording, ReplayError
+
+OK, REFUSED = 0, 2
+LINES_MAX = 40
+_SHOWN = 12
+
+
+def perform(run: Path, order: str, tapes: Sequence[str] = (), *, whole: bool = False) -> int:
+    """Print why an order of a run did, or did not, fill. Returns the exit code."""
+    try:
+        explanation = _explained(run, order, tapes)
+    except REFUSALS as refusal:
+        print(f"papertape: {refusal}", file=sys.stderr)  # noqa: T201
+        return REFUSED
+    _print(explanation if whole else shortened(explanation, LINES_MAX))
+    return OK
+
+
+def _explained(folder: Path, order: str, tapes: Sequence[str]) -> Explanation:
+    run = _read(folder)
+    order_id = order_named(run, order)
+    recording = _recording(run, _tapes(run, folder, tapes))
+    subject = subject_of(recording, order_id)
+    if subject is None:
+        raise _unknown_order(run, order)
+    try:
+        return explain(tell(recording, subject))
+    except ReplayError as failure:
+        raise ReplayError(
+            f"{folder}: the replay is not the recorded run, so there is nothing to explain: "
+            f"{failure}; {_other_versions(run)}"
+        ) from None
+
+
+# --- the run -------------------------------------------------------------------------------------
+
+
+def _read(folder: Path) -> RunRecord:
+    if not folder.is_dir():
+        siblings = folder.parent.iterdir() if folder.parent.is_dir() else ()
+        near = near_miss(folder.name, (path.name for path in siblings if path.is_dir()))
+        raise ConfigurationError(f"{folder} is not a run folder: there is no such folder{near}")
+    if not (folder / CONFIG_FILE).is_file():
+        sessions = sorted(path.name for path in folder.glob("session-*"))
+        if sessions and (folder / SUMMARY_FILE).is_file():
+            raise ConfigurationError(
+                f"{folder} holds several sessions, {', '.join(sessions)}; name one: "
+                f"{folder / sessions[0]}"
+            )
+        raise ConfigurationError(f"{folder} is not a run folder: it has no {CONFIG_FILE}")
+    try:
+        run = read_run(folder)
+    except (OSError, ValueError) as fault:
+        raise ConfigurationError(f"{folder} is not a whole run folder: {fault}") from None
+    if not run.config.get("simulation") or run.config.get("started_ns") is None:
+        raise ConfigurationError(
+            f"{folder} is not the run of a simulated exchange; only such a run can be replayed"
+        )
+    return run
+
+
+def _recording(run: RunRecord, tapes: tuple[Tape, ...]) -> Recording:
+    return Recording(
+        run.instruments,
+        tapes,
+        SimulationConfig.parse(run.config["simulation"]),
+        AccountConfig.parse(run.config.get("account") or {}),
+        run.start_ns,
+        int(run.config["ended_ns"]),
+        tuple(commands_from_table(run.commands)),
+        run.events,
+    )
+
+
+def _other_versions(run: RunRecord) -> str:
+    there: Mapping[str, Any] = run.config.get("versions") or {}
+    here = versions()
+    other = [
+        f"{name} {there[name]} (here {here.get(name)})"
+        for name in there
+        if name in here and there[name] != here[name]
+    ]
+    if other:
+        return f"the run was made with {', '.join(other)}; run the script again"
+    return (
+        "the tapes are the same, so the exchange's rules have changed since, or the journal was "
+        "edited; run the script again"
+    )
+
+
+# --- the tapes -----------------------------------------------------------------------------------
+
+
+def _tapes(run: RunRecord, folder: Path, named: Sequence[str]) -> tuple[Tape, ...]:
+    """The run's tapes, at their old places or where `named` (SYMBOL=FILE) says."""
+    places = _places(run, named)
+    entries = {str(entry["symbol"]): entry for entry in run.config.get("tapes") or []}
+    return tuple(
+        _tape(spec, tape, entries.get(spec.symbol) or {}, places.get(spec.symbol), folder)
+        for spec, tape in zip(run.instruments, run.tapes, strict=True)
+    )
+
+
+def _places(run: RunRecord, named: Sequence[str]) -> dict[str, Path]:
+    specs = {spec.symbol: spec for spec in run.instruments}
+    places: dict[str, Path] = {}
+    for text in named:
+        symbol, sign, path = text.partition("=")
+        if sign:
+            places[find(specs, symbol).symbol] = Path(path)
+        elif len(specs) == 1:
+            places[next(iter(specs))] = Path(text)
+        else:
+            raise ConfigurationError(
+                f"--tape {text}: the run has several instruments; write --tape SYMBOL={text}"
+            )
+    return places
+
+
+def _tape(
+    spec: Instrument, tape: Tape | None, entry: Mapping[str, Any], place: Path | None, folder: Path
+) -> Tape:
+    if place is None and tape is not None:
+        return tape
+    path = place or Path(str(entry.get("path") or "memory"))
+    again = f"papertape explain {folder} ORDER --tape {spec.symbol}=FILE"
+    if place is None and not path.is_file():
+        where = "was made in memory" if str(path) == "memory" else f"is not at {path} any more"
+        raise ConfigurationError(f"the tape of {spec.symbol} {where}; say where it is: {again}")
+    if not path.is_file():
+        raise ConfigurationError(f"tape of {spec.symbol}: {path} is not a file")
+    try:
+        found = open_tape(path, spec)
+    except TapeError as fault:
+        raise ConfigurationError(f"the tape of {spec.symbol} cannot be read: {fault}") from None
+    if entry.get("content_hash") not in (None, found.content_hash):
+        raise ConfigurationError(
+            f"{path} is not the tape of {spec.symbol} that was played: its content is another; "
+            f"say where that one is: {again}"
+        )
+    return found
+
+
+# --- the order -----------------------------------------------------------------------------------
+
+
+def order_named(run: RunRecord, text: str) -> int:
+    """The id of the order that `text` names: its id, else its client order id.
+
+    Raises ConfigurationError with the nearest that exist, or with the list.
+    """
+    names = _names(run)
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number and number in {*names, *_of_the_exchange(run)}:
+        return number
+    for order_id, name in names.items():
+        if name == text:
+            return order_id
+    raise _unknown_order(run, text)
+
+
+def _names(run: RunRecord) -> dict[int, str]:
+    """Client order ids by order id."""
+    columns = [run.commands.column(name).to_pylist() for name in _COLUMNS]
+    return {
+        order_id: name or ""
+        for kind, order_id, name in zip(*columns, strict=True)
+        if kind in ("order", "bracket", "oco")
+    }
+
+
+_COLUMNS = ("kind", "order_id", "client_order_id")
+
+
+def _of_the_exchange(run: RunRecord) -> list[int]:
+    """Liquidating orders: negative ids, which no command has."""
+    ids = set(run.events["order_id"].tolist())
+    return sorted(order_id for order_id in ids if order_id < 0)
+
+
+def _unknown_order(run: RunRecord, text: str) -> ConfigurationError:
+    names = _names(run)
+    chosen = [name for order_id, name in names.items() if name not in ("", str(order_id))]
+    near = near_miss(text, chosen)
+    if not names:
+        return ConfigurationError(f"the run has no order {text!r}; it sent none")
+    if near:
+        return ConfigurationError(f"the run has no order {text!r}{near}")
+    listed = f"1 to {max(names)}" if len(names) == max(names) > 1 else _listed(map(str, names))
+    listed += f" ({_listed(chosen)})" if chosen else ""
+    return ConfigurationError(f"the run has no order {text!r}; it has {listed}")
+
+
+def _listed(names: Any) -> str:
+    known = list(names)
+    more = f" and {len(known) - _SHOWN:,} more" if len(known) > _SHOWN else ""
+    return ", ".join(known[:_SHOWN]) + more
+
+
+# --- the page ------------------------------------------------------------------------------------
+
+
+def _print(explanation: Explanation) -> None:
+    console = Console(highlight=False)
+    console.print(Text.assemble("\n", (explanation.title, "bold"), "\n"))
+    console.print(Text(explanation.verdict))
+    console.print()
+    for fact in explanation.facts:
+        console.print(Text(f"- {fact}", "dim"))
+    console.print()
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    day = time_text(explanation.lines[0].ts_ns, with_date=True)[:10] if explanation.lines else ""
+    last = time_text(explanation.lines[-1].ts_ns, with_date=True)[:10] if day else ""
+    table.add_column(f"{day} UTC" if day == last else "time (UTC)", no_wrap=True)
+    table.add_column("what happened", overflow="fold")
+    table.add_column("ahead", justify="right", no_wrap=True)
+    table.add_column("open", justify="right", no_wrap=True)
+    for line in explanation.lines:
+        time = time_text(line.ts_ns, with_date=day != last)
+        table.add_row(time, Text(line.text), line.ahead, line.left)
+    console.print(table)
+    console.print()
