@@ -27,7 +27,8 @@ from sim.explain_words import time_text
 from sim.replay import Recording, ReplayError
 
 OK, REFUSED = 0, 2
-LINES_MAX = 40
+LINES_MAX = 24
+"""Lines of a table that is not asked for whole."""
 _SHOWN = 12
 
 
