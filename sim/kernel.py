@@ -379,7 +379,7 @@ def serve_waiting(
     book: Book, tape: TapeColumns, events: EventRows, instrument: int, row: int
 ) -> None:
     """Market orders and triggered stops that found no liquidity take the first that comes."""
-    if not book["i_every_row"][instrument]:
+    if not book["i_every_row"][instrument] and not book["interest_stale"]:
         return
     count = ZERO
     for index in range(book["active_count"]):

@@ -30,13 +30,7 @@ def fill(floor: Floor, order: Order, ticks: int, lots: int, liquidity: Liquidity
     more_may_come = order.is_exit and order.bracket is not None and order.bracket.entry.is_working
     ends = order.leaves == 0 and not more_may_come
     order.status = OrderStatus.FILLED if ends else OrderStatus.PARTIALLY_FILLED
-    left = lots
-    for place in order.places:
-        used = min(left, place.lots)
-        place.met = place.met or used > 0
-        place.lots -= used
-        left -= used
-    order.places = [place for place in order.places if place.lots > 0]
+    queue.use_places(order, lots)
     fee = floor.account.fee(market, ticks, lots, liquidity)
     floor.account.settle(market, order.side, ticks, lots, fee)
     floor.publish_order(

@@ -54,6 +54,19 @@ def join_rest(settings: SimulationConfig, market: Market, order: Order, lots: in
     order.places[1:] = [Place(later + lots, max(joined, *before), market.row_ts, base)]
 
 
+def use_places(order: Order, lots: int) -> None:
+    """A fill comes out of the oldest place first; what was unknown for it stays so for the next."""
+    for place in list(order.places):
+        used = min(lots, place.lots)
+        place.met = place.met or used > 0
+        place.lots -= used
+        lots -= used
+        if place.lots == 0:
+            order.places.remove(place)
+            if place.ahead is None and order.places:
+                order.places[0].ahead, order.places[0].traded = None, place.traded
+
+
 def meet_print(settings: SimulationConfig, order: Order, printed: int, left: int) -> int:
     """Lots that a print at the order's price gives it, after eating the queue ahead.
 
