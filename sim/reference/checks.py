@@ -5,13 +5,23 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from broker_api.event import Reason
-from broker_api.order import BracketRequest, ExitRequest, OrderRequest, OrderType, Side
+from broker_api.order import (
+    BracketRequest,
+    ExitRequest,
+    OcoRequest,
+    OrderRequest,
+    OrderType,
+    Side,
+    Submission,
+    requests_of,
+)
 from sim.reference.floor import Floor
 from sim.reference.market import Market
 from sim.reference.queue import is_better
 
 NEVER = (1 << 63) - 1
 WORKING_MAX = 1024
+GROUPS_MAX = 512
 SUPPORTED = (OrderType.MARKET, OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT)
 HAS_LIMIT = (OrderType.LIMIT, OrderType.STOP_LIMIT)
 HAS_STOP = (OrderType.STOP, OrderType.STOP_LIMIT)
@@ -155,10 +165,36 @@ def _check_taking(market: Market, request: OrderRequest) -> Refusal | None:
     return None
 
 
-def check_room(floor: Floor, wanted: int) -> Refusal | None:
-    """The venue holds so many working orders and no more."""
+def check_room(floor: Floor, submission: Submission) -> Refusal | None:
+    """The venue holds so many working orders; a bracket counts three."""
+    wanted = {OrderRequest: 1, OcoRequest: 2, BracketRequest: 3}[type(submission)]
     count = len(floor.working) + wanted
     return Refusal(Reason.TOO_MANY_ORDERS, count, WORKING_MAX) if count > WORKING_MAX else None
+
+
+def check_groups(floor: Floor) -> Refusal | None:
+    """The venue holds so many brackets and OCO pairs."""
+    pairs = {id(order.oco) for order in floor.working if order.oco is not None}
+    if len(floor.brackets) + len(pairs) < GROUPS_MAX:
+        return None
+    return Refusal(Reason.TOO_MANY_ORDERS, GROUPS_MAX + 1, GROUPS_MAX)
+
+
+def check_supported(submission: Submission, markets: list[Market]) -> Refusal | None:
+    """Order types, exits and pairs that this exchange lacks."""
+    first = requests_of(submission)[0]
+    for request in requests_of(submission):
+        if request.order_type not in SUPPORTED:
+            return Refusal(Reason.UNSUPPORTED, request.order_type, OrderType.STOP_LIMIT)
+    if isinstance(submission, BracketRequest):
+        legs = [leg for leg in (submission.stop, submission.target) if leg is not None]
+        if any(leg.trail_ticks is not None for leg in legs):
+            return Refusal(Reason.UNSUPPORTED, OrderType.TRAILING_STOP, OrderType.STOP_LIMIT)
+    if isinstance(submission, OcoRequest) and first.instrument != submission.second.instrument:
+        index = {market.instrument.symbol: market.index for market in markets}
+        second = index[submission.second.instrument]
+        return Refusal(Reason.UNSUPPORTED, second, index[first.instrument])
+    return None
 
 
 def check_levels(market: Market, request: BracketRequest) -> Refusal | None:

@@ -16,6 +16,7 @@ from broker_api.order import (
     Submission,
     TimeInForce,
     order_ids_of,
+    requests_of,
 )
 from sim.reference import checks
 from sim.reference.checks import Refusal
@@ -59,22 +60,16 @@ def reject(floor: Floor, market: Market, order_id: int, refusal: Refusal) -> Non
 
 
 def _refusal(floor: Floor, market: Market, submission: Submission) -> Refusal | None:
-    room = checks.check_room(floor, len(order_ids_of(submission)))
-    match submission:
-        case OrderRequest():
-            return _check(floor, market, submission) or room
-        case BracketRequest():
-            entry = _check(floor, market, submission.entry)
-            return entry or room or checks.check_levels(market, submission)
-        case OcoRequest():
-            first = _check(floor, market, submission.first)
-            return first or _check(floor, market, submission.second) or room
-
-
-def _check(floor: Floor, market: Market, request: OrderRequest) -> Refusal | None:
-    if request.order_type not in checks.SUPPORTED:
-        return Refusal(Reason.UNSUPPORTED)
-    return checks.check(floor, market, request, expiry_ns(floor, market, request))
+    refusal = checks.check_supported(submission, floor.markets)
+    for request in requests_of(submission):
+        expires_ns = expiry_ns(floor, market, request)
+        refusal = refusal or checks.check(floor, market, request, expires_ns)
+    refusal = refusal or checks.check_room(floor, submission)
+    if isinstance(submission, BracketRequest):
+        refusal = refusal or checks.check_levels(market, submission)
+    if not isinstance(submission, OrderRequest):
+        refusal = refusal or checks.check_groups(floor)
+    return refusal
 
 
 def expiry_ns(floor: Floor, market: Market, request: OrderRequest) -> int | None:

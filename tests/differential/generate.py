@@ -72,7 +72,7 @@ def make_case(seed: int) -> Case:
         margin=has_margin,
         visit_every_row=rng.random() < 0.2,
     )
-    cash = rng.choice((0, 300, 2_000, 20_000)) if has_margin else 50_000
+    cash = rng.choice((1, 60, 300, 1_000, 5_000)) if has_margin else 50_000
     return Case(
         seed,
         instruments,
@@ -88,7 +88,7 @@ def _instrument(rng: random.Random, symbol: str, has_margin: bool) -> Instrument
     tick = rng.choice(("1", "0.25", "0.01"))
     lot = rng.choice(("1", "1", "0.001"))
     by_notional = rng.random() < 0.3
-    initial = rng.choice((0, 5, 50)) if has_margin else 0
+    initial = rng.choice((0, 2, 10, 30)) if has_margin else 0
     return Instrument(
         symbol=symbol,
         id=symbol,
@@ -99,13 +99,13 @@ def _instrument(rng: random.Random, symbol: str, has_margin: bool) -> Instrument
         tick_size=Decimal(tick),
         tick_value=Decimal(rng.choice(("1", "0.5", "12.5"))),
         lot_size=Decimal(lot),
-        min_size=Decimal(lot) * rng.choice((1, 1, 2)),
-        max_size=Decimal(lot) * rng.choice((1000, 1000, 8)),
+        min_size=Decimal(lot) * rng.choice((1, 1, 1, 2)),
+        max_size=Decimal(lot) * rng.choice((1000, 1000, 1000, 1000, 8)),
         fee_per_unit=Decimal(rng.choice(("0", "0.62", "-0.1"))),
         maker_fee_ppm=rng.choice((0, 150, -50)),
         taker_fee_ppm=rng.choice((0, 450)),
         initial_margin=Decimal(initial),
-        maintenance_margin=Decimal(initial) * rng.choice((1, 1, 0)),
+        maintenance_margin=Decimal(initial) * rng.choice((Decimal(1), Decimal("0.9"))),
         initial_margin_ppm=100_000 if has_margin and by_notional else 0,
         maintenance_margin_ppm=50_000 if has_margin and by_notional else 0,
         trigger_source=rng.choice(list(TriggerSource)),
@@ -116,9 +116,10 @@ def _instrument(rng: random.Random, symbol: str, has_margin: bool) -> Instrument
 def _calendar(rng: random.Random, end_ns: int) -> ToyCalendar:
     if rng.random() < 0.7 or end_ns < 20:
         return ToyCalendar(((-1, 1 << 60),))
-    cuts = sorted(rng.sample(range(1, end_ns), min(4, end_ns - 2)))
-    first = rng.choice((-1, cuts[0] // 2))
-    return ToyCalendar(((first, cuts[1]), (cuts[2], cuts[3]), (cuts[3] + 3, 1 << 60)))
+    first, last = sorted(rng.sample(range(1, end_ns), 2))
+    opens = rng.choice((-1, -1, first // 4))
+    middle = min(first + rng.choice((1, 3, 10)), last)
+    return ToyCalendar(((opens, first), (middle, last), (last + rng.choice((1, 8)), 1 << 60)))
 
 
 @dataclass
@@ -155,7 +156,7 @@ def _tape(rng: random.Random, instrument: Instrument) -> Tape:
     table = [(0, RowKind.QUOTE, 0, 0, 0, *book.columns)]
     for _ in range(rng.randint(10, ROWS)):
         ts += 0 if rng.random() < style["tie"] else rng.choice((1, 1, 2, 5, 10))
-        if rng.random() < style["status"]:
+        if rng.random() < (0.3 if halted else style["status"]):
             kind = rng.choice(
                 (RowKind.RESUME, RowKind.OPEN) if halted else (RowKind.HALT, RowKind.CLOSE)
             )
@@ -164,9 +165,11 @@ def _tape(rng: random.Random, instrument: Instrument) -> Tape:
         elif rng.random() < style["mark"]:
             table.append(_mark(rng, ts, book, instrument))
         elif rng.random() < style["trade"]:
+            if rng.random() < style["wild"] / 2:
+                _move(rng, book, largest, style)
             table.append(_trade(rng, ts, book, is_after, largest, style))
         else:
-            _move(rng, book, base, largest, style)
+            _move(rng, book, largest, style)
             table.append((ts, RowKind.QUOTE, 0, 0, 0, *book.columns))
     columns = (
         np.array(values, dtype=dtype)
@@ -198,7 +201,11 @@ def _trade(
     if rng.random() < style["calm"]:
         size = rng.randint(1, 1 + largest // 4)
     elif rng.random() < style["wild"]:
-        price += rng.randint(-7, 7)
+        # A lagging feed: the print goes one way, the book of its row the other.
+        distance = rng.choice((-6, -4, -3, -2, 2, 3, 4, 6))
+        price += distance + sign * rng.randint(0, 2)
+        shift = max(distance, 1 - book.bid) if distance > 0 else distance
+        book.bid, book.ask = max(1, book.bid - shift), max(1, book.ask - shift)
     else:
         price += sign * rng.choice((0, 0, 0, 0, 1, 2, -1))
     price = max(1, price)
@@ -215,9 +222,7 @@ def _trade(
     return ts, RowKind.TRADE, side, price, size, *book.columns
 
 
-def _move(
-    rng: random.Random, book: _Book, base: int, largest: int, style: dict[str, float]
-) -> None:
+def _move(rng: random.Random, book: _Book, largest: int, style: dict[str, float]) -> None:
     if rng.random() >= style["calm"]:
         step = rng.choice((0, 0, 0, 0, 0, 1, -1))
         if rng.random() < style["jump"]:

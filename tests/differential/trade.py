@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,12 @@ class Trader:
         self._types += chosen.choice(([], [OrderType.STOP], [OrderType.STOP, OrderType.STOP_LIMIT]))
         self._fancy = chosen.choice((0.0, 0.1, 0.3))
         self._largest = chosen.choice((3, 8, 30))
+        self._distances = chosen.choice(((1,), (1, 2), (1, 1, 2, 3, 5)))
+        self._pause = chosen.choice((0.3, 0.5, 0.7, 0.85))
+        if chosen.random() < 0.25:  # a patient trader, whose exits live for a while
+            self._weights |= {"single": 0, "bracket": 5, "oco": chosen.choice((0, 2)), "cancel": 0}
+            self._distances = (1, 2, 2, 3)
+            self._pause = 0.85
 
     def note(self, events: Iterable[Event]) -> None:
         """Remember what there is to change, to cancel and to close."""
@@ -62,7 +69,7 @@ class Trader:
 
     def pause_ns(self) -> int | None:
         """How long to wait now, None to send a command instead."""
-        if self._rng.random() < 0.5:
+        if self._rng.random() < self._pause:
             return self._rng.choice((1, 1, 1, 2, 3, 7, 20))
         return None
 
@@ -123,7 +130,8 @@ class Trader:
             fields["expires_at_ns"] = now_ns + rng.choice((0, 1, 2, 5, 20))
         if rng.random() < self._fancy and order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT):
             fields["post_only"] = True
-        if rng.random() < self._fancy:
+        position = self._positions[index] * side.sign
+        if rng.random() < (self._fancy if position < 0 else self._fancy / 10):
             fields["reduce_only"] = True
         if rng.random() < self._fancy and order_type in (OrderType.MARKET, OrderType.STOP):
             fields["protection_ticks"] = rng.choice((0, 1, 3))
@@ -145,6 +153,8 @@ class Trader:
     def _bracket(self, index: int, now_ns: int) -> BracketRequest:
         rng = self._rng
         entry = self._order(index, now_ns)
+        if rng.random() < 0.5:
+            entry = self._taking_entry(entry, index, now_ns)
         has = rng.choice(((True, True), (True, True), (True, False), (False, True)))
         exits = [
             self._exit(entry, index, now_ns, is_stop) if has[not is_stop] else None
@@ -152,11 +162,29 @@ class Trader:
         ]
         return BracketRequest(entry, exits[0], exits[1], rng.choice(list(Arm)))
 
+    def _taking_entry(self, entry: OrderRequest, index: int, now_ns: int) -> OrderRequest:
+        """An entry that fills in parts and at several prices."""
+        rng = self._rng
+        near = self._touch(index, now_ns)[entry.side is Side.BUY]
+        limit = near + entry.side.sign * rng.choice((0, 1, 1, 2))
+        return replace(
+            entry,
+            order_type=OrderType.LIMIT,
+            limit_ticks=limit,
+            stop_ticks=None,
+            size_lots=rng.randint(2, 3 * self._largest),
+            time_in_force=TimeInForce.GTC,
+            post_only=False,
+            reduce_only=False,
+            protection_ticks=None,
+            expires_at_ns=None,
+        )
+
     def _exit(self, entry: OrderRequest, index: int, now_ns: int, is_stop: bool) -> ExitRequest:
         rng = self._rng
         order_id = self._new_id()
         fields: dict[str, Any] = {}
-        distance = rng.choice((1, 1, 2, 3, 5))
+        distance = rng.choice(self._distances)
         if rng.random() < 0.6:
             fields["offset_ticks"] = distance
         else:

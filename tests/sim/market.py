@@ -13,7 +13,8 @@ Orders are text too: `buy 3 market`, `sell 2 stop 95 limit 94`, with the words `
 `none`, `post-only`, `reduce-only`, `gtd=50`, `protect=2` behind. One tick is one point is one unit
 of money, one lot is one contract, unless the test says otherwise.
 
-After every call what must always hold (docs/fills.md) is checked, see `promises.py`.
+After every call what must always hold (docs/fills.md) is checked, see `promises.py`, and the
+reference exchange (`sim.reference`), which gets the same calls, has published the same events.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ from broker_api.order import (
 from data.schema import COLUMN_TYPES, EMPTY_ASK, EMPTY_BID, RowKind, TapeColumns
 from data.tape import Tape
 from sim.exchange import Exchange
+from sim.reference import ReferenceExchange
 from tests.sim.event_text import texts
 from tests.sim.promises import Promises
 
@@ -171,25 +173,28 @@ class Market:
         tapes = tapes or [tape_of(rows, bbo_after_trade=bbo_after_trade)]
         if trigger is not None:
             instruments = [changed(item, trigger_source=trigger) for item in instruments]
-        self.exchange = Exchange(
+        given = (
             instruments,
             tapes,
             [calendar or load_calendar("24/7") for _ in instruments],
             SimulationConfig(**{"margin": False, **simulation}),
             AccountConfig(cash=cash),
         )
+        self.exchange = Exchange(*given)
+        self.reference = ReferenceExchange(*given)
         self.promises = Promises(self.exchange, instruments, cash)
         self.events: list[Event] = []
         self.check_after_calls = True
+        self.compare = True
         self._next_id = 1
-        self._keep(self.exchange.advance(self.exchange.start_ns))
+        self._advance(self.exchange.start_ns)
 
     def run_to(self, ts_ns: int) -> list[str]:
         """Move time to `ts_ns`, inclusive; the texts of what was published."""
         events: list[Event] = []
         while True:
-            new = self.exchange.advance(ts_ns)
-            events += self._keep(new)
+            new = self._advance(ts_ns)
+            events += new
             if self.exchange.now_ns >= ts_ns and not new:
                 return texts(events)
 
@@ -258,8 +263,16 @@ class Market:
     def _execute(self, command: Command) -> list[str]:
         self.promises.note(command)
         events = self._keep(self.exchange.execute(command))
+        if self.compare:
+            assert self.reference.execute(command) == events
         self.promises.check_answer(command, events)
         return texts(events)
+
+    def _advance(self, ts_ns: int) -> list[Event]:
+        events = self._keep(self.exchange.advance(ts_ns))
+        if self.compare:
+            assert self.reference.advance(ts_ns) == events
+        return events
 
     def _keep(self, events: list[Event]) -> list[Event]:
         self.events += events

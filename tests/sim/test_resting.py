@@ -259,6 +259,7 @@ def test_a_print_through_an_unknown_queue_fills() -> None:
 def test_the_first_fill_needs_a_quarter_lot_and_is_rounded(over_1024ths: int, filled: int) -> None:
     market = resting("10 sell 5@99")
     market.book["o_queue"][market.book["active"][0]] = 5 * 1024 - over_1024ths
+    market.reference.floor.working[0].places[0].ahead = 5 * 1024 - over_1024ths
     lines = market.run_to(10)
     assert lines == ([f"#1 buy {filled}@99 maker left {4 - filled}"] if filled else [])
 

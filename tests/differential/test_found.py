@@ -1,0 +1,133 @@
+"""What the random sessions have found, each shrunk to a few rows and kept: name, market, events.
+
+The market runs kernel and reference side by side (`tests.sim.market`).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from broker_api.order import TriggerSource
+from tests.sim.market import Market, an_instrument
+
+MARGINED = an_instrument(initial_margin=Decimal(10), maintenance_margin=Decimal(8))
+BY_BOTH = an_instrument(initial_margin=Decimal(10), initial_margin_ppm=100_000)
+GROWING = an_instrument(
+    initial_margin=Decimal(1), initial_margin_ppm=10_000, maintenance_margin_ppm=500_000
+)
+
+
+def test_a_fill_or_kill_does_not_fill_in_part_before_it_meets_an_own_order() -> None:
+    market = Market("0 5x99 101x5")
+    market.place("sell 2 limit 102")
+    answer = market.place("buy 7 limit 102 fok")
+    assert answer[-1] == "#2 cancelled fok_not_available, filled 0"
+
+
+def test_a_reduce_only_fill_or_kill_is_all_or_nothing() -> None:
+    market = Market("0 20x99 101x5")
+    market.place("buy 3 market")
+    answer = market.place("sell 9 limit 98 fok reduce-only")
+    assert answer[-1] == "#2 cancelled fok_not_available, filled 0"
+
+
+def test_a_fill_that_makes_the_account_short_is_looked_at_on_its_row() -> None:
+    rows = ["0 5x99 101x5", "10 6x101 130x9"]
+    market = Market(*rows, instruments=[MARGINED], cash=100.0, margin=True)
+    market.place("sell 5 limit 101")
+    assert market.run_to(10) == [
+        "#1 sell 5@101 maker left 0",
+        "liquidation -45 < 40",
+        "#-1 accepted buy 5",
+        "#-1 buy 5@130 taker left 0",
+    ]
+
+
+def test_an_account_made_short_by_a_command_is_looked_at_on_the_next_row() -> None:
+    rows = ["0 5x99 149x5", "10 5x99 149x5"]
+    market = Market(*rows, instruments=[MARGINED], cash=55.0, margin=True)
+    market.place("buy 1 market")
+    assert market.run_to(10)[0] == "liquidation 5 < 8"
+
+
+def test_the_dearer_of_all_buys_and_all_sells_counts_as_a_whole() -> None:
+    market = Market("0 5x99 101x5", instruments=[BY_BOTH], cash=120.0, margin=True)
+    market.place("buy 3 limit 50")
+    assert market.exchange.used_margin_nanos == 45 * 10**9
+    assert market.place("sell 1 limit 1000") == ["#2 accepted sell 1 limit 1000"]
+    assert market.exchange.used_margin_nanos == 110 * 10**9
+
+
+def test_margin_that_grows_with_the_price_is_looked_at_where_the_mark_stands_still() -> None:
+    rows = ["0 5x99 101x5", "5 mark 100", "10 5x119 121x5", "20 5x190 195x5"]
+    market = Market(*rows, instruments=[GROWING], cash=60.0, margin=True)
+    market.run_to(5)
+    market.place("buy 1 market")
+    assert market.run_to(10)[0] == "liquidation 59 < 59.5"
+
+
+def test_liquidity_that_we_took_beyond_the_touch_stays_taken_when_a_print_proves_it_the_best() -> (
+    None
+):
+    rows = ["0 5x99 101x3", "10 buy 1@102", "20 5x99 101x3"]
+    market = Market(*rows, bbo_after_trade=False)
+    market.place("buy 5 market")
+    market.run_to(10)
+    assert market.place("buy 3 market")[-1] == "#2 buy 3@103 taker left 0"
+    market.run_to(20)
+    answer = market.place("buy 4 market")
+    assert answer[1:] == ["#3 buy 3@101 taker left 1", "#3 buy 1@102 taker left 0"]
+
+
+def test_queues_see_a_packet_that_ends_in_a_print_of_a_book_from_before() -> None:
+    rows = ["0 9x99 101x5", "10 4x99 101x5", "10 sell 1@99"]
+    market = Market(*rows, bbo_after_trade=False)
+    market.place("buy 2 limit 99")
+    market.run_to(10)
+    assert market.queue_ahead(1) == 3
+
+
+def test_queues_see_a_packet_that_ends_in_a_mark() -> None:
+    market = Market("0 9x99 101x5", "10 4x99 101x5", "10 mark 100")
+    market.place("buy 2 limit 99")
+    market.run_to(10)
+    assert market.queue_ahead(1) == 4
+
+
+def test_nobody_is_ahead_at_a_touch_that_a_print_has_proved_gone() -> None:
+    rows = ["0 9x99 101x5", "10 sell 1@97", "20 9x99 101x5"]
+    market = Market(*rows, bbo_after_trade=False)
+    market.run_to(10)
+    market.place("buy 2 limit 99")
+    assert market.queue_ahead(1) == 0
+
+
+def test_all_rows_of_the_first_instant_come_before_the_first_command() -> None:
+    market = Market("0 5x99 101x7", "0 halt", "0 resume", "0 6x99 101x8")
+    assert market.place("buy 9 limit 101 ioc")[1] == "#1 buy 8@101 taker left 1"
+
+
+def test_stops_of_both_sides_trigger_by_their_distance() -> None:
+    market = Market("0 5x99 101x7", "10 5x95 103x7", trigger=TriggerSource.BID_ASK)
+    market.place("sell 2 stop 96")
+    market.place("buy 2 stop 102")
+    triggered = [line for line in market.run_to(10) if "triggered" in line]
+    assert triggered == ["#2 triggered at 103", "#1 triggered at 95"]
+
+
+def test_brackets_shrink_in_the_order_of_their_age() -> None:
+    market = Market("0 9x99 101x9")
+    for stop in ("90", "91"):
+        market.bracket("buy 2 market", stop=stop)
+    assert market.place("sell 3 market")[2:] == [
+        "#2 cancelled position_flat, filled 0",
+        "#4 replaced 1 stop 91 (exit_resized)",
+    ]
+
+
+def test_a_reopening_compares_queues_with_nothing_from_before() -> None:
+    rows = ["0 9x99 101x5", "10 halt", "20 resume", "20 6x99 101x5", "30 3x99 101x5"]
+    market = Market(*rows)
+    market.place("buy 2 limit 99")
+    market.run_to(20)
+    assert market.queue_ahead(1) == 6
