@@ -10,18 +10,21 @@ from broker_api.order import (
     ExitRequest,
     OcoRequest,
     OrderRequest,
+    OrderStatus,
     OrderType,
     Side,
     Submission,
     requests_of,
 )
 from sim.reference.floor import Floor
-from sim.reference.market import Market
+from sim.reference.market import WALK_LEVELS, Market
+from sim.reference.orders import Doing, Order
 from sim.reference.queue import is_better
 
 NEVER = (1 << 63) - 1
 WORKING_MAX = 1024
 GROUPS_MAX = 512
+MONEY_MAX = 1 << 61
 SUPPORTED = (OrderType.MARKET, OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT)
 HAS_LIMIT = (OrderType.LIMIT, OrderType.STOP_LIMIT)
 HAS_STOP = (OrderType.STOP, OrderType.STOP_LIMIT)
@@ -42,7 +45,7 @@ def check(
     return (
         check_session(market)
         or _check_expiry(floor, expires_ns)
-        or check_size(market, request.size_lots)
+        or check_size(floor, market, request.size_lots, (request.limit_ticks, request.stop_ticks))
         or _check_prices(market, request)
         or _check_stop(floor, market, request)
         or _check_reduce_only(floor, market, request)
@@ -67,16 +70,32 @@ def _check_expiry(floor: Floor, expires_ns: int | None) -> Refusal | None:
     return None
 
 
-def check_size(market: Market, size: int) -> Refusal | None:
-    """Positive, and within the instrument's limits."""
+def check_size(
+    floor: Floor, market: Market, size: int, prices: tuple[int | None, ...], there: int = 0
+) -> Refusal | None:
+    """Positive, within the instrument's limits, and no more than `there` and room for money."""
     spec = market.instrument
+    most = min(spec.max_lots, there + money_room(floor, market, prices))
     if size <= 0:
         return Refusal(Reason.SIZE_NOT_POSITIVE, size, spec.min_lots)
     if size < spec.min_lots:
         return Refusal(Reason.SIZE_BELOW_MINIMUM, size, spec.min_lots)
-    if size > spec.max_lots:
-        return Refusal(Reason.SIZE_ABOVE_MAXIMUM, size, spec.max_lots)
-    return None
+    return Refusal(Reason.SIZE_ABOVE_MAXIMUM, size, most) if size > most else None
+
+
+def money_room(floor: Floor, market: Market, prices: tuple[int | None, ...]) -> int:
+    """Lots more whose money fits 62 bits at twice the highest price known, and a walk beyond it."""
+    there = abs(floor.position(market.index)) + sum(_live(order) for order in floor.working)
+    known = [*market.valued_at.values(), *(price for price in prices if price is not None)]
+    worst = 2 * max(abs(price) for price in known) + 2 * WALK_LEVELS
+    return max(0, MONEY_MAX // (worst * market.instrument.tick_value_nanos) - there)
+
+
+def _live(order: Order) -> int:
+    """Lots that an order may trade, also of an exit that is about to arrive."""
+    if order.status is OrderStatus.PENDING and order.bracket is not None:
+        return order.bracket.due if order.doing is Doing.ARRIVING else 0
+    return order.live
 
 
 def check_price(market: Market, price: int | None) -> Refusal | None:

@@ -96,7 +96,10 @@ def _check_size(
         return None
     if 0 < size < order.filled:
         return Refusal(Reason.SIZE_BELOW_FILLED, size, order.filled)
-    refusal = None if 0 < size == order.filled else checks.check_size(market, size)
+    prices = request.limit_ticks, request.stop_ticks
+    refusal = checks.check_size(floor, market, size, prices, order.size)
+    if 0 < size == order.filled:
+        refusal = None
     if refusal is None and order.is_exit:
         largest = _largest_exit(floor, order)
         refusal = Refusal(Reason.SIZE_ABOVE_MAXIMUM, size, largest) if size > largest else None
