@@ -19,9 +19,9 @@ from sim.book import (
     i8,
     njit,
 )
-from sim.groups import ACTIVATE, JOIN_REST, cancel_order
+from sim.groups import ACTIVATE, cancel_order
 from sim.publish import live_status, publish_order, publish_terms
-from sim.queue import join_rest
+from sim.queue import JOIN_ALL, JOIN_REST, join_rest
 from sim.rules import (
     is_market_now,
     is_marketable,
@@ -97,10 +97,10 @@ def run_activations(
         if slot == NO_SLOT:
             return
         mark = book["o_activate"][slot]
-        book["o_activate"][slot] = 0
-        if mark == JOIN_REST:
+        if mark in (JOIN_REST, JOIN_ALL):
             join_rest(book, tape, row, slot)
-        elif mark == ACTIVATE:
+        book["o_activate"][slot] = 0
+        if mark == ACTIVATE:
             activate(book, tape, events, row, slot)
 
 

@@ -44,7 +44,7 @@ from sim.publish import (
     publish_position,
     publish_replaced,
 )
-from sim.queue import keep_front
+from sim.queue import JOIN_REST, keep_front
 
 BY_USER, SIBLING, ENTRY_ENDED = i8(Reason.BY_USER), i8(Reason.SIBLING), i8(Reason.ENTRY_ENDED)
 POSITION_FLAT, REDUCE_ONLY_DONE = i8(Reason.POSITION_FLAT), i8(Reason.REDUCE_ONLY_DONE)
@@ -53,7 +53,6 @@ SELF_TRADE = i8(Reason.SELF_TRADE)
 OCO_RESIZED, COMPLETED_BY_SIZE = i8(Reason.OCO_RESIZED), i8(Reason.COMPLETED_BY_SIZE)
 
 ACTIVATE = 1
-JOIN_REST = 2
 
 
 @njit
@@ -177,6 +176,7 @@ def set_exit(book: Book, events: EventRows, group: int, slot: int, live: int) ->
         return
     if live > was and book["o_resting"][slot]:
         book["o_activate"][slot] = JOIN_REST
+        book["o_met_behind"][slot] = 0
     keep_front(book, slot)
     publish_replaced(book, events, slot, EXIT_RESIZED)
 

@@ -25,6 +25,8 @@ from sim.rules import printed_since_quote, side_ticks
 
 INFINITE_QUEUE = NEVER // 4
 UNKNOWN_QUEUE = -1
+JOIN_REST, JOIN_ALL = 2, 3
+"""Marks (`o_activate`) of an order that grew: the new part joins at the transaction's end."""
 
 
 @njit
@@ -114,15 +116,22 @@ def join(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
 
 @njit
 def join_rest(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
-    """The order grew: the new part queues behind everything, the old part keeps its place."""
+    """The order grew: the new part queues behind everything, the old part keeps its place.
+
+    When the old part was used up meanwhile, the new part is all there is (JOIN_ALL).
+    """
     instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
     queue = queue_on_joining(book, tape, row, instrument, sign, book["o_limit"][slot])
-    behind = max(book["o_queue"][slot], book["o_queue_behind"][slot], queue)
-    book["o_queue_behind"][slot] = behind
-    book["o_joined_behind"][slot] = row
-    book["o_explained_behind"][slot] = 0
-    book["o_met_behind"][slot] = 0
     book["interest_stale"] = 1
+    if book["o_activate"][slot] == JOIN_ALL:
+        book["o_queue"][slot] = max(book["o_queue"][slot], queue)
+        book["o_joined"][slot] = row
+        book["o_explained"][slot] = 0
+    elif book["o_live"][slot] > book["o_front"][slot]:
+        behind = max(book["o_queue"][slot], book["o_queue_behind"][slot], queue)
+        book["o_queue_behind"][slot] = behind
+        book["o_joined_behind"][slot] = row
+        book["o_explained_behind"][slot] = 0
 
 
 @njit
@@ -134,11 +143,17 @@ def keep_front(book: Book, slot: int) -> None:
     if not book["o_resting"][slot]:
         return
     live = book["o_live"][slot]
-    if book["o_front"][slot] > live:
+    if book["o_front"][slot] >= live:
         book["o_front"][slot] = live
+        book["o_queue_behind"][slot] = 0
     if book["o_front"][slot] <= 0 and live > 0:
         book["o_front"][slot] = live
-        book["o_queue"][slot] = book["o_queue_behind"][slot]
+        behind = book["o_queue_behind"][slot]
+        if book["o_activate"][slot] == JOIN_REST:
+            # It is to join at the end of the transaction, behind what was ahead of the old part.
+            book["o_activate"][slot] = JOIN_ALL
+            behind = max(behind, book["o_queue"][slot])
+        book["o_queue"][slot] = behind
         book["o_joined"][slot] = book["o_joined_behind"][slot]
         book["o_explained"][slot] = book["o_explained_behind"][slot]
         book["o_met"][slot] = book["o_met_behind"][slot]
@@ -272,6 +287,7 @@ def observe_touch(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
         return
     if joined_unknown(book, slot):
         book["o_joined"][slot] = row
+        book["o_joined_behind"][slot] = max(row, book["o_joined_behind"][slot])
         book["interest_stale"] = 1
     if tracks_queue(book, slot) and touch_lots(tape, row, book["o_sign"][slot]) > 0:
         price, sign = book["o_limit"][slot], book["o_sign"][slot]

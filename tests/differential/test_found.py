@@ -131,3 +131,12 @@ def test_a_reopening_compares_queues_with_nothing_from_before() -> None:
     market.place("buy 2 limit 99")
     market.run_to(20)
     assert market.queue_ahead(1) == 6
+
+
+def test_what_an_exit_grew_queues_also_when_its_old_part_is_used_up_in_the_same_row() -> None:
+    rows = ["0 5x99 101x7", "5 sell 6@99 4x99 100x9", "10 sell 2@98 1x100 100x4"]
+    market = Market(*rows)
+    market.bracket("buy 3 limit 99", target="+1")
+    market.run_to(5)
+    assert market.run_to(10)[-1] == "#2 sell 1@100 maker left 2"
+    assert market.queue_ahead(2) == 4
