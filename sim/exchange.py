@@ -21,9 +21,8 @@ from broker_api.event import (
     ReplaceRejected,
     decode,
 )
-from broker_api.instrument import NANOS, Instrument
+from broker_api.instrument import Instrument
 from broker_api.order import (
-    NO_PRICE,
     BracketRequest,
     CancelRequest,
     Command,
@@ -33,39 +32,18 @@ from broker_api.order import (
     ReplaceRequest,
     Side,
     TimeInForce,
-    TriggerSource,
 )
 from data.tape import Tape
 from sim import entries
 from sim.book import (
     BY_CALENDAR,
-    COMMAND,
     MAX_EVENTS,
     MAX_INSTRUMENTS,
-    MAX_WALK_LEVELS,
     NEVER,
-    new_book,
     state_hash,
 )
-
-_OVERFLOW = 1 << 61
-"""Products of price, size and tick value stay below this, so that sums of two fit an int64."""
-
-
-def trigger_source_of(instrument: Instrument, tape: Tape) -> tuple[TriggerSource, str | None]:
-    """The source that triggers stops on this tape, and a note when it is not the instrument's own.
-
-    A tape without marks falls back to the last trade, one without trades to bid and ask.
-    """
-    source = instrument.trigger_source
-    if source is TriggerSource.MARK and not tape.has_marks:
-        source = TriggerSource.LAST
-    if source is TriggerSource.LAST and not tape.has_trades:
-        source = TriggerSource.BID_ASK
-    if source is instrument.trigger_source:
-        return source, None
-    wanted, used = instrument.trigger_source.name.lower(), source.name.lower()
-    return source, f"{instrument.symbol}: the tape has no {wanted} prices; stops trigger on {used}"
+from sim.encoding import Encoder, or_none
+from sim.set_up import set_up_book
 
 
 class Exchange:
@@ -96,14 +74,14 @@ class Exchange:
         self.start_ns = min(tape.start_ns for tape in tapes) if start_ns is None else start_ns
         self.end_ns = max(tape.end_ns for tape in tapes)
         self.now_ns = self.start_ns
-        self.notes: list[str] = []
-        self._array = new_book(len(instruments))
+        self._array, self.notes = set_up_book(
+            instruments, tapes, simulation, account, self.start_ns
+        )
         self._book = self._array[0]
+        self._encoder = Encoder(self._book, self._instruments, self._calendars)
         self._events = np.zeros(MAX_EVENTS, dtype=EVENT_ROW)
-        self._command = np.zeros(2, dtype=COMMAND)
         self._ended: dict[int, int] = {}
         self._last_served = 0
-        self._set_up(simulation, account)
         self._boundaries = self._session_boundaries()
         self._close_what_is_closed()
         self._published: list[Event] = self._drain()
@@ -111,48 +89,6 @@ class Exchange:
         while self._rows_left(self.start_ns):
             self._run_rows(self.start_ns)
         self._published += self._drain()
-
-    def _set_up(self, simulation: SimulationConfig, account: AccountConfig) -> None:
-        book = self._book
-        book["cash"] = account.cash_nanos
-        book["queue_model"] = simulation.queue_model
-        book["queue_power_halves"] = round(simulation.queue_power * 2)
-        book["beyond_top"] = simulation.beyond_top_model
-        book["self_trade"] = simulation.self_trade_policy
-        book["trade_through_all"] = simulation.trade_through == "all"
-        book["stop_wrong_side_triggers"] = simulation.stop_wrong_side == "trigger"
-        book["margin_on"] = simulation.margin
-        book["fees_on"] = simulation.fees
-        book["visit_every_row"] = simulation.visit_every_row
-        for index, instrument in enumerate(self._instruments):
-            self._set_up_instrument(index, instrument)
-            before = int(np.searchsorted(self._ts[index], self.start_ns, side="left"))
-            book["i_known_from"][index] = before
-            book["i_cursor"][index] = before - 1
-
-    def _set_up_instrument(self, index: int, instrument: Instrument) -> None:
-        tape = self._tapes[index]
-        source, note = trigger_source_of(instrument, tape)
-        self.notes += [note] if note else []
-        self.notes += tape.notes
-        values = {
-            "tick_value": instrument.tick_value_nanos,
-            "tick_nanos": int(instrument.tick_size * NANOS),
-            "fee_lot": instrument.fee_lot_nanos,
-            "maker_ppm": instrument.maker_fee_ppm,
-            "taker_ppm": instrument.taker_fee_ppm,
-            "initial_lot": instrument.initial_margin_lot_nanos,
-            "maintenance_lot": instrument.maintenance_margin_lot_nanos,
-            "initial_ppm": instrument.initial_margin_ppm,
-            "maintenance_ppm": instrument.maintenance_margin_ppm,
-            "min_lots": instrument.min_lots,
-            "max_lots": instrument.max_lots,
-            "negative_price": instrument.allow_negative_price,
-            "trigger_source": source,
-            "bbo_after_trade": tape.bbo_after_trade,
-        }
-        for name, value in values.items():
-            self._book[f"i_{name}"][index] = value
 
     def _session_boundaries(self) -> list[tuple[int, int, bool]]:
         """(time, instrument, opens) of every session boundary behind the start, in order."""
@@ -334,9 +270,11 @@ class Exchange:
                 time_in_force=TimeInForce.NONE,
                 reduce_only=True,
             )
-            self._encode(0, order)
+            self._encoder.encode(0, order, self.now_ns)
             row = int(book["i_cursor"][index])
-            entries.liquidate(self._array, self._columns[index], self._events, row, self._command)
+            entries.liquidate(
+                self._array, self._columns[index], self._events, row, self._encoder.commands
+            )
 
     def execute(self, command: Command) -> list[Event]:
         """Run a command at the present time; the first event is its answer."""
@@ -359,81 +297,18 @@ class Exchange:
         elif isinstance(command, OcoRequest):
             entry = command.first
         assert isinstance(entry, OrderRequest)
-        index = self._index_of(entry.instrument)
-        record = self._encode(0, entry)
+        index = self._encoder.index_of(entry.instrument)
+        record = self._encoder.encode(0, entry, self.now_ns)
         columns, row = self._columns[index], int(self._book["i_cursor"][index])
         if isinstance(command, BracketRequest):
-            self._encode_exits(record, command)
-            entries.place_bracket(self._array, columns, self._events, row, self._command)
+            self._encoder.encode_exits(record, command)
+            entries.place_bracket(self._array, columns, self._events, row, self._encoder.commands)
         elif isinstance(command, OcoRequest):
             record["on_partial"] = command.on_partial
-            self._encode(1, command.second)
-            entries.place_oco(self._array, columns, self._events, row, self._command)
+            self._encoder.encode(1, command.second, self.now_ns)
+            entries.place_oco(self._array, columns, self._events, row, self._encoder.commands)
         else:
-            entries.place(self._array, columns, self._events, row, self._command)
-
-    def _index_of(self, symbol: str) -> int:
-        for index, instrument in enumerate(self._instruments):
-            if instrument.symbol == symbol:
-                return index
-        raise ConfigurationError(f"{symbol} is not an instrument of this session")
-
-    def _encode(self, at: int, request: OrderRequest) -> np.void:
-        """The request as the kernel's record; exits of a group are added by the caller."""
-        index = self._index_of(request.instrument)
-        record: np.void = self._command[at]
-        record["order_id"] = request.order_id
-        record["instrument"] = index
-        record["sign"] = request.side.sign
-        record["type"] = request.order_type
-        record["time_in_force"] = request.time_in_force
-        record["size"] = request.size_lots
-        record["size_limit"] = self._size_limit(index, (request.limit_ticks, request.stop_ticks))
-        record["limit"] = _or_none(request.limit_ticks)
-        record["stop"] = _or_none(request.stop_ticks)
-        record["protection"] = _or_none(request.protection_ticks)
-        record["expires"] = self._expiry_ns(index, request)
-        record["post_only"] = request.post_only
-        record["reduce_only"] = request.reduce_only
-        for name in ("stop_id", "target_id", "arm", "on_partial"):
-            record[name] = 0
-        for name in ("stop_offset", "stop_price", "limit_offset", "target_offset", "target_price"):
-            record[name] = NO_PRICE
-        return record
-
-    def _size_limit(self, index: int, prices: tuple[int | None, ...]) -> int:
-        """The largest further size whose money still fits the kernel's integers."""
-        book = self._book
-        there = abs(int(book["i_position"][index]))
-        for slot in book["active"][: int(book["active_count"])].tolist():
-            there += int(book["o_live"][slot])
-        known = [int(book["i_value_bid"][index]), int(book["i_value_ask"][index])]
-        known += [price for price in prices if price is not None]
-        # Prices may still move: room for twice the highest, and for a walk beyond it.
-        worst = 2 * max(abs(price) for price in known) + 2 * MAX_WALK_LEVELS
-        return max(0, _OVERFLOW // (worst * self._instruments[index].tick_value_nanos) - there)
-
-    def _expiry_ns(self, index: int, request: OrderRequest) -> int:
-        if request.time_in_force is TimeInForce.DAY:
-            return self._calendars[index].session_end_ns(self.now_ns)
-        if request.time_in_force is TimeInForce.GTD and request.expires_at_ns is not None:
-            return request.expires_at_ns
-        return NEVER
-
-    def _encode_exits(self, record: np.void, command: BracketRequest) -> None:
-        record["arm"] = command.arm
-        record["on_partial"] = command.on_partial
-        if any(leg and leg.trail_ticks is not None for leg in (command.stop, command.target)):
-            record["type"] = OrderType.TRAILING_STOP  # refused by the kernel's own rule
-        if command.stop is not None:
-            record["stop_id"] = command.stop.order_id
-            record["stop_offset"] = _or_none(command.stop.offset_ticks)
-            record["stop_price"] = _or_none(command.stop.price_ticks)
-            record["limit_offset"] = _or_none(command.stop.limit_offset_ticks)
-        if command.target is not None:
-            record["target_id"] = command.target.order_id
-            record["target_offset"] = _or_none(command.target.offset_ticks)
-            record["target_price"] = _or_none(command.target.price_ticks)
+            entries.place(self._array, columns, self._events, row, self._encoder.commands)
 
     def _instrument_of_order(self, order_id: int) -> int:
         book = self._book
@@ -451,10 +326,10 @@ class Exchange:
             self._events,
             int(self._book["i_cursor"][index]),
             command.order_id,
-            _or_none(command.size_lots),
-            _or_none(command.limit_ticks),
-            _or_none(command.stop_ticks),
-            self._size_limit(index, (command.limit_ticks, command.stop_ticks)),
+            or_none(command.size_lots),
+            or_none(command.limit_ticks),
+            or_none(command.stop_ticks),
+            self._encoder.size_limit(index, (command.limit_ticks, command.stop_ticks)),
             self._ended.get(command.order_id, 0),
         )
 
@@ -483,10 +358,6 @@ class Exchange:
             if isinstance(event, OrderEventBase) and event.status.is_terminal:
                 self._ended[event.order_id] = event.status.code
         return events
-
-
-def _or_none(value: int | None) -> int:
-    return NO_PRICE if value is None else value
 
 
 def _closing_side(lots: int) -> Side:

@@ -34,7 +34,7 @@ from broker_api.order import (
 )
 from data.schema import TapeColumns
 from sim.book import NO_SLOT
-from sim.exchange import Exchange, trigger_source_of
+from sim.exchange import Exchange
 from sim.explain_tape import (
     Approach,
     Traded,
@@ -44,6 +44,7 @@ from sim.explain_tape import (
     traded_around,
 )
 from sim.replay import Recording, replay
+from sim.set_up import trigger_source_of
 
 _BLOCK_ROWS = 65_536
 """Rows of tape that are searched at once for those that concern the order."""

@@ -34,7 +34,6 @@ from broker_api.order import (
     ReplaceRequest,
 )
 from broker_api.refusals import describe
-from sim.exchange import trigger_source_of
 from sim.explain import Happening, Place, Story
 from sim.explain_queue import Cause, Step, fill_text, joining_text, step_of
 from sim.explain_tape import own_side
@@ -50,6 +49,7 @@ from sim.explain_words import (
     terms_text,
     title_text,
 )
+from sim.set_up import trigger_source_of
 
 
 @dataclass(frozen=True, slots=True)

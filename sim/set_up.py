@@ -1,0 +1,83 @@
+"""From settings and instruments to the numbers of a new book."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from broker_api.config import AccountConfig, SimulationConfig
+from broker_api.instrument import NANOS, Instrument
+from broker_api.order import TriggerSource
+from data.tape import Tape
+from sim.book import new_book
+
+
+def trigger_source_of(instrument: Instrument, tape: Tape) -> tuple[TriggerSource, str | None]:
+    """The source that triggers stops on this tape, and a note when it is not the instrument's own.
+
+    A tape without marks falls back to the last trade, one without trades to bid and ask.
+    """
+    source = instrument.trigger_source
+    if source is TriggerSource.MARK and not tape.has_marks:
+        source = TriggerSource.LAST
+    if source is TriggerSource.LAST and not tape.has_trades:
+        source = TriggerSource.BID_ASK
+    if source is instrument.trigger_source:
+        return source, None
+    wanted, used = instrument.trigger_source.name.lower(), source.name.lower()
+    return source, f"{instrument.symbol}: the tape has no {wanted} prices; stops trigger on {used}"
+
+
+def set_up_book(
+    instruments: Sequence[Instrument],
+    tapes: Sequence[Tape],
+    simulation: SimulationConfig,
+    account: AccountConfig,
+    start_ns: int,
+) -> tuple[npt.NDArray[Any], list[str]]:
+    """A book before its first row, with every setting in it, and notes for the run's reader."""
+    array = new_book(len(instruments))
+    book = array[0]
+    book["cash"] = account.cash_nanos
+    book["queue_model"] = simulation.queue_model
+    book["queue_power_halves"] = round(simulation.queue_power * 2)
+    book["beyond_top"] = simulation.beyond_top_model
+    book["self_trade"] = simulation.self_trade_policy
+    book["trade_through_all"] = simulation.trade_through == "all"
+    book["stop_wrong_side_triggers"] = simulation.stop_wrong_side == "trigger"
+    book["margin_on"] = simulation.margin
+    book["fees_on"] = simulation.fees
+    book["visit_every_row"] = simulation.visit_every_row
+    notes: list[str] = []
+    for index, (instrument, tape) in enumerate(zip(instruments, tapes, strict=True)):
+        notes += _set_up_instrument(book, index, instrument, tape)
+        before = int(np.searchsorted(tape.columns.ts, start_ns, side="left"))
+        book["i_known_from"][index] = before
+        book["i_cursor"][index] = before - 1
+    return array, notes
+
+
+def _set_up_instrument(book: np.void, index: int, instrument: Instrument, tape: Tape) -> list[str]:
+    source, note = trigger_source_of(instrument, tape)
+    values = {
+        "tick_value": instrument.tick_value_nanos,
+        "tick_nanos": int(instrument.tick_size * NANOS),
+        "fee_lot": instrument.fee_lot_nanos,
+        "maker_ppm": instrument.maker_fee_ppm,
+        "taker_ppm": instrument.taker_fee_ppm,
+        "initial_lot": instrument.initial_margin_lot_nanos,
+        "maintenance_lot": instrument.maintenance_margin_lot_nanos,
+        "initial_ppm": instrument.initial_margin_ppm,
+        "maintenance_ppm": instrument.maintenance_margin_ppm,
+        "min_lots": instrument.min_lots,
+        "max_lots": instrument.max_lots,
+        "negative_price": instrument.allow_negative_price,
+        "trigger_source": source,
+        "bbo_after_trade": tape.bbo_after_trade,
+    }
+    for name, value in values.items():
+        book[f"i_{name}"][index] = value
+    return ([note] if note else []) + list(tape.notes)
