@@ -19,7 +19,8 @@ from sim.book import (
     i8,
     njit,
 )
-from sim.groups import ACTIVATE, cancel_order
+from sim.exits import ACTIVATE
+from sim.groups import cancel_order
 from sim.publish import live_status, publish_order, publish_terms
 from sim.queue import JOIN_ALL, JOIN_REST, join_rest
 from sim.rules import (

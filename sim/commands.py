@@ -40,11 +40,8 @@ from sim.book import (
     i8,
     njit,
 )
-from sim.groups import (
-    cancel_order,
-    end_order,
-    open_group,
-)
+from sim.exits import open_group
+from sim.groups import cancel_order, end_order
 from sim.publish import (
     find_slot,
     open_slot,

@@ -1,4 +1,4 @@
-"""The loop over rows: control flow only. Rules: `rules.py`; effects: `groups.py`, `taking.py`.
+"""The loop over rows: control flow only. Rules: `rules.py`; effects: `filling.py`, `taking.py`.
 
 A row of the tape carries the whole top of book, so the kernel may enter anywhere. `next_row` finds
 the next row that concerns someone; `apply_row` processes it; `run_until` repeats both and returns
@@ -31,7 +31,7 @@ from sim.book import (
     i8,
     njit,
 )
-from sim.groups import fill
+from sim.filling import fill
 from sim.queue import clear_queue, joined_unknown, meet_print, observe_touch, tracks_queue
 from sim.rules import (
     is_stop,

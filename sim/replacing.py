@@ -30,14 +30,8 @@ from sim.book import (
     i8,
     njit,
 )
-from sim.groups import (
-    ACTIVATE,
-    EXIT_RESIZED,
-    complete_by_size,
-    exit_headroom,
-    leave_group,
-    settle_bracket,
-)
+from sim.exits import ACTIVATE, EXIT_RESIZED, exit_headroom
+from sim.groups import complete_by_size, leave_group, settle_bracket
 from sim.publish import (
     find_slot,
     leave_book,

@@ -1,7 +1,7 @@
 """The rules of the exchange that decide and change nothing: one small function per rule.
 
 Whether an order is refused, whether a stop is through, what may trade at a row. What then happens
-is in `taking.py` (aggressors), `groups.py` (fills and what they cause) and `kernel.py` (rows).
+is in `taking.py` (aggressors), `filling.py` (fills and what they cause) and `kernel.py` (rows).
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ from sim.book import (
     i8,
     njit,
 )
-from sim.groups import SELF_TRADE, cancel_order, fill, fillable_lots
+from sim.filling import fill, fillable_lots
+from sim.groups import SELF_TRADE, cancel_order
 from sim.publish import publish_replaced
 from sim.queue import join
 from sim.rules import (
