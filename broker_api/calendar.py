@@ -57,6 +57,13 @@ class SessionCalendar(Protocol):
         """Every (instant, opens) at which the market opens or closes in [start_ns, end_ns)."""
         ...
 
+    def sessions_between(self, start_ns: int, end_ns: int) -> list[tuple[int, int]]:
+        """(opening, close) of every session that ends after `start_ns` and begins before `end_ns`.
+
+        A session goes on through halts of its middle. Empty for a market that never closes.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class AlwaysOpen:
@@ -78,6 +85,10 @@ class AlwaysOpen:
 
     def boundaries(self, start_ns: int, end_ns: int) -> list[tuple[int, bool]]:
         """None: nothing ever opens or closes."""
+        return []
+
+    def sessions_between(self, start_ns: int, end_ns: int) -> list[tuple[int, int]]:
+        """None: nothing ever closes."""
         return []
 
 
@@ -156,6 +167,19 @@ class GlobexCalendar:
             for opens_ns, closes_ns in session.stretches:
                 found += [(opens_ns, True), (closes_ns, False)]
         return [(ts_ns, opens) for ts_ns, opens in found if start_ns <= ts_ns < end_ns]
+
+    def sessions_between(self, start_ns: int, end_ns: int) -> list[tuple[int, int]]:
+        """(opening, close) of every session that ends after `start_ns` and begins before `end_ns`.
+
+        A session goes on through halts of its middle.
+        """
+        found = []
+        for session in self._sessions_from(self._trade_date(start_ns)):
+            if session.open_ns >= end_ns:
+                break
+            if session.close_ns > start_ns:
+                found.append((session.open_ns, session.close_ns))
+        return found
 
     def _trade_date(self, ts_ns: int) -> dt.date:
         """The date whose session contains the instant, or is the nearest that has not begun."""

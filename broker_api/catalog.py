@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from broker_api.calendar import load_calendar
 from broker_api.config import near_miss
 from broker_api.errors import ConfigurationError
-from broker_api.instrument import MAX_LOTS, NANOS, PPM, Instrument, from_table
+from broker_api.instrument import (
+    MAX_LOTS,
+    MAX_TICKS,
+    MAX_TIERS,
+    NANOS,
+    PPM,
+    Instrument,
+    MarginTier,
+    from_table,
+)
 from broker_api.order import TriggerSource, parse_name
 
 SHIPPED = Path(__file__).with_name("instruments.toml")
@@ -28,6 +38,25 @@ SHIPPED = Path(__file__).with_name("instruments.toml")
 
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9._/-]*")
 _MONEY_MAX = Decimal(1_000_000_000)
+_DAY_MINUTES = 24 * 60
+
+
+class _TierTable(BaseModel):
+    """One tier of `margin_tiers`."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    notional_from: Decimal = Field(ge=0, le=_MONEY_MAX)
+    initial_ppm: int = Field(ge=0, le=PPM)
+    maintenance_ppm: int = Field(ge=0, le=PPM)
+
+    @model_validator(mode="after")
+    def _check_together(self) -> _TierTable:
+        if self.maintenance_ppm > self.initial_ppm:
+            raise ValueError(
+                f"maintenance_ppm {self.maintenance_ppm} is above initial_ppm {self.initial_ppm}"
+            )
+        return self
 
 
 class _InstrumentTable(BaseModel):
@@ -52,6 +81,12 @@ class _InstrumentTable(BaseModel):
     maintenance_margin: Decimal = Field(default=Decimal(0), ge=0, le=_MONEY_MAX)
     initial_margin_ppm: int = Field(default=0, ge=0, le=PPM)
     maintenance_margin_ppm: int = Field(default=0, ge=0, le=PPM)
+    margin_tiers: tuple[_TierTable, ...] = Field(default=(), max_length=MAX_TIERS)
+    overnight_initial_margin: Decimal | None = Field(default=None, ge=0, le=_MONEY_MAX)
+    overnight_maintenance_margin: Decimal | None = Field(default=None, ge=0, le=_MONEY_MAX)
+    overnight_from_minutes: int = Field(default=15, ge=0, lt=_DAY_MINUTES)
+    price_band_ppm: int = Field(default=0, ge=0, le=PPM)
+    price_band_ticks: int = Field(default=0, ge=0, le=MAX_TICKS)
     trigger_source: TriggerSource = TriggerSource.LAST
     allow_negative_price: bool = False
     expiry: str | None = None
@@ -101,6 +136,8 @@ class _InstrumentTable(BaseModel):
                 f"maintenance_margin_ppm {self.maintenance_margin_ppm} is above initial_margin_ppm "
                 f"{self.initial_margin_ppm}"
             )
+        self._check_overnight()
+        self._check_tiers()
         nanos = self.tick_value * self.lot_size * NANOS
         if nanos != nanos.to_integral_value():
             raise ValueError(
@@ -108,6 +145,28 @@ class _InstrumentTable(BaseModel):
                 f"of 1e-9 {self.currency}"
             )
         return self
+
+    def _check_overnight(self) -> None:
+        initial, maintenance = self.overnight_initial_margin, self.overnight_maintenance_margin
+        night = self.initial_margin if initial is None else initial
+        least = self.maintenance_margin if maintenance is None else maintenance
+        if least > night:
+            raise ValueError(f"maintenance margin {least} over night is above the initial {night}")
+
+    def _check_tiers(self) -> None:
+        if not self.margin_tiers:
+            return
+        if self.maintenance_margin_ppm:
+            raise ValueError(
+                f"maintenance_margin_ppm {self.maintenance_margin_ppm} has no meaning beside "
+                "margin_tiers; each tier has its own"
+            )
+        starts = [tier.notional_from for tier in self.margin_tiers]
+        if starts[0] != 0:
+            raise ValueError(f"margin_tiers begin at notional_from {starts[0]}, not at 0")
+        for before, after in pairwise(starts):
+            if after <= before:
+                raise ValueError(f"margin_tiers: notional_from {after} is not above {before}")
 
 
 def load_catalog(*paths: Path | str) -> dict[str, Instrument]:
@@ -149,10 +208,17 @@ def _merged(files: tuple[tuple[Path, tuple[int, int]], ...]) -> dict[str, Instru
     catalog: dict[str, Instrument] = {}
     for path, _ in files:
         for symbol, table in _read(path).items():
-            tables[symbol] = {**tables.get(symbol, {}), **table}
+            tables[symbol] = _on_top(tables.get(symbol, {}), table)
             catalog[symbol] = _instrument(path, symbol, tables[symbol])
     _check_ids(files[-1][0], catalog)
     return catalog
+
+
+def _on_top(below: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:
+    """Key by key; who gives one form of the maintenance rate ends the other."""
+    forms = ("margin_tiers", "maintenance_margin_ppm")
+    ended = [form for form in forms if any(other in table for other in forms if other != form)]
+    return {key: value for key, value in below.items() if key not in ended} | table
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
@@ -181,14 +247,16 @@ def _instrument(path: Path, symbol: str, table: dict[str, Any]) -> Instrument:
     except ValidationError as failure:
         faults = "; ".join(_fault(fault, symbol) for fault in failure.errors(include_url=False))
         raise ConfigurationError(f"catalogue file {path}: {faults}") from None
-    return from_table(symbol, dict(checked))
+    tiers = tuple(MarginTier(**dict(tier)) for tier in checked.margin_tiers)
+    return from_table(symbol, {**dict(checked), "margin_tiers": tiers})
 
 
 def _fault(fault: Any, symbol: str) -> str:
     key = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
-        names = list(_InstrumentTable.model_fields)
-        hint = near_miss(key, names) or f"; known are {', '.join(names)}"
+        model = _InstrumentTable if len(fault["loc"]) == 1 else _TierTable
+        names = list(model.model_fields)
+        hint = near_miss(str(fault["loc"][-1]), names) or f"; known are {', '.join(names)}"
         return f"[{symbol}] has no key {key!r}{hint}"
     if fault["type"] == "missing":
         return f"[{symbol}] lacks the key {key!r}"

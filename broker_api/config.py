@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from broker_api.errors import ConfigurationError
-from broker_api.instrument import Instrument, to_nanos
+from broker_api.instrument import PPM, Instrument, MarginTier, to_nanos
 from broker_api.order import BeyondTop, QueueModel, SelfTrade, parse_name
 
 _NS_OF_MS = 1_000_000
@@ -150,16 +150,78 @@ class SimulationConfig(Settings):
 
 
 class AccountConfig(Settings):
-    """The simulated account at the start of a session."""
+    """The simulated account at the start of a session, and how it margins its positions.
+
+    `leverage` maps instruments, by symbol or id, to whole numbers: the notional that one unit of
+    margin carries. Positions of the instruments in `isolated` have a margin of their own.
+    """
 
     name: str = Field(default="SIM", min_length=1)
     currency: str = Field(default="USD", min_length=1)
     cash: float = Field(default=50_000.0, ge=0.0, le=1e9)
+    leverage: dict[str, Annotated[int, Field(ge=1, le=PPM)]] = Field(default_factory=dict)
+    isolated: tuple[str, ...] = ()
 
     @property
     def cash_nanos(self) -> int:
         """Starting cash in 1e-9 of the currency."""
         return to_nanos(self.cash)
+
+    def is_isolated(self, instrument: Instrument) -> bool:
+        """True when positions of the instrument have a margin of their own."""
+        return any(_names(name, instrument) for name in self.isolated)
+
+    def margin_tiers(self, instrument: Instrument) -> tuple[MarginTier, ...]:
+        """The instrument's tiers with the initial rates that this account pays.
+
+        Those of its leverage where it names one, else of the instrument's `initial_margin_ppm`,
+        but never less than a tier's own.
+        """
+        least = instrument.initial_margin_ppm
+        for name, leverage in self.leverage.items():
+            if _names(name, instrument):
+                least = -(-PPM // leverage)
+        return tuple(
+            tier._replace(initial_ppm=max(tier.initial_ppm, least)) for tier in instrument.tiers
+        )
+
+    def check_instruments(self, instruments: Sequence[Instrument]) -> None:
+        """Raise ConfigurationError for names and leverages that do not fit these instruments."""
+        for key, named in (("leverage", tuple(self.leverage)), ("isolated", self.isolated)):
+            found = [_named(key, name, instruments) for name in named]
+            for spec in instruments:
+                if sum(each is spec for each in found) > 1:
+                    raise ConfigurationError(
+                        f"AccountConfig.{key} names {spec.symbol} more than once"
+                    )
+        for name, leverage in self.leverage.items():
+            spec = _named("leverage", name, instruments)
+            rate = spec.tiers[0].initial_ppm
+            if rate == 0:
+                raise ConfigurationError(
+                    f"AccountConfig.leverage of {name} = {leverage}: the margin of {spec.symbol} "
+                    "is per unit and knows no leverage"
+                )
+            if leverage > PPM // rate:
+                raise ConfigurationError(
+                    f"AccountConfig.leverage of {name} = {leverage} is above the "
+                    f"{PPM // rate} of {spec.symbol}"
+                )
+
+
+def _names(name: str, instrument: Instrument) -> bool:
+    return name.strip().upper() in (instrument.symbol.upper(), instrument.id.upper())
+
+
+def _named(key: str, name: str, instruments: Sequence[Instrument]) -> Instrument:
+    for instrument in instruments:
+        if _names(name, instrument):
+            return instrument
+    symbols = [instrument.symbol for instrument in instruments]
+    hint = near_miss(name.strip().upper(), symbols) or f"; it has {', '.join(symbols)}"
+    raise ConfigurationError(
+        f"AccountConfig.{key} names {name!r}, which is no instrument of this session{hint}"
+    )
 
 
 class OrderManagerConfig(Settings):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,18 @@ MAX_TICKS = 1 << 40
 MAX_LOTS = 1 << 40
 """Largest size, in lots, that any order or tape may carry."""
 
+MAX_TIERS = 8
+"""Most tiers of margin that one instrument may have."""
+
 Number = float | int | str | Decimal
+
+
+class MarginTier(NamedTuple):
+    """The margin rates, in parts per million, of what of a notional lies above `notional_from`."""
+
+    notional_from: Decimal
+    initial_ppm: int
+    maintenance_ppm: int
 
 
 def to_nanos(amount: Number) -> int:
@@ -45,7 +56,12 @@ class Instrument:
     `tick_size`, `lot_size` and `tick_value` are exact decimals; `tick_value` is the money of one
     tick on ONE UNIT of size (one contract, one coin). Fees are per unit and side (`fee_per_unit`)
     plus parts per million of the notional (`maker_fee_ppm`, `taker_fee_ppm`). Margin is per unit
-    (`initial_margin`, `maintenance_margin`) plus parts per million of the notional.
+    (`initial_margin`, `maintenance_margin`) plus parts per million of the notional. Each part of
+    the notional pays the rates of its own tier in `margin_tiers` (the first begins at 0); there
+    `initial_margin_ppm` is the least initial rate while the account names no leverage. Without
+    tiers the two flat rates hold. From `overnight_from_minutes` before a session's close to the
+    next opening the `overnight_` margins stand in for those per unit. Limits further than the
+    price band beyond the last price are refused: `price_band_ticks`, else `price_band_ppm`.
     """
 
     symbol: str
@@ -66,6 +82,12 @@ class Instrument:
     maintenance_margin: Decimal = Decimal(0)
     initial_margin_ppm: int = 0
     maintenance_margin_ppm: int = 0
+    margin_tiers: tuple[MarginTier, ...] = ()
+    overnight_initial_margin: Decimal | None = None
+    overnight_maintenance_margin: Decimal | None = None
+    overnight_from_minutes: int = 15
+    price_band_ppm: int = 0
+    price_band_ticks: int = 0
     trigger_source: TriggerSource = TriggerSource.LAST
     allow_negative_price: bool = False
     expiry: str | None = None
@@ -114,6 +136,32 @@ class Instrument:
     def maintenance_margin_lot_nanos(self) -> int:
         """Fixed maintenance margin of one lot, in money units."""
         return to_nanos(self.maintenance_margin * self.lot_size)
+
+    @property
+    def has_overnight_margin(self) -> bool:
+        """True when the margin per unit is another over night."""
+        night = (self.overnight_initial_margin, self.overnight_maintenance_margin)
+        return night != (None, None)
+
+    @cached_property
+    def overnight_initial_lot_nanos(self) -> int:
+        """Fixed initial margin of one lot over night, in money units."""
+        night = self.overnight_initial_margin
+        return self.initial_margin_lot_nanos if night is None else to_nanos(night * self.lot_size)
+
+    @cached_property
+    def overnight_maintenance_lot_nanos(self) -> int:
+        """Fixed maintenance margin of one lot over night, in money units."""
+        night = self.overnight_maintenance_margin
+        if night is None:
+            return self.maintenance_margin_lot_nanos
+        return to_nanos(night * self.lot_size)
+
+    @cached_property
+    def tiers(self) -> tuple[MarginTier, ...]:
+        """The margin tiers; without any, one of the flat rates."""
+        flat = MarginTier(Decimal(0), self.initial_margin_ppm, self.maintenance_margin_ppm)
+        return self.margin_tiers or (flat,)
 
     @cached_property
     def min_lots(self) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from broker_api.instrument import Instrument, to_nanos
+from broker_api.instrument import Instrument, MarginTier, to_nanos
 from broker_api.journal import digest_of, read_journal
 from broker_api.order import TriggerSource, parse_name
 from data.schema import TapeError
@@ -131,7 +131,9 @@ def instrument_from_json(table: Mapping[str, Any]) -> Instrument:
     for name, value in table.items():
         if name == "trigger_source":
             values[name] = parse_name(TriggerSource, value, name)
-        elif name in _DECIMALS:
+        elif name == "margin_tiers":
+            values[name] = tuple(MarginTier(Decimal(str(start)), *rates) for start, *rates in value)
+        elif name in _DECIMALS and value is not None:
             values[name] = Decimal(str(value))
         else:
             values[name] = value

@@ -38,7 +38,11 @@ def set_up_book(
     account: AccountConfig,
     start_ns: int,
 ) -> tuple[npt.NDArray[Any], list[str]]:
-    """A book before its first row, with every setting in it, and notes for the run's reader."""
+    """A book before its first row, with every setting in it, and notes for the run's reader.
+
+    Raises ConfigurationError for an account that does not fit the instruments.
+    """
+    account.check_instruments(instruments)
     array = new_book(len(instruments))
     book = array[0]
     book["cash"] = account.cash_nanos

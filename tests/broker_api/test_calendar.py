@@ -165,3 +165,15 @@ def test_calendars_load_without_pandas_or_numba() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_sessions_go_through_halts_and_end_at_early_closes() -> None:
+    calendar = load_calendar(EQUITY)
+    halted = (ns("2021-06-24 22:00"), ns("2021-06-25 21:00"))
+    assert calendar.sessions_between(ns("2021-06-25 20:20"), ns("2021-06-25 20:25")) == [halted]
+    half = (ns("2024-07-02 22:00"), ns("2024-07-03 17:15"))
+    after = (ns("2024-07-03 22:00"), ns("2024-07-04 17:00"))
+    assert calendar.sessions_between(half[0], after[0]) == [half]
+    assert calendar.sessions_between(half[1] - 1, after[0] + 1) == [half, after]
+    assert calendar.sessions_between(half[1], after[0] + 1) == [after]
+    assert load_calendar(ALWAYS_OPEN).sessions_between(0, 1 << 60) == []

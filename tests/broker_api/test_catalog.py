@@ -21,6 +21,12 @@ min_size = 1
 max_size = 100
 expiry = 2024-12-20
 """
+TIERS = "[BTC]\nmargin_tiers = [{}]\n"
+
+
+def tier(start: int, initial: int, maintenance: int) -> str:
+    """One tier as a catalogue file has it."""
+    return f"{{notional_from = {start}, initial_ppm = {initial}, maintenance_ppm = {maintenance}}}"
 
 
 @pytest.fixture
@@ -128,6 +134,29 @@ def test_a_changed_file_is_read_again(write) -> None:
         ("[BTC]\ntick_value = 1e-8\n", r"not a whole number of 1e-9 USD"),
         ("[MNQ]\nexpiry = 'soon'\n", r"\[MNQ\] expiry = 'soon'"),
         ("[MNQ]\nid = 'CME:ES'\n", r"'CME:ES' names both"),
+        ("[MNQ]\novernight_initial_margin = 50\n", r"margin 80 over night is above the initial 50"),
+        ("[MNQ]\novernight_intial_margin = 50\n", r"mean \"overnight_initial_margin\""),
+        ("[MNQ]\novernight_from_minutes = 1440\n", r"overnight_from_minutes = 1440: .*less than"),
+        ("[MNQ]\nprice_band_ppm = -1\n", r"price_band_ppm = -1: .*greater than or equal to 0"),
+        ("[MNQ]\nprice_band_tick = 9\n", r"mean \"price_band_ticks\""),
+        (
+            TIERS.format("{notional_form = 0}"),
+            r"no key 'margin_tiers\.0\.notional_form'.*\"notional_from\"",
+        ),
+        (TIERS.format(tier(5, 9, 8)), r"margin_tiers begin at notional_from 5, not at 0"),
+        (
+            TIERS.format(tier(0, 8, 9)),
+            r"margin_tiers\.0 .*: maintenance_ppm 9 is above initial_ppm 8",
+        ),
+        (
+            TIERS.format(f"{tier(0, 9, 8)}, {tier(5, 9, 8)}, {tier(5, 9, 8)}"),
+            r"margin_tiers: notional_from 5 is not above 5",
+        ),
+        (TIERS.format(", ".join(tier(n, 9, 8) for n in range(9))), r"at most 8 items"),
+        (
+            TIERS.format(tier(0, 9, 8)) + "maintenance_margin_ppm = 7\n",
+            r"maintenance_margin_ppm 7 has no meaning beside margin_tiers",
+        ),
     ],
 )
 def test_a_wrong_file_is_refused_with_its_fault(write, text: str, message: str) -> None:
@@ -138,3 +167,30 @@ def test_a_wrong_file_is_refused_with_its_fault(write, text: str, message: str) 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"nowhere\.toml: No such file"):
         load_catalog(tmp_path / "nowhere.toml")
+
+
+def test_tiers_of_a_file_of_ones_own_replace_the_flat_maintenance_rate(write) -> None:
+    tiers = TIERS.format(f"{tier(0, 50_000, 25_000)}, {tier(1000, 90_000, 45_000)}")
+    bitcoin = load_catalog(write(tiers))["BTC"]
+    assert bitcoin.maintenance_margin_ppm == 0
+    assert bitcoin.margin_tiers == bitcoin.tiers
+    assert bitcoin.margin_tiers[1] == (Decimal(1000), 90_000, 45_000)
+
+
+def test_a_flat_maintenance_rate_of_ones_own_replaces_the_tiers_below_it(write) -> None:
+    below = write(TIERS.format(tier(0, 50_000, 25_000)), "below.toml")
+    own = write("[BTC]\nmaintenance_margin_ppm = 30_000\n")
+    bitcoin = load_catalog(below, own)["BTC"]
+    assert bitcoin.margin_tiers == ()
+    assert bitcoin.tiers == ((Decimal(0), 100_000, 30_000),)
+
+
+def test_overnight_margins_default_to_those_of_the_day(write) -> None:
+    day = load_catalog()["MNQ"]
+    assert not day.has_overnight_margin
+    assert day.overnight_initial_lot_nanos == day.initial_margin_lot_nanos
+    night = load_catalog(write("[MNQ]\novernight_initial_margin = 2_000\n"))["MNQ"]
+    assert night.has_overnight_margin
+    assert night.overnight_from_minutes == 15
+    assert night.overnight_initial_lot_nanos == 2_000 * 10**9
+    assert night.overnight_maintenance_lot_nanos == 80 * 10**9

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
+
 import pytest
 
+from broker_api.catalog import load_catalog
 from broker_api.config import (
     AccountConfig,
     OrderManagerConfig,
@@ -14,6 +18,7 @@ from broker_api.config import (
     use_defaults,
 )
 from broker_api.errors import ConfigurationError
+from broker_api.instrument import MarginTier
 from broker_api.order import BeyondTop, QueueModel, SelfTrade
 from broker_api.risk import RiskConfig
 
@@ -35,6 +40,9 @@ from broker_api.risk import RiskConfig
         ),
         (AccountConfig, {"cash": float("inf")}, "cash = inf: input should be a finite number"),
         (AccountConfig, {"currency": ""}, "currency = ''"),
+        (AccountConfig, {"leverage": {"ETH": 0}}, "leverage.ETH = 0: input should be greater than"),
+        (AccountConfig, {"isolated": "ETH"}, "isolated = 'ETH': input should be a valid tuple"),
+        (AccountConfig, {"isolatd": ["ETH"]}, "'isolatd'; did you mean \"isolated\""),
         (OrderManagerConfig, {"max_concurrent_orders": 0}, "max_concurrent_orders = 0"),
         (
             OrderManagerConfig,
@@ -131,3 +139,38 @@ def test_bad_settings_file_is_refused_by_file_and_key(tmp_path, text, message):
 def test_missing_settings_file_is_named(tmp_path):
     with pytest.raises(ConfigurationError, match=r"papertape\.toml: cannot be read"):
         read_settings(tmp_path / "papertape.toml")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"leverage": {"ETHH": 5}}, "leverage names 'ETHH', .* did you mean \"ETH\""),
+        ({"isolated": ["ES"]}, "isolated names 'ES', which is no instrument of this session; it"),
+        ({"isolated": ["ETH", "hl:eth"]}, "isolated names ETH more than once"),
+        ({"leverage": {"MNQ": 2}}, "leverage of MNQ = 2: the margin of MNQ is per unit"),
+        ({"leverage": {"eth": 101}}, "leverage of eth = 101 is above the 100 of ETH"),
+    ],
+)
+def test_an_account_that_does_not_fit_the_instruments_is_refused(values, message):
+    catalog = load_catalog()
+    chosen = [replace(catalog["ETH"], margin_tiers=(MarginTier(Decimal(0), 10_000, 5_000),))]
+    with pytest.raises(ConfigurationError, match=message):
+        AccountConfig(**values).check_instruments([*chosen, catalog["MNQ"]])
+
+
+def test_the_initial_rate_follows_the_leverage_and_never_falls_below_a_tier():
+    tiers = (MarginTier(Decimal(0), 40_000, 20_000), MarginTier(Decimal(9), 150_000, 75_000))
+    ether = replace(load_catalog()["ETH"], initial_margin_ppm=100_000, margin_tiers=tiers)
+    rates = {
+        name: [tier.initial_ppm for tier in account.margin_tiers(ether)]
+        for name, account in (
+            ("none", AccountConfig()),
+            ("three", AccountConfig(leverage={"HL:eth": 3})),
+            ("most", AccountConfig(leverage={"ETH": 25})),
+        )
+    }
+    assert rates == {
+        "none": [100_000, 150_000],
+        "three": [333_334, 333_334],
+        "most": [40_000, 150_000],
+    }

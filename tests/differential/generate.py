@@ -39,6 +39,9 @@ class ToyCalendar:
         found = [pair for a, b in self.sessions for pair in ((a, True), (b, False))]
         return [(ts_ns, opens) for ts_ns, opens in found if start_ns <= ts_ns < end_ns]
 
+    def sessions_between(self, start_ns: int, end_ns: int) -> list[tuple[int, int]]:
+        return [(a, b) for a, b in self.sessions if b > start_ns and a < end_ns]
+
 
 @dataclass(frozen=True)
 class Case:

@@ -42,6 +42,7 @@ from broker_api.order import (
 )
 from broker_api.record import PositionRecord
 from data.tape import Tape, open_tape, tape_from_frame
+from papertape.run_folder import plain
 
 START_NS = 1_704_205_800 * NANOS  # 2024-01-02 14:30:00 UTC
 FEE_NANOS = 620_000_000  # 0.62 USD a contract and side
@@ -265,26 +266,13 @@ def told_story() -> Story:
     return story
 
 
-def plain_instrument(spec: Instrument) -> dict[str, Any]:
-    """An instrument as a run folder's configuration holds it."""
-    values = {name: getattr(spec, name) for name in spec.__dataclass_fields__}
-    return {
-        name: value.name.lower()
-        if name == "trigger_source"
-        else value
-        if isinstance(value, int | None)
-        else str(value)
-        for name, value in values.items()
-    }
-
-
 def configuration(specs: Sequence[Instrument], **more: Any) -> dict[str, Any]:
     return {
         "script": "examples/bracket.py",
         "strategy": "bracket",
         "parameters": {"size": 2, "stop_offset": 20.0},
         "broker": "sim",
-        "instruments": [plain_instrument(spec) for spec in specs],
+        "instruments": [plain(spec) for spec in specs],
         "tapes": [],
         "simulation": {
             "queue": "proportional",

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from broker_api.instrument import NANOS
+from broker_api.instrument import NANOS, MarginTier
 from broker_api.order import Side
+from papertape.run_folder import plain
 from reports.assumptions import assumptions
-from reports.run import read_run
+from reports.run import instrument_from_json, read_run
 from reports.summary import Summary, print_summary, summarise
 from reports.text import average_price, duration, moment, money, percent
 from tests.reports.example_run import (
@@ -178,3 +181,13 @@ def test_averages_show_two_more_digits_only_when_off_the_tick() -> None:
     assert average_price(mnq(), ticks(21_000.25) + ticks(21_000.5), 2) == "21,000.3750"
     assert average_price(mnq(), 0, 0) == "-"
     assert percent(None) == "-"
+
+
+def test_an_instrument_comes_back_from_a_run_folder_with_tiers_and_overnight_margins() -> None:
+    spec = replace(
+        mnq(),
+        margin_tiers=(MarginTier(Decimal(0), 9, 8), MarginTier(Decimal("1000.5"), 99, 88)),
+        overnight_initial_margin=Decimal("1500.25"),
+    )
+    table = json.loads(json.dumps(plain(spec)))
+    assert instrument_from_json(table) == spec

@@ -307,3 +307,7 @@ class Hours:
         found = [(opens, True) for opens, _ in self._stretches]
         found += [(closes, False) for _, closes in self._stretches]
         return sorted(item for item in found if start_ns <= item[0] < end_ns)
+
+    def sessions_between(self, start_ns: int, end_ns: int) -> list[tuple[int, int]]:
+        """The stretches that end after `start_ns` and begin before `end_ns`."""
+        return [(a, b) for a, b in self._stretches if b > start_ns and a < end_ns]
