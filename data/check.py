@@ -17,6 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from data.schema import (
+    BAR_COLUMNS,
+    BAR_PRICES,
     CANONICAL_COLUMNS,
     DEPTH_COLUMNS,
     ID_COLUMNS,
@@ -55,6 +57,9 @@ class Rule(StrEnum):
     SIDE = "side is none of -1, 0, 1"
     ID_REPEATED = "id was seen before"
     RATE_MISSING = "funding rate is missing or not a number"
+    BAR_HIGH = "high of a bar is below another of its prices"
+    BAR_LOW = "low of a bar is above another of its prices"
+    BAR_EARLY = "bar starts before the one before it has ended"
 
 
 class Fault(NamedTuple):
@@ -168,6 +173,7 @@ _OTHER_NAMES = {
     "ask_px": "ask", "offer": "ask", "bid_qty": "bid_size", "bid_sz": "bid_size",
     "ask_qty": "ask_size", "ask_sz": "ask_size", "last": "price", "px": "price",
     "qty": "size", "quantity": "size", "volume": "size", "amount": "size", "aggressor": "side",
+    "vol": "volume",
 }  # fmt: skip
 
 
@@ -180,10 +186,13 @@ class Layout(NamedTuple):
     has_rate: bool
     ids: tuple[str, ...]
     has_depth: bool
+    is_bars: bool = False
 
     @property
     def columns(self) -> list[str]:
         """The columns to read, in canonical order."""
+        if self.is_bars:
+            return list(BAR_COLUMNS)
         wanted = ["ts", *(QUOTE_COLUMNS if self.has_quotes else ())]
         wanted += TRADE_COLUMNS if self.has_trades else ()
         wanted += ["kind"] if self.has_kind else []
@@ -195,11 +204,12 @@ def check_columns(schema: pa.Schema, file: str) -> Layout:
     """The layout of a file whose columns are the canonical ones; TapeError names the first that is
     not."""
     names: list[str] = list(schema.names)
-    if {"open", "high", "low", "close"} <= set(names):
-        raise TapeError("this is a file of bars; a tape holds quotes and trades", file=file)
     for name in names:
         if names.count(name) > 1:
             raise TapeError("column appears twice", file=file, column=name)
+    if set(names) & set(BAR_PRICES):
+        return _check_bar_columns(schema, names, file)
+    for name in names:
         if name not in CANONICAL_COLUMNS and name not in DEPTH_COLUMNS:
             raise TapeError(f"unknown column{_suggest(name, names)}", file=file, column=name)
     _require(("ts",), names, file, "a tape needs it")
@@ -226,6 +236,19 @@ def check_columns(schema: pa.Schema, file: str) -> Layout:
     )
 
 
+def _check_bar_columns(schema: pa.Schema, names: list[str], file: str) -> Layout:
+    for name in names:
+        if name in CANONICAL_COLUMNS and name != "ts":
+            raise TapeError("a file of bars holds no quotes and trades", file=file, column=name)
+        if name not in BAR_COLUMNS:
+            suggestion = _suggest(name, names, BAR_COLUMNS)
+            raise TapeError(f"unknown column of bars{suggestion}", file=file, column=name)
+    _require(BAR_COLUMNS, names, file, f"bars have {', '.join(BAR_COLUMNS)}")
+    for name in names:
+        _check_type(name, schema.field(name).type, file)
+    return Layout(False, True, False, False, (), False, is_bars=True)
+
+
 def _require(wanted: tuple[str, ...], names: list[str], file: str, why: str) -> None:
     for name in wanted:
         if name not in names:
@@ -233,13 +256,15 @@ def _require(wanted: tuple[str, ...], names: list[str], file: str, why: str) -> 
             raise TapeError(f"missing column ({why}); the file has {have}", file=file, column=name)
 
 
-def _suggest(name: str, names: list[str]) -> str:
+def _suggest(name: str, names: list[str], known_names: tuple[str, ...] = CANONICAL_COLUMNS) -> str:
     if name.startswith("__index_level"):
         return "; write the frame with index=False"
-    free = [known for known in CANONICAL_COLUMNS if known not in names]
-    near = _OTHER_NAMES.get(name.lower()) or next(
-        iter(difflib.get_close_matches(name.lower(), free, 1, 0.6)), None
-    )
+    free = [known for known in known_names if known not in names]
+    if name.lower() in BAR_PRICES:
+        free += BAR_PRICES
+    near = _OTHER_NAMES.get(name.lower())
+    if near not in free:
+        near = next(iter(difflib.get_close_matches(name.lower(), free, 1, 0.6)), None)
     return f"; did you mean {near}?" if near in free else f"; known are {', '.join(free)}"
 
 

@@ -81,13 +81,14 @@ class MemorySink:
 
 
 class Summary(NamedTuple):
-    """What a conversion saw: rows read and kept, whether a trade's BBO is from after it, and
-    notes."""
+    """What a conversion saw: rows read and kept, whether a trade's BBO is from after it,
+    notes, and the length of a bar where it read bars."""
 
     rows: int
     kept: int
     bbo_after_trade: bool
     notes: tuple[str, ...]
+    bar_interval_ns: int = 0
 
 
 def join(parts: list[TapeColumns]) -> TapeColumns:
@@ -108,7 +109,7 @@ def convert(
     stream = _Stream(options, log, sink)
     waiting: list[Chunk] = []
     done = 0
-    for batch in _readable(source, log):
+    for batch in readable(source, log):
         raw = decode(batch, source.layout, done, source.name)
         chunk = settle(raw, grid, source.layout, log)
         if options.sort:
@@ -129,7 +130,7 @@ def convert(
     return Summary(done, stream.kept, after, tuple(_notes(source, log, stream, measured)))
 
 
-def _readable(source: Source, log: FaultLog) -> Iterable[pa.RecordBatch]:
+def readable(source: Source, log: FaultLog) -> Iterable[pa.RecordBatch]:
     """The batches; damage inside the file becomes a TapeError that says how far reading came."""
     read = 0
     try:
@@ -348,12 +349,17 @@ def _notes(source: Source, log: FaultLog, stream: _Stream, measured: str | None)
         yield measured
     if source.layout.has_depth:
         yield "depth beyond the touch is in the file and is not read"
-    if stream.first_ns < 315_532_800 * NANO:
-        yield f"the first time is {stream.first_ns} ns, before 1980: are these nanoseconds?"
-    if stream.moved:
-        yield f"sorted: {stream.moved:,} rows were out of order"
+    yield from common_notes(log, stream.first_ns, stream.moved)
+    if stream.repeated_quotes:
+        yield f"{stream.repeated_quotes:,} repeated quotes dropped"
+
+
+def common_notes(log: FaultLog, first_ns: int, moved: int) -> Iterable[str]:
+    """Notes about times and repairs, alike for ticks and for bars."""
+    if first_ns < 315_532_800 * NANO:
+        yield f"the first time is {first_ns} ns, before 1980: are these nanoseconds?"
+    if moved:
+        yield f"sorted: {moved:,} rows were out of order"
     for rule, count in sorted(log.counts.items()):
         verb = "kept" if rule is Rule.GAP else "dropped"
         yield f"repair: {count:,} rows {verb}: {rule}"
-    if stream.repeated_quotes:
-        yield f"{stream.repeated_quotes:,} repeated quotes dropped"

@@ -74,8 +74,8 @@ def decode(batch: pa.RecordBatch, layout: Layout, first_row: int, file: str) -> 
     count = batch.num_rows
     rows = np.arange(first_row, first_row + count, dtype=np.int64)
     try:
-        ts, ts_known = _integers(_as_time(batch.column("ts")))
-        ids = {name: _integers(batch.column(name)) for name in layout.ids}
+        ts, ts_known = integers(as_time(batch.column("ts")))
+        ids = {name: integers(batch.column(name)) for name in layout.ids}
     except pa.ArrowInvalid as error:
         raise TapeError(
             f"a time or id between rows {first_row} and {first_row + count - 1} does not fit in "
@@ -85,24 +85,27 @@ def decode(batch: pa.RecordBatch, layout: Layout, first_row: int, file: str) -> 
     names = ["bid", "ask", "bid_size", "ask_size", "price", "size", "side", "rate"]
     present = set(layout.columns)
     nothing = np.full(count, np.nan)
-    numbers = {name: _floats(batch.column(name)) if name in present else nothing for name in names}
+    numbers = {name: floats(batch.column(name)) if name in present else nothing for name in names}
     kind, text = _kinds(batch, layout, numbers)
     return Raw(rows, ts, ~ts_known, kind, text, numbers, ids)
 
 
-def _as_time(column: pa.Array[Any]) -> pa.Array[Any]:
+def as_time(column: pa.Array[Any]) -> pa.Array[Any]:
+    """Timestamps as nanoseconds; integers are that already."""
     if pa.types.is_timestamp(column.type):
         return column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64())
     return column
 
 
-def _integers(column: pa.Array[Any]) -> tuple[IntColumn, Mask]:
+def integers(column: pa.Array[Any]) -> tuple[IntColumn, Mask]:
+    """An integer column with 0 for null, and where it is known."""
     known = np.asarray(column.is_valid().to_numpy(zero_copy_only=False), dtype=np.bool_)
     plain = column.cast(pa.int64()).fill_null(0)
     return np.asarray(plain.to_numpy(zero_copy_only=False), dtype=np.int64), known
 
 
-def _floats(column: pa.Array[Any]) -> FloatColumn:
+def floats(column: pa.Array[Any]) -> FloatColumn:
+    """A number column as floats, NaN for null."""
     plain = column.cast(pa.float64(), safe=False)
     return np.asarray(plain.to_numpy(zero_copy_only=False), dtype=np.float64)
 
@@ -163,8 +166,8 @@ def _book(
     sides: list[IntColumn] = []
     for name, empty in (("bid", EMPTY_BID), ("ask", EMPTY_ASK)):
         price, size = raw.numbers[name], raw.numbers[f"{name}_size"]
-        lots = _lots(f"{name}_size", size, ~unstated, grid, faults)
-        ticks = _ticks(name, price, (lots > 0) & ~faults.bad, grid, faults)
+        lots = lots_of(f"{name}_size", size, ~unstated, grid, faults)
+        ticks = ticks_of(name, price, (lots > 0) & ~faults.bad, grid, faults)
         sides += [np.where(lots > 0, ticks, empty), lots]
     bid, bid_qty, ask, ask_qty = sides
     crossed = (bid > ask) & (bid_qty > 0) & (ask_qty > 0)
@@ -182,9 +185,9 @@ def _event(raw: Raw, grid: Grid, faults: BatchFaults) -> tuple[IntColumn, IntCol
     price, size, side = (raw.numbers[name] for name in ("price", "size", "side"))
     trade = raw.kind == RowKind.TRADE
     faults.mark(Rule.KIND_PRICE, "price", (raw.kind == RowKind.QUOTE) & ~np.isnan(price), price)
-    lots = _lots("size", size, trade, grid, faults)
+    lots = lots_of("size", size, trade, grid, faults)
     faults.mark(Rule.SIZE_ZERO, "size", trade & (lots == 0), size)
-    ticks = _ticks("price", price, trade, grid, faults)
+    ticks = ticks_of("price", price, trade, grid, faults)
     unknown = ~np.isin(np.nan_to_num(side), (-1.0, 0.0, 1.0))
     faults.mark(Rule.SIDE, "side", unknown, side)
     px = np.where(trade, ticks, 0)
@@ -218,7 +221,9 @@ def _usable(values: FloatColumn, limit: float) -> FloatColumn:
     return np.where(np.abs(values) <= limit, values, 0.0)
 
 
-def _lots(name: str, sizes: FloatColumn, where: Mask, grid: Grid, faults: BatchFaults) -> IntColumn:
+def lots_of(
+    name: str, sizes: FloatColumn, where: Mask, grid: Grid, faults: BatchFaults
+) -> IntColumn:
     """Sizes as lots, 0 outside `where` and where they are faulty."""
     lots, off = grid.sizes_to_lots(_usable(sizes, USABLE))
     faults.mark(Rule.SIZE_MISSING, name, where & np.isnan(sizes), sizes)
@@ -230,12 +235,12 @@ def _lots(name: str, sizes: FloatColumn, where: Mask, grid: Grid, faults: BatchF
     return np.where(where & ~off & (sizes > 0) & ~large, lots, 0)
 
 
-def _ticks(
+def ticks_of(
     name: str, prices: FloatColumn, where: Mask, grid: Grid, faults: BatchFaults
 ) -> IntColumn:
     """Prices as ticks; meaningless outside `where` and where they are faulty."""
     ticks, off = grid.prices_to_ticks(_usable(prices, USABLE))
-    missing = Rule.PRICE_MISSING if name == "price" else Rule.PRICE_ON_EMPTY_SIDE
+    missing = Rule.PRICE_ON_EMPTY_SIDE if name in QUOTE_COLUMNS else Rule.PRICE_MISSING
     faults.mark(missing, name, where & np.isnan(prices), prices)
     step = float(grid.tick_size)
     large = ~(np.abs(prices) <= min(USABLE, MAX_TICKS * step))

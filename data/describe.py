@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from data.schema import NANO, IntColumn, Mask, RowKind
+from data.schema import NANO, ROWS_OF_BAR, IntColumn, Mask, RowKind
 from data.tape import Tape
 
 PAUSES_SHOWN = 5
@@ -52,6 +52,40 @@ class TapeFacts:
     buyer_share: float | None
     prints_outside: int
     pauses: tuple[Pause, ...]
+
+
+@dataclass(frozen=True)
+class BarFacts:
+    """Numbers about a tape of bars. `height` is high less low in ticks, `volume` lots a bar;
+    `empty` counts bars without volume; a pause follows bar `row`, from its end."""
+
+    bars: int
+    height: Distribution
+    volume: Distribution
+    empty: int
+    pauses: tuple[Pause, ...]
+
+
+def describe_bars(tape: Tape) -> BarFacts:
+    """The facts of a tape that was made of bars; its rows are four a bar."""
+    columns, step = tape.columns, ROWS_OF_BAR
+    volume = columns.qty.reshape(-1, step).sum(axis=1)
+    height, lots = _distribution(columns.px[1::step] - columns.px[2::step]), _distribution(volume)
+    assert height is not None, "a tape has rows"
+    assert lots is not None, "a tape has rows"
+    starts = columns.ts[::step]
+    ends = starts + tape.bar_interval_ns
+    pauses = (
+        Pause(bar, int(ends[bar]), int(starts[bar + 1] - ends[bar]))
+        for bar in np.argsort(ends[:-1] - starts[1:], kind="stable")[:PAUSES_SHOWN].tolist()
+    )
+    return BarFacts(
+        bars=len(starts),
+        height=height,
+        volume=lots,
+        empty=_count(volume == 0),
+        pauses=tuple(pause for pause in pauses if pause.length_ns > 0),
+    )
 
 
 def describe(tape: Tape) -> TapeFacts:
@@ -101,6 +135,10 @@ def _pauses(ts: IntColumn) -> tuple[Pause, ...]:
 
 
 def bar_length_for(tape: Tape, bars_most: int = 12) -> int:
-    """The shortest usual bar, in ns, that shows a tape in at most `bars_most` bars, else a day."""
-    span = tape.end_ns - tape.start_ns
-    return next((length for length in _BAR_LENGTHS if span // length < bars_most), _BAR_LENGTHS[-1])
+    """The shortest usual bar, in ns, that shows a tape in at most `bars_most` bars, else a day.
+
+    Never shorter than the bars that a tape was made of, but for bars of more than a day.
+    """
+    span, shortest = tape.end_ns - tape.start_ns, tape.bar_interval_ns
+    fitting = (length for length in _BAR_LENGTHS if span // length < bars_most)
+    return next((length for length in fitting if length >= shortest), _BAR_LENGTHS[-1])

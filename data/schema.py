@@ -21,7 +21,7 @@ ByteColumn = npt.NDArray[np.int8]
 FloatColumn = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Counts changes of the cached columns' layout or meaning; part of every cache key."""
 MAX_TICKS = 1 << 40
 """Largest price, in ticks, that a tape may carry."""
@@ -36,6 +36,10 @@ NANO = 1_000_000_000
 
 BBO_KEY = b"papertape.bbo_of_trade"
 """Schema metadata: whether a trade row's BBO is from "after" or from "before" its print."""
+BAR_KEY = b"papertape.bar_interval"
+"""Schema metadata of a file of bars: length of a bar in ns."""
+ROWS_OF_BAR = 4
+"""A bar is four rows: open, high, low, close. Which extreme comes first is decided by a run."""
 
 
 class RowKind(IntEnum):
@@ -64,6 +68,8 @@ QUOTE_COLUMNS = ("bid", "ask", "bid_size", "ask_size")
 TRADE_COLUMNS = ("price", "size", "side")
 ID_COLUMNS = ("sequence", "trade_id")
 EXTRA_COLUMNS = ("kind", "rate")
+BAR_PRICES = ("open", "high", "low", "close")
+BAR_COLUMNS = ("ts", *BAR_PRICES, "volume")
 CANONICAL_COLUMNS = ("ts", *QUOTE_COLUMNS, *TRADE_COLUMNS, *EXTRA_COLUMNS, *ID_COLUMNS)
 DEPTH_COLUMNS = tuple(
     f"{side}_{field}_{level:02d}" for side in ("bid", "ask") for field in ("px", "sz")

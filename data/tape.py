@@ -19,10 +19,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data.bar_tape import convert_bars
 from data.cache import EntryWriter, cache_folder, content_hash, entry_key, load_entry
 from data.check import CheckReport, FaultLog, check_columns
 from data.convert import MemorySink, Options, Sink, Source, Summary, convert
-from data.schema import BBO_KEY, Grid, RowKind, TapeColumns, TapeError
+from data.schema import BAR_KEY, BBO_KEY, Grid, RowKind, TapeColumns, TapeError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +41,8 @@ class Tape:
     `source` is the path as it was given, or "memory"; `content_hash` is the SHA-256 of the source's
     bytes (in memory: of the columns). `bbo_after_trade`: a trade row's BBO is from after its print.
     `notes` say what a user should know: how that was found, and what repair or sort did.
+    `bar_interval_ns` is the length of a bar on a tape that was made of bars (four rows each, stored
+    as open, high, low, close, see `data.bar_tape`), else 0.
     """
 
     columns: TapeColumns
@@ -48,6 +51,7 @@ class Tape:
     content_hash: str
     bbo_after_trade: bool
     notes: tuple[str, ...] = ()
+    bar_interval_ns: int = 0
 
     def __len__(self) -> int:
         return len(self.columns.ts)
@@ -108,10 +112,12 @@ def open_tape(
         if found is not None:
             columns, meta = found
             after, notes = bool(meta["bbo_after_trade"]), tuple(meta["notes"])
-            return Tape(columns, grid.symbol, str(path), digest, after, notes)
+            bar_ns = int(meta["bar_interval_ns"])
+            return Tape(columns, grid.symbol, str(path), digest, after, notes, bar_ns)
     columns, summary, extra = _convert_file(file, str(path), grid, options, folder, key, progress)
     notes = (*summary.notes, *extra)
-    return Tape(columns, grid.symbol, str(path), digest, summary.bbo_after_trade, notes)
+    after, bar_ns = summary.bbo_after_trade, summary.bar_interval_ns
+    return Tape(columns, grid.symbol, str(path), digest, after, notes, bar_ns)
 
 
 def _grid_identity(grid: Grid) -> tuple[str, ...]:
@@ -142,7 +148,11 @@ def _convert_file(
         try:
             with EntryWriter(folder) as writer:
                 summary = _run(file, shown, grid, options, log, writer, progress)
-                meta = {"bbo_after_trade": summary.bbo_after_trade, "notes": list(summary.notes)}
+                meta = {
+                    "bbo_after_trade": summary.bbo_after_trade,
+                    "notes": list(summary.notes),
+                    "bar_interval_ns": summary.bar_interval_ns,
+                }
                 return writer.publish(key, meta), summary, ()
         except OSError as error:
             reason = error.strerror or str(error)
@@ -172,7 +182,19 @@ def _run(
             layout,
             parquet.schema_arrow.metadata or {},
         )
-        return convert(source, grid, options, log, sink, progress)
+        return _convert(source, grid, options, log, sink, progress)
+
+
+def _convert(
+    source: Source,
+    grid: Grid,
+    options: Options,
+    log: FaultLog,
+    sink: Sink,
+    progress: Progress | None,
+) -> Summary:
+    reader = convert_bars if source.layout.is_bars else convert
+    return reader(source, grid, options, log, sink, progress)
 
 
 def _existing(path: Path) -> Path:
@@ -212,28 +234,32 @@ def tape_from_frame(
     sort: bool = False,
     max_gap_ns: int | None = None,
     bbo_of_trade: str | None = None,
+    bar_interval_ns: int | None = None,
     progress: Progress | None = None,
 ) -> Tape:
     """The tape of a pandas frame, an Arrow table or a dict of columns, converted in memory.
 
     Same rules and errors as `open_tape`. An index named `ts` counts as the column. `bbo_of_trade`
-    ("after" or "before") says what the table's metadata would say.
+    ("after" or "before") and `bar_interval_ns`, the length of a bar, say what the table's metadata
+    would say.
     """
     table = _as_table(frame)
     metadata = dict(table.schema.metadata or {})
     if bbo_of_trade is not None:
         metadata[BBO_KEY] = bbo_of_trade.encode()
+    if bar_interval_ns is not None:
+        metadata[BAR_KEY] = str(bar_interval_ns).encode()
     layout = check_columns(table.schema, "memory")
     batches = table.select(layout.columns).to_batches(max_chunksize=BATCH_ROWS)
     source = Source("memory", table.num_rows, batches, layout, metadata)
     sink = MemorySink()
     log = FaultLog("memory", strict=not repair)
-    summary = convert(source, grid, Options(repair, sort, max_gap_ns), log, sink, progress)
+    summary = _convert(source, grid, Options(repair, sort, max_gap_ns), log, sink, progress)
     columns = sink.columns()
     digest = columns_hash(columns)
-    return Tape(
-        columns, grid.symbol, "memory", digest, summary.bbo_after_trade, tuple(summary.notes)
-    )
+    notes = tuple(summary.notes)
+    after, bar_ns = summary.bbo_after_trade, summary.bar_interval_ns
+    return Tape(columns, grid.symbol, "memory", digest, after, notes, bar_ns)
 
 
 def columns_hash(columns: TapeColumns) -> str:

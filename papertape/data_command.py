@@ -19,9 +19,18 @@ from rich.table import Table
 from broker_api.catalog import find, load_catalog
 from broker_api.errors import ConfigurationError
 from broker_api.instrument import Instrument
+from data.bar_tape import length_text
 from data.bars import Bars, bars_from_tape
 from data.check import CheckReport
-from data.describe import Distribution, TapeFacts, bar_length_for, describe
+from data.describe import (
+    BarFacts,
+    Distribution,
+    Pause,
+    TapeFacts,
+    bar_length_for,
+    describe,
+    describe_bars,
+)
 from data.sample_tapes import SAMPLES, write_samples
 from data.schema import NANO, Grid, TapeError, TickGrid
 from data.synthetic import DEFAULT_START_NS, generate, profile_for, write_tape
@@ -73,7 +82,10 @@ def inspect(
         tape = open_tape(file, grid, repair=repair, sort=sort)
         length = bar_length_for(tape)
         console = Console()
-        console.print(_facts_table(tape, describe(tape), grid))
+        if tape.bar_interval_ns:
+            console.print(_bar_facts_table(tape, describe_bars(tape), grid))
+        else:
+            console.print(_facts_table(tape, describe(tape), grid))
         console.print(_bars_table(bars_from_tape(tape, length), length, grid))
 
 
@@ -165,10 +177,33 @@ def _start_ns(text: str | None) -> int:
     return int(aware.timestamp()) * NANO
 
 
-def _facts_table(tape: Tape, facts: TapeFacts, grid: Grid) -> Table:
+def _empty_facts_table(tape: Tape) -> Table:
     table = Table(title=f"{tape.source}: {tape.symbol}", show_header=False, title_justify="left")
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
+    return table
+
+
+def _bar_facts_table(tape: Tape, facts: BarFacts, grid: Grid) -> Table:
+    table = _empty_facts_table(tape)
+    end_ns = tape.end_ns + 1
+    seconds = (end_ns - tape.start_ns) / NANO
+    table.add_row("bars", f"{facts.bars:,} of {length_text(tape.bar_interval_ns)}")
+    table.add_row("from", _time(tape.start_ns))
+    table.add_row("to", f"{_time(end_ns)} ({dt.timedelta(seconds=round(seconds))})")
+    table.add_row("tick, lot", f"{grid.tick_size}, {grid.lot_size}")
+    _add_distribution(table, "high less low, ticks", facts.height)
+    _add_distribution(table, "volume, lots", facts.volume)
+    if facts.empty:
+        table.add_row("without volume", f"{facts.empty:,} bars")
+    _add_pauses(table, facts.pauses, "bar")
+    table.add_row("bid, ask, path", "decided by a run: spread_ticks, bar_path")
+    _add_origin(table, tape)
+    return table
+
+
+def _facts_table(tape: Tape, facts: TapeFacts, grid: Grid) -> Table:
+    table = _empty_facts_table(tape)
     seconds = (tape.end_ns - tape.start_ns) / NANO
     table.add_row("rows", f"{facts.rows:,}")
     for kind, count in facts.kinds.items():
@@ -187,15 +222,22 @@ def _facts_table(tape: Tape, facts: TapeFacts, grid: Grid) -> Table:
         table.add_row("locked, one-sided", f"{facts.locked_rows:,}, {facts.one_sided_rows:,} rows")
     table.add_row("prints outside their book", f"{facts.prints_outside:,}")
     table.add_row("a trade's book is from", "after it" if tape.bbo_after_trade else "before it")
-    for number, pause in enumerate(facts.pauses):
-        shown = (
-            f"{pause.length_ns / NANO:,.3f} s after row {pause.row:,}, {_time(pause.from_ns)[:19]}"
-        )
+    _add_pauses(table, facts.pauses, "row")
+    _add_origin(table, tape)
+    return table
+
+
+def _add_pauses(table: Table, pauses: tuple[Pause, ...], row: str) -> None:
+    for number, pause in enumerate(pauses):
+        length, at = f"{pause.length_ns / NANO:,.3f} s", _time(pause.from_ns)[:19]
+        shown = f"{length} after {row} {pause.row:,}, {at}"
         table.add_row("longest pauses" if number == 0 else "", shown)
+
+
+def _add_origin(table: Table, tape: Tape) -> None:
     table.add_row("content (sha256)", tape.content_hash)
     for note in tape.notes:
         table.add_row("note", note)
-    return table
 
 
 def _add_distribution(table: Table, name: str, found: Distribution | None) -> None:

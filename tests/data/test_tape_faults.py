@@ -228,12 +228,6 @@ def test_wrong_columns_are_named(
     assert (caught.value.file, caught.value.column) == (str(path), column)
 
 
-def test_a_file_of_bars_is_recognised(es: TickGrid) -> None:
-    bars = {name: [1] for name in ("ts", "open", "high", "low", "close", "volume")}
-    with pytest.raises(TapeError, match="this is a file of bars"):
-        tape_from_frame(bars, es)
-
-
 def test_a_tape_of_times_only_is_refused(es: TickGrid) -> None:
     with pytest.raises(TapeError, match="no quotes"):
         tape_from_frame({"ts": [1, 2]}, es)
