@@ -44,7 +44,7 @@ class Side(IntEnum):
     @property
     def sign(self) -> int:
         """+1 for a buy, -1 for a sell."""
-        return 1 - 2 * self.value
+        return 1 - 2 * self
 
     @property
     def opposite(self) -> Side:

@@ -30,6 +30,7 @@ class Account:
     positions: list[Position]
     has_fees: bool
     fees: int = 0
+    funding: int = 0
 
     def fee(self, market: Market, ticks: int, lots: int, liquidity: Liquidity) -> int:
         """What a fill costs: by the lot, and parts per million of the notional, rounded down."""

@@ -240,6 +240,7 @@ class ReferenceExchange:
             value = value * market.mark_nanos // market.tick_nanos
         paid = value * row.qty // NANOS
         self.floor.account.cash -= paid
+        self.floor.account.funding += paid
         self.floor.publish(FundingPaid, market.index, value=paid, position_lots=lots)
         self.floor.publish_money(market.index)
 

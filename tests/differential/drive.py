@@ -1,40 +1,39 @@
-"""Both exchanges side by side: after every step their events, positions and cash are equal."""
+"""Both exchanges side by side: after every step events and canonical states are equal."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from itertools import zip_longest
-from typing import Any
 
 from broker_api.event import Event
-from broker_api.order import NO_PRICE, Command, OrderStatus, QueueModel
+from broker_api.order import NO_PRICE, Command
 from sim.exchange import Exchange
 from sim.reference import ReferenceExchange
-from sim.reference.orders import Doing, Order
+from tests.differential import reference_state
 from tests.differential.generate import Case, make_case, rows_near
+from tests.differential.kernel_state import KernelReader
+from tests.differential.state import State, differences, fingerprint
 from tests.differential.trade import Trader
+from tests.sim.promises import Promises
 
 STEPS = 50
+PROMISED = 16
+"""Every so many seeds the promises of `tests.sim.promises` are checked too, which takes longer."""
 RUN = "python -m tests.differential.run --seeds"
+Action = Command | int
+"""A step: a command, or a pause in nanoseconds."""
 
 
 class DifferenceError(AssertionError):
     """The two exchanges disagree; the text tells where, after what, and how to see it again."""
 
 
-@dataclass
 class Pair:
     """A kernel and a reference over the same tapes."""
 
-    case: Case
-    kernel: Exchange = field(init=False)
-    reference: ReferenceExchange = field(init=False)
-    history: list[str] = field(default_factory=list)
-    events: int = 0
-
-    def __post_init__(self) -> None:
-        case = self.case
+    def __init__(self, case: Case, *, promised: bool = False) -> None:
         given = (
             case.instruments,
             case.tapes,
@@ -43,134 +42,108 @@ class Pair:
             case.account,
             case.start_ns,
         )
+        self.case = case
         self.kernel = Exchange(*given)
         self.reference = ReferenceExchange(*given)
+        self.actions: list[Action] = []
+        self.events: list[Event] = []
+        self.state: State = ()
+        self._reader = KernelReader(self.kernel, case.tapes)
+        cash = case.account.cash
+        self._promises = Promises(self.kernel, case.instruments, cash) if promised else None
+        self.act(0)  # what was published before anybody asked
 
     def run(self, steps: int = STEPS) -> None:
         """Drive both through the random commands of the case's seed."""
         trader = Trader(self.case)
         for _ in range(steps):
             pause_ns = trader.pause_ns()
-            if pause_ns is not None:
-                for events in self.advance(self.kernel.now_ns + pause_ns):
-                    trader.note(events)
-                continue
-            command = trader.command(self.kernel.now_ns)
-            self.history.append(f"t={self.kernel.now_ns} {brief(command)}")
-            expected = self.reference.execute(command)
-            self.compare(self.kernel.execute(command), expected)
-            trader.note(expected)
+            action = trader.command(self.kernel.now_ns) if pause_ns is None else pause_ns
+            before = len(self.events)
+            self.act(action)
+            trader.note(self.events[before:])
 
-    def advance(self, until_ns: int) -> list[list[Event]]:
+    def replay(self, actions: Sequence[Action]) -> None:
+        """Drive both through given steps."""
+        for action in actions:
+            self.act(action)
+
+    def act(self, action: Action) -> None:
+        """One step. Raises DifferenceError, also when an exchange or a promise fails."""
+        self.actions.append(action)
+        try:
+            if isinstance(action, int):
+                self._advance(self.kernel.now_ns + action)
+            else:
+                self._execute(action)
+        except DifferenceError:
+            raise
+        except Exception as failure:
+            raise DifferenceError(f"{failure!r}\n{self._where()}") from failure
+
+    def _execute(self, command: Command) -> None:
+        if self._promises is not None:
+            self._promises.note(command)
+        expected = self.reference.execute(command)
+        got = self.kernel.execute(command)
+        self._compare(got, expected)
+        if self._promises is not None:
+            self._promises.check_answer(command, got)
+
+    def _advance(self, until_ns: int) -> None:
         """Both up to a time, one publication after the other."""
-        collected = []
         while True:
             expected = self.reference.advance(until_ns)
-            self.history.append(f"advance to {until_ns}, now {self.reference.now_ns}")
-            self.compare(self.kernel.advance(until_ns), expected)
-            collected.append(expected)
+            self._compare(self.kernel.advance(until_ns), expected)
             if not expected and self.reference.now_ns >= until_ns:
-                return collected
+                return
 
-    def compare(self, got: list[Event], expected: list[Event]) -> None:
-        """Events one by one, then the time, the positions and the cash."""
-        self.events += len(expected)
-        for at, (ours, theirs) in enumerate(zip_longest(got, expected)):
-            if ours != theirs:
-                raise DifferenceError(self._tell(got, expected, at))
-        states = self._kernel_state(), self._reference_state()
-        if states[0] != states[1]:
-            text = f"kernel {states[0]}\nreference {states[1]}"
-            raise DifferenceError(self._tell(got, expected, len(got)) + "\n" + text)
+    def _compare(self, got: list[Event], expected: list[Event]) -> None:
+        """Events one by one, then everything that matters for what comes."""
+        self.events += expected
+        if got != expected:
+            raise DifferenceError(self._tell(got, expected))
+        state, theirs = self._reader.read(), reference_state.read(self.reference)
+        if state != theirs:
+            found = "\n".join(differences(state, theirs))
+            raise DifferenceError(f"{found}\n{self._tell(got, expected)}")
+        self.state = state
+        cash, fees, funding = state[1][:3]
+        earned = sum(market[2] for market in state[2])
+        if cash != self.case.account.cash_nanos + earned - fees - funding:
+            raise DifferenceError(f"money appeared or went: {state[1:3]}\n{self._where()}")
+        if self._promises is not None:
+            for event in got:
+                self._promises.check_event(event)
+            self._promises.check_state()
 
-    def _kernel_state(self) -> tuple[object, ...]:
-        book, count = self.kernel._book, len(self.case.instruments)
-        names = ("i_position", "i_position_cost", "i_realised")
-        positions = [tuple(int(book[name][i]) for name in names) for i in range(count)]
-        money = self.kernel.cash_nanos, self.kernel.equity_nanos, self.kernel.used_margin_nanos
-        return self.kernel.now_ns, positions, money, kernel_orders(self.kernel)
-
-    def _reference_state(self) -> tuple[object, ...]:
-        held = self.reference.floor.account.positions
-        positions = [(item.lots, item.cost, item.realised) for item in held]
-        exchange = self.reference
-        money = exchange.cash_nanos, exchange.equity_nanos, exchange.used_margin_nanos
-        return exchange.now_ns, positions, money, reference_orders(exchange)
-
-    def _tell(self, got: list[Event], expected: list[Event], at: int) -> str:
-        seed = self.case.seed
-        lines = [f"seed {seed}: {RUN} {seed}:{seed + 1}", str(self.case.simulation)]
-        now_ns = (expected + got)[0].ts_ns if expected + got else self.kernel.now_ns
-        for tape in self.case.tapes:
-            lines += [f"bbo {'after' if tape.bbo_after_trade else 'before'} trade"]
+    def _where(self) -> str:
+        now_ns, case = self.kernel.now_ns, self.case
+        lines = [f"step {len(self.actions)}: {brief(self.actions[-1])}", f"now {now_ns}"]
+        lines += [str(case.simulation)]
+        for tape, market in zip(case.tapes, self.reference.floor.markets, strict=True):
+            book = "after" if tape.bbo_after_trade else "before"
+            lines += [f"{tape.symbol}: book {book} trade, source {market.source.name}"]
             lines += rows_near(tape, now_ns)
-        lines += [f"source {market.source.name}" for market in self.reference.floor.markets]
-        lines += ["last steps:", *(f"  {line}" for line in self.history[-12:])]
-        lines += [f"events from the first difference, number {at}:"]
+        return "\n".join(lines)
+
+    def _tell(self, got: list[Event], expected: list[Event]) -> str:
+        pairs = list(zip_longest(got, expected))
+        at = next((at for at, (one, other) in enumerate(pairs) if one != other), len(pairs))
+        lines = [self._where(), f"events from the first difference, number {at}:"]
         lines += [f"  same      {brief(event)}" for event in expected[max(0, at - 6) : at]]
         lines += [f"  kernel    {brief(event)}" for event in got[at : at + 6]]
         lines += [f"  reference {brief(event)}" for event in expected[at : at + 6]]
         return "\n".join(lines)
 
 
-OrderState = tuple[object, ...]
-
-
-def kernel_orders(exchange: Exchange) -> list[OrderState]:
-    """Every working order of the kernel, with its place in the queue, in order of placement."""
-    book = exchange._book
-    slots = book["active"][: int(book["active_count"])]
-    names = "order_id status size filled live limit stop triggered resting waiting"
-    columns = {name: book[f"o_{name}"][slots].tolist() for name in names.split()}
-    states = [tuple(values) for values in zip(*columns.values(), strict=True)]
-    return [
-        (*state, _kernel_places(book, int(slot))) for state, slot in zip(states, slots, strict=True)
-    ]
-
-
-def _kernel_places(book: Any, slot: int) -> list[tuple[int, int | None]]:
-    """(lots, what is ahead in 1/1024 lots) of an order's one or two places."""
-    if not book["o_resting"][slot]:
-        return []
-    front, live = int(book["o_front"][slot]), int(book["o_live"][slot])
-    known = book["o_queue_known"][slot]
-    places = [(front, int(book["o_queue"][slot]) if known else None)]
-    if live > front:
-        places.append((live - front, int(book["o_queue_behind"][slot])))
-    return [(lots, 0) for lots, _ in places] if book["queue_model"] == QueueModel.BACK else places
-
-
-def reference_orders(exchange: ReferenceExchange) -> list[OrderState]:
-    """The same of the reference."""
-    return [
-        (
-            order.order_id,
-            order.status.code,
-            order.size,
-            order.filled,
-            order.leaves if order.status is not OrderStatus.PENDING else _marked(exchange, order),
-            order.limit_ticks,
-            order.stop_ticks,
-            order.triggered,
-            order.doing is Doing.RESTING,
-            order.doing is Doing.WAITING,
-            [(place.lots, place.ahead) for place in order.places],
-        )
-        for order in exchange.floor.working
-    ]
-
-
-def _marked(exchange: ReferenceExchange, order: Order) -> int:
-    """A held exit has no live lots, unless it is marked to arrive when its market trades again."""
-    is_marked = order in exchange.floor.arriving and order.bracket is not None
-    return order.bracket.due if is_marked and order.bracket is not None else 0
-
-
 DULL = ("client_order_id", "tag", "seq")
 
 
-def brief(thing: Event | Command) -> str:
-    """An event or a command in one line, without what says nothing."""
+def brief(thing: Event | Action) -> str:
+    """An event or a step in one line, without what says nothing."""
+    if isinstance(thing, int):
+        return f"wait {thing} ns"
     parts = []
     for item in fields(thing):
         value = getattr(thing, item.name)
@@ -182,14 +155,20 @@ def brief(thing: Event | Command) -> str:
     return f"{type(thing).__name__} {' '.join(parts)}"
 
 
-def run_seed(seed: int, steps: int = STEPS) -> int:
-    """Compare one seed; the number of events. Raises DifferenceError."""
-    pair = Pair(make_case(seed))
+@dataclass(frozen=True)
+class Ran:
+    """A session without a difference: its events, and its fingerprint at the end."""
+
+    events: list[Event]
+    actions: list[Action]
+    fingerprint: str
+
+
+def run_seed(seed: int, steps: int = STEPS) -> Ran:
+    """Compare one seed. Raises DifferenceError."""
+    pair = Pair(make_case(seed), promised=seed % PROMISED == 0)
     try:
         pair.run(steps)
-    except DifferenceError:
-        raise
-    except Exception as failure:
-        last = "\n".join(pair.history[-12:])
-        raise DifferenceError(f"seed {seed}: {failure!r} after\n{last}") from failure
-    return pair.events
+    except DifferenceError as failure:
+        raise DifferenceError(f"seed {seed}: {RUN} {seed}:{seed + 1}\n{failure}") from failure
+    return Ran(pair.events, pair.actions, fingerprint(pair.state))

@@ -21,7 +21,7 @@ def main() -> int:
     failed, events, began = [], 0, time.perf_counter()
     for seed in range(first, end):
         try:
-            events += run_seed(seed, given.steps)
+            events += len(run_seed(seed, given.steps).events)
         except DifferenceError as difference:
             failed.append(seed)
             print(difference, end="\n\n")

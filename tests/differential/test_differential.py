@@ -95,7 +95,7 @@ MUTANTS: dict[str, tuple[Any, str, Any]] = {
 """What is put in the place of a rule of the reference: a name for it, where, and the wrong rule."""
 
 
-def first_difference(seeds: int, run: Callable[[int], int] = run_seed) -> int | None:
+def first_difference(seeds: int, run: Callable[[int], object] = run_seed) -> int | None:
     """The first seed at which the exchanges differ."""
     for seed in range(seeds):
         try:

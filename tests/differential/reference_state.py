@@ -1,0 +1,143 @@
+"""The canonical state (`state.py`) of the reference, read from its objects."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+
+from broker_api.order import NO_PRICE, OrderStatus, OrderType, QueueModel, Side
+from sim.reference import ReferenceExchange
+from sim.reference.market import Market
+from sim.reference.orders import Bracket, Doing, Oco, Order
+from tests.differential.state import NEVER, State
+
+_DOING = {doing: doing.name.lower() for doing in Doing}
+_AT_ANY_PRICE = (OrderType.MARKET, OrderType.STOP)
+_PRIORITY = attrgetter("priority")
+
+
+def read(exchange: ReferenceExchange) -> State:
+    """The canonical state now."""
+    floor, account = exchange.floor, exchange.floor.account
+    used = exchange.used_margin_nanos if floor.settings.margin else 0
+    money = account.cash, account.fees, account.funding, floor.liquidations, floor.seq
+    is_back = floor.settings.queue_model is QueueModel.BACK
+    return (
+        exchange.now_ns,
+        (*money, exchange.equity_nanos, used),
+        tuple([_market(exchange, market) for market in floor.markets]),
+        tuple([_order(exchange, order, is_back) for order in floor.working]),
+        tuple([order.order_id for order in sorted(floor.working, key=_PRIORITY)]),
+        tuple([_bracket(bracket) for bracket in floor.brackets]),
+        _pairs(floor.working),
+    )
+
+
+def _or(value: int | None, none: int = NO_PRICE) -> int:
+    return none if value is None else value
+
+
+def _order(exchange: ReferenceExchange, order: Order, is_back: bool) -> State:
+    live = order.live
+    if order.status is OrderStatus.PENDING and order.doing is Doing.ARRIVING:
+        assert order.bracket is not None  # marked while nothing trades
+        live = order.bracket.due
+    return (
+        order.order_id,
+        order.market,
+        1 - 2 * order.side,
+        order.order_type,
+        order.time_in_force,
+        order.role,
+        order.status.code,
+        order.size,
+        order.filled,
+        order.cost,
+        order.limit_ticks,
+        order.stop_ticks,
+        order.post_only,
+        order.reduce_only,
+        _or(order.expires_ns, NEVER),
+        order.triggered,
+        live,
+        _DOING[order.doing],
+        _or(order.protection) if order.order_type in _AT_ANY_PRICE else NO_PRICE,
+        _places(order, is_back) if order.places else (),
+    )
+
+
+def _places(order: Order, is_back: bool) -> State:
+    return tuple(
+        [
+            (
+                place.lots,
+                0 if is_back else _or(place.ahead),
+                place.met,
+                place.traded if place.ahead is None else 0,
+            )
+            for place in order.places
+        ]
+    )
+
+
+def _id(order: Order | None) -> int:
+    return order.order_id if order is not None and order.is_working else 0
+
+
+def _bracket(bracket: Bracket) -> State:
+    return (
+        _id(bracket.entry),
+        _id(bracket.stop),
+        _id(bracket.target),
+        bracket.entry.market,
+        bracket.entry.side.sign,
+        bracket.entry.filled,
+        bracket.entry.cost,
+        bracket.exits_filled,
+        bracket.released,
+        _or(bracket.cap, NEVER),
+        bracket.arm,
+        _or(bracket.stop_offset),
+        _or(bracket.target_offset),
+        _or(bracket.limit_offset),
+    )
+
+
+def _pairs(working: list[Order]) -> State:
+    """Pairs with a working leg; a first leg is placed before its second."""
+    found: dict[int, Oco] = {}
+    for order in working:
+        if order.oco is not None:
+            found.setdefault(order.oco.first.placed, order.oco)
+    return tuple([(_id(o.first), _id(o.second), o.on_partial) for _, o in sorted(found.items())])
+
+
+def _market(exchange: ReferenceExchange, market: Market) -> State:
+    position = exchange.floor.account.positions[market.index]
+    halted = market.halted_by_tape + 2 * market.closed_by_calendar
+    plain = (
+        position.lots,
+        position.cost,
+        position.realised,
+        _or(market.mark_nanos, 0),
+        market.cursor,
+        halted,
+        _or(market.next_open_ns, NEVER) if market.closed_by_calendar else NEVER,
+        market.source,
+        market.valued_at[Side.BUY],
+        market.valued_at[Side.SELL],
+    )
+    if halted or not market.is_known:
+        return (*plain, 0, NO_PRICE, (0, 0), (0, 0), {}, {})
+    seen = market.seen
+    taken = _taken(market, Side.BUY), _taken(market, Side.SELL)
+    return (*plain, 1, _or(market.last), *taken, seen[Side.BUY], seen[Side.SELL])
+
+
+def _taken(market: Market, side: Side) -> tuple[int, int]:
+    """(at the best, beyond) of what was taken from a side."""
+    taken, best = market.taken[side], market.best(side)
+    if not taken or best is None:
+        return 0, 0
+    away = 1 - 2 * side
+    beyond = sum(lots for price, lots in taken.items() if (best - price) * away > 0)
+    return taken.get(best, 0), beyond
