@@ -14,7 +14,8 @@ Orders are text too: `buy 3 market`, `sell 2 stop 95 limit 94`, with the words `
 of money, one lot is one contract, unless the test says otherwise.
 
 After every call what must always hold (docs/fills.md) is checked, see `promises.py`, and the
-reference exchange (`sim.reference`), which gets the same calls, has published the same events.
+reference exchange (`sim.reference`), which gets the same calls, has published the same events and
+is in the same canonical state (`tests.differential.state`).
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ from data.schema import COLUMN_TYPES, EMPTY_ASK, EMPTY_BID, RowKind, TapeColumns
 from data.tape import Tape
 from sim.exchange import Exchange
 from sim.reference import ReferenceExchange
+from tests.differential import reference_state
+from tests.differential.kernel_state import KernelReader
 from tests.sim.event_text import texts
 from tests.sim.promises import Promises
 
@@ -182,6 +185,7 @@ class Market:
         )
         self.exchange = Exchange(*given)
         self.reference = ReferenceExchange(*given)
+        self.reader = KernelReader(self.exchange, tapes)
         self.promises = Promises(self.exchange, instruments, cash)
         self.events: list[Event] = []
         self.check_after_calls = True
@@ -263,12 +267,14 @@ class Market:
         self.promises.note(command)
         events = self._keep(self.exchange.execute(command))
         assert self.reference.execute(command) == events
+        assert self.reader.read() == reference_state.read(self.reference)
         self.promises.check_answer(command, events)
         return texts(events)
 
     def _advance(self, ts_ns: int) -> list[Event]:
         events = self._keep(self.exchange.advance(ts_ns))
         assert self.reference.advance(ts_ns) == events
+        assert self.reader.read() == reference_state.read(self.reference)
         return events
 
     def _keep(self, events: list[Event]) -> list[Event]:
