@@ -19,10 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from broker_api.errors import ConfigurationError
 from broker_api.instrument import PPM, Instrument, MarginTier, to_nanos
+from broker_api.latency import Latency, latency_in_folder
 from broker_api.order import BeyondTop, QueueModel, SelfTrade, parse_name
-
-_NS_OF_MS = 1_000_000
-_LATENCY_MS_MAX = 3_600_000.0
 
 
 def near_miss(name: str, allowed: Iterable[str]) -> str:
@@ -75,15 +73,17 @@ class SimulationConfig(Settings):
     """How the simulated exchange behaves; docs/fills.md explains every rule that these choose.
 
     Latencies are milliseconds: `entry` from a command to the exchange, `response` from the exchange
-    to the session, `feed` from the tape to the session's market data.
+    to the session, `feed` from the tape to the session's market data. Each is a number, or a table:
+    `{min_ms, max_ms}`, `{quantiles_ms}` or `{file, column}`; see `broker_api.latency`. `seed` is
+    that of all draws.
     """
 
     queue: str = "proportional"
     queue_power: float = 1.5
     beyond_top: str = "ladder"
-    entry_latency_ms: float = Field(default=1.0, ge=0.0, le=_LATENCY_MS_MAX)
-    response_latency_ms: float = Field(default=1.0, ge=0.0, le=_LATENCY_MS_MAX)
-    feed_latency_ms: float = Field(default=0.0, ge=0.0, le=_LATENCY_MS_MAX)
+    entry_latency_ms: Latency = 1.0
+    response_latency_ms: Latency = 1.0
+    feed_latency_ms: Latency = 0.0
     fees: bool = True
     self_trade: str = "cancel_newest"
     stop_wrong_side: Literal["reject", "trigger"] = "reject"
@@ -132,21 +132,6 @@ class SimulationConfig(Settings):
     def self_trade_policy(self) -> SelfTrade:
         """`self_trade` as the enumeration."""
         return parse_name(SelfTrade, self.self_trade, "self_trade")
-
-    @property
-    def entry_latency_ns(self) -> int:
-        """From the session to the exchange, in nanoseconds."""
-        return round(self.entry_latency_ms * _NS_OF_MS)
-
-    @property
-    def response_latency_ns(self) -> int:
-        """From the exchange to the session, in nanoseconds."""
-        return round(self.response_latency_ms * _NS_OF_MS)
-
-    @property
-    def feed_latency_ns(self) -> int:
-        """From the tape to the session's market data, in nanoseconds."""
-        return round(self.feed_latency_ms * _NS_OF_MS)
 
 
 class AccountConfig(Settings):
@@ -337,7 +322,7 @@ def defaults_from_table(table: Mapping[str, Any], folder: Path) -> SessionDefaul
         instruments=tuple(_typed(table, "instruments", list, [])),
         tapes={symbol: folder / str(tape) for symbol, tape in tapes.items()},
         broker=_typed(table, "broker", str, None),
-        simulation=_section(table, "simulation", SimulationConfig),
+        simulation=_simulation(table, folder),
         account=_section(table, "account", AccountConfig),
         order_manager_config=_section(table, "order_manager", OrderManagerConfig),
         risk=_typed(table, "risk", dict, None),
@@ -356,3 +341,12 @@ def _typed(table: Mapping[str, Any], key: str, kind: type, default: Any) -> Any:
 def _section(table: Mapping[str, Any], key: str, model: type[Settings]) -> Any:
     values = _typed(table, key, dict, None)
     return None if values is None else model.parse(values)
+
+
+def _simulation(table: Mapping[str, Any], folder: Path) -> SimulationConfig | None:
+    values = _typed(table, "simulation", dict, None)
+    if values is None:
+        return None
+    beside = {key: latency_in_folder(value, folder) for key, value in values.items()}
+    settings: SimulationConfig = SimulationConfig.parse(beside)
+    return settings

@@ -25,7 +25,7 @@ from broker_api.config import (
 )
 from broker_api.errors import ConfigurationError
 from papertape.data_command import app as data_app
-from papertape.parameters import split_assignments
+from papertape.parameters import literal, split_assignments, split_settings
 
 _SYMBOL_AND_FILE = re.compile(r"([A-Za-z0-9._/:-]+)=(.+)", re.DOTALL)
 
@@ -53,7 +53,11 @@ _Strategy = Annotated[
 ]
 _Assignments = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="an argument for the strategy"),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="an argument for the strategy, or a setting: simulation.entry_latency_ms=20",
+    ),
 ]
 _Out = Annotated[Path | None, typer.Option(help="the run folder; default runs/<script>-<digest>")]
 _As = Annotated[
@@ -109,9 +113,12 @@ def run(
     from papertape.runner import Script
 
     def request() -> Request:
-        what = Script(script, strategy, split_assignments(assignments or []), as_name)
+        arguments, settings = split_settings(assignments or [])
+        what = Script(script, strategy, split_assignments(arguments), as_name)
         defaults = _with_tapes(_settings(config, catalog or []), tape or [], instrument or [])
-        changes = {"queue": queue, "seed": seed, "visit_every_row": visit_every_row or None}
+        changes: dict[str, Any] = {key: literal(text) for key, text in settings.items()}
+        options = {"queue": queue, "seed": seed, "visit_every_row": visit_every_row or None}
+        changes |= {key: value for key, value in options.items() if value is not None}
         return Request(what, _with_settings(defaults, changes, cash), out, not no_report, bounds)
 
     raise typer.Exit(perform(request))
@@ -202,10 +209,9 @@ def _with_tapes(
 def _with_settings(
     defaults: SessionDefaults, changes: dict[str, Any], cash: float | None
 ) -> SessionDefaults:
-    given = {key: value for key, value in changes.items() if value is not None}
-    if given:
+    if changes:
         base = defaults.simulation.model_dump() if defaults.simulation else {}
-        defaults = replace(defaults, simulation=SimulationConfig.parse({**base, **given}))
+        defaults = replace(defaults, simulation=SimulationConfig.parse({**base, **changes}))
     if cash is not None:
         account = defaults.account.model_dump() if defaults.account else {}
         defaults = replace(defaults, account=AccountConfig.parse({**account, "cash": cash}))

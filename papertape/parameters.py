@@ -1,10 +1,11 @@
-"""`--set key=value`: from the command line to the arguments of a strategy function."""
+"""`--set key=value`: from the command line to the arguments of a strategy function, and
+`--set simulation.key=value` to the settings of the simulation."""
 
 from __future__ import annotations
 
 import inspect
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from broker_api.config import near_miss
@@ -25,6 +26,20 @@ def split_assignments(texts: Iterable[str]) -> dict[str, str]:
             raise ConfigurationError(f"--set {text!r} is not of the form key=value, like fast=10")
         assignments[name.strip()] = value.strip()
     return assignments
+
+
+_SETTINGS = "simulation."
+
+
+def split_settings(texts: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The texts that are arguments of the strategy, and the simulation's settings by name.
+
+    >>> split_settings(["fast=10", "simulation.queue=back"])
+    (['fast=10'], {'queue': 'back'})
+    """
+    arguments = [text for text in texts if not text.startswith(_SETTINGS)]
+    settings = [text.removeprefix(_SETTINGS) for text in texts if text.startswith(_SETTINGS)]
+    return arguments, split_assignments(settings)
 
 
 def literal(text: str) -> Any:

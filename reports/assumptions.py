@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from broker_api.latency import latency_text
+
 _BEYOND_TOP = {
     "ladder": "every further tick is taken to show the touch's size",
     "wait": "the rest of a market order waits for the next row",
@@ -42,7 +44,5 @@ def assumptions(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _latency(settings: Mapping[str, Any]) -> str:
     names = ("entry_latency_ms", "response_latency_ms", "feed_latency_ms")
-    entry, response, feed = (float(settings.get(name) or 0) for name in names)
-    return (
-        f"Latency: {entry:g} ms to the exchange, {response:g} ms back, {feed:g} ms for market data."
-    )
+    entry, response, feed = (latency_text(settings.get(name) or 0) for name in names)
+    return f"Latency: {entry} to the exchange, {response} back, {feed} for market data."

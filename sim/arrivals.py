@@ -1,8 +1,9 @@
 """Commands on their way to the exchange: when each arrives, and in which order.
 
-A command sent at t arrives at t + entry latency; with `when_closed="queue"` an order that would
-arrive at a closed market waits for its opening. Equal arrivals: in order of sending. The broker and
-the replay of a recorded run both ask here, so that they cannot differ.
+A command sent at t arrives at t + entry latency, and not before one that was sent earlier; with
+`when_closed="queue"` an order that would arrive at a closed market waits for its opening. Equal
+arrivals: in order of sending. The broker and the replay of a recorded run both ask here, so that
+they cannot differ.
 """
 
 from __future__ import annotations
@@ -18,10 +19,15 @@ from broker_api.config import SimulationConfig
 from broker_api.instrument import Instrument
 from broker_api.order import CancelRequest, Command, ReplaceRequest, requests_of
 from data.tape import Tape
-
-NEVER_NS = (1 << 63) - 1
+from sim.feed import NEVER_NS
+from sim.latency import OneWay
 
 _T = TypeVar("_T")
+
+
+def entry_way(simulation: SimulationConfig) -> OneWay:
+    """The way of a session's commands to the exchange; they count from 1."""
+    return OneWay(simulation.entry_latency_ms, simulation.seed, "entry")
 
 
 class Arrivals(Generic[_T]):
@@ -34,7 +40,7 @@ class Arrivals(Generic[_T]):
         calendars: Sequence[SessionCalendar],
         tapes: Sequence[Tape],
     ) -> None:
-        self._entry_ns = simulation.entry_latency_ns
+        self._entry = entry_way(simulation)
         self._waits_when_closed = simulation.when_closed == "queue"
         self._markets = {
             instrument.symbol: (calendar, tape)
@@ -46,7 +52,8 @@ class Arrivals(Generic[_T]):
     def send(self, now_ns: int, command: Command, beside: _T) -> None:
         """A command leaves at `now_ns`."""
         self._sent += 1
-        heapq.heappush(self._heap, (now_ns + self._entry_ns, self._sent, command, beside))
+        arrives_ns = self._entry.arrival_ns(now_ns, self._sent)
+        heapq.heappush(self._heap, (arrives_ns, self._sent, command, beside))
 
     def next_ns(self) -> int:
         """When the next command arrives, NEVER_NS when none is under way."""

@@ -1,7 +1,8 @@
 """The simulated broker: the Broker protocol over the exchange, in virtual time, with latency.
 
 A command sent at t takes effect at t + entry latency; what the exchange publishes at u reaches the
-session at u + response latency. Order at one instant: rows, arriving commands, deliveries, timers.
+session at u + response latency; nothing overtakes on either way. Order at one instant: rows,
+arriving commands, deliveries, timers.
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ from broker_api.event import (
 from broker_api.instrument import Instrument
 from broker_api.order import CancelRequest, Command, ReplaceRequest, Submission
 from data.tape import Tape, open_tape, sample_path
-from sim.arrivals import NEVER_NS, Arrivals
+from sim.arrivals import Arrivals
 from sim.exchange import Exchange
+from sim.feed import NEVER_NS
+from sim.latency import OneWay
 from sim.market import Market
 from sim.virtual_loop import VirtualLoop
 
@@ -124,8 +127,9 @@ class SimBroker:
         self._spec = spec
         self._tapes = tuple(tapes)
         self._calendars = [load_calendar(item.calendar) for item in spec.instruments]
-        self._response_ns = spec.simulation.response_latency_ns
-        self._market = Market(spec.instruments, tapes, spec.simulation.feed_latency_ns)
+        simulation = spec.simulation
+        self._response = OneWay(simulation.response_latency_ms, simulation.seed, "response")
+        self._market = Market(spec.instruments, tapes, simulation.feed_latency_ms, simulation.seed)
         self._notes = list(notes)
         self._exchange: Exchange | None = None
         self._on_event: EventSink | None = None
@@ -272,7 +276,8 @@ class SimBroker:
                 self._queue_delivery(event, answer if position == 0 else None)
 
     def _queue_delivery(self, event: Event, answer: asyncio.Future[Any] | None) -> None:
-        self._deliveries.append((event.ts_ns + self._response_ns, event, answer))
+        due_ns = self._response.arrival_ns(event.ts_ns, event.seq)
+        self._deliveries.append((due_ns, event, answer))
 
     def _schedule_due(self, now_ns: int) -> bool:
         """Hand everything that is due to the loop; True when there was something."""

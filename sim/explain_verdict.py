@@ -16,8 +16,10 @@ from broker_api.event import (
     OrderTriggered,
     Reason,
 )
+from broker_api.journal import RecordedCommand
 from broker_api.order import NO_PRICE, Arm, BracketRequest, OrderStatus, QueueModel
 from broker_api.refusals import describe
+from sim.arrivals import entry_way
 from sim.explain import Place, Story
 from sim.explain_queue import Cause, fill_text, joining_text, step_of, totals
 from sim.explain_tape import Near
@@ -32,6 +34,7 @@ from sim.explain_words import (
     ticks_text,
     time_text,
 )
+from sim.replay import Recording
 
 
 def verdict_of(story: Story) -> str:
@@ -70,8 +73,19 @@ def _why_not_there(story: Story) -> str:
     under_way = duration_text(story.ended_ns - sent.ts_ns)
     if story.recording.simulation.when_closed == "queue":
         return f"it was sent {under_way} before the session ended and the market did not open"
-    latency = duration_text(story.recording.simulation.entry_latency_ns)
+    latency = duration_text(_way_ns(story.recording, sent))
     return f"it was sent {under_way} before the session ended, and the way takes {latency}"
+
+
+def _way_ns(recording: Recording, sent: RecordedCommand) -> int:
+    """How long a command is under way: all before it are sent again, as none may be overtaken."""
+    way = entry_way(recording.simulation)
+    arrives_ns = sent.ts_ns
+    for number, each in enumerate(recording.commands, start=1):
+        arrives_ns = way.arrival_ns(each.ts_ns, number)
+        if each is sent:
+            break
+    return arrives_ns - sent.ts_ns
 
 
 def _average(story: Story, fills: list[OrderFilled]) -> str:

@@ -1,7 +1,7 @@
 """What a session of the simulated broker sees of the market: never anything newer than its clock.
 
-Looking is reading the tape at the session's time, minus the feed's latency; it costs the kernel
-nothing. Subscriptions make the clock stop at every row (quotes, trades) or bar that is asked for.
+Looking is reading the tape as far as the feed has brought it; it costs the kernel nothing.
+Subscriptions make the clock stop at every row (quotes, trades) or bar that is asked for.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 from broker_api.broker import MarketSink
 from broker_api.event import Bar, Quote, Trade
 from broker_api.instrument import Instrument
+from broker_api.latency import LatencySetting
 from broker_api.order import Side
 from data.bars import bars_from_tape
 from data.schema import RowKind
 from data.tape import Tape
-
-_NEVER = (1 << 63) - 1
+from sim.feed import NEVER_NS, feed_of
 
 
 @dataclass(eq=False)
@@ -43,29 +43,29 @@ class _BarSubscription:
 
 
 class Market:
-    """Quotes, prints and bars of the session's tapes, as seen `latency_ns` after they happened."""
+    """Quotes, prints and bars of the session's tapes, each seen after the feed's latency."""
 
     def __init__(
-        self, instruments: Sequence[Instrument], tapes: Sequence[Tape], latency_ns: int
+        self,
+        instruments: Sequence[Instrument],
+        tapes: Sequence[Tape],
+        latency: LatencySetting,
+        seed: int,
     ) -> None:
         self._instruments = tuple(instruments)
         self._tapes = tuple(tapes)
-        self._latency_ns = latency_ns
+        self._feeds = [feed_of(tape.columns.ts, latency, seed, tape.symbol) for tape in tapes]
         self._rows: list[_RowSubscription] = []
         self._bars: list[_BarSubscription] = []
 
-    def _row_at(self, instrument: int, now_ns: int) -> int:
-        ts = self._tapes[instrument].columns.ts
-        return int(np.searchsorted(ts, now_ns - self._latency_ns, side="right")) - 1
-
     def quote_at(self, instrument: int, now_ns: int) -> Quote | None:
         """The quote in force at `now_ns`, None before the first row."""
-        row = self._row_at(instrument, now_ns)
+        row = self._feeds[instrument].row_at(now_ns)
         return None if row < 0 else self._quote(instrument, row)
 
     def trade_at(self, instrument: int, now_ns: int) -> Trade | None:
         """The newest print at `now_ns`, None before the first."""
-        row = self._row_at(instrument, now_ns)
+        row = self._feeds[instrument].row_at(now_ns)
         kind = self._tapes[instrument].columns.kind
         step = 1024
         while row >= 0:
@@ -78,7 +78,7 @@ class Market:
 
     def bars_at(self, instrument: int, now_ns: int, interval_ns: int, count: int) -> list[Bar]:
         """The newest `count` complete bars at `now_ns`, oldest first."""
-        end_ns = (now_ns - self._latency_ns) // interval_ns * interval_ns
+        end_ns = self._feeds[instrument].seen_ns(now_ns) // interval_ns * interval_ns
         first_ns = self._tapes[instrument].start_ns
         span = count
         while True:
@@ -140,31 +140,29 @@ class Market:
         """Call `sink` with what happens after `now_ns`; the result ends it. See broker.Broker."""
         if kind == "bar":
             bars = _BarSubscription(instrument, interval_ns, sink, 0)
-            bars.end_ns = self._bar_end_after(bars, now_ns - self._latency_ns)
+            bars.end_ns = self._bar_end_after(bars, self._feeds[instrument].seen_ns(now_ns))
             self._bars.append(bars)
             return lambda: self._bars.remove(bars) if bars in self._bars else None
-        row = self._row_at(instrument, now_ns) + 1
+        row = self._feeds[instrument].row_at(now_ns) + 1
         rows = _RowSubscription(instrument, kind, sink, row)
         self._rows.append(rows)
         return lambda: self._rows.remove(rows) if rows in self._rows else None
 
     def next_ns(self) -> int:
         """When the next subscribed row or bar is due at the session; a far future when none is."""
-        due = _NEVER
+        due = NEVER_NS
         for rows in self._rows:
-            ts = self._tapes[rows.instrument].columns.ts
-            if rows.row < len(ts):
-                due = min(due, int(ts[rows.row]) + self._latency_ns)
+            due = min(due, self._feeds[rows.instrument].row_due_ns(rows.row))
         for bars in self._bars:
-            if bars.end_ns < _NEVER:
-                due = min(due, bars.end_ns + self._latency_ns)
+            if bars.end_ns < NEVER_NS:
+                due = min(due, self._feeds[bars.instrument].time_due_ns(bars.end_ns))
         return due
 
     def deliver(self, now_ns: int) -> bool:
         """Hand everything due at `now_ns` to its sinks, in tape order; True if there was any."""
-        seen = now_ns - self._latency_ns
         delivered = self._deliver_rows(now_ns)
         for bars in list(self._bars):
+            seen = self._feeds[bars.instrument].seen_ns(now_ns)
             while bars.end_ns <= seen:
                 start_ns = bars.end_ns - bars.interval_ns
                 found = self._bars_between(bars.instrument, bars.interval_ns, start_ns, bars.end_ns)
@@ -177,7 +175,7 @@ class Market:
     def _deliver_rows(self, now_ns: int) -> bool:
         due: list[tuple[int, int, int, _RowSubscription]] = []
         for order, rows in enumerate(self._rows):
-            end = self._row_at(rows.instrument, now_ns)
+            end = self._feeds[rows.instrument].row_at(now_ns)
             ts = self._tapes[rows.instrument].columns.ts
             for row in range(rows.row, end + 1):
                 due.append((int(ts[row]), row, order, rows))
@@ -209,5 +207,5 @@ class Market:
         start_ns = after_ns // bars.interval_ns * bars.interval_ns
         row = int(np.searchsorted(ts, start_ns, side="left"))
         if row >= len(ts):
-            return _NEVER
+            return NEVER_NS
         return (int(ts[row]) // bars.interval_ns + 1) * bars.interval_ns

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from decimal import Decimal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from broker_api.catalog import load_catalog
@@ -19,8 +22,11 @@ from broker_api.config import (
 )
 from broker_api.errors import ConfigurationError
 from broker_api.instrument import MarginTier
+from broker_api.latency import FileLatency, latency_text
 from broker_api.order import BeyondTop, QueueModel, SelfTrade
 from broker_api.risk import RiskConfig
+from papertape.run_folder import plain
+from reports.assumptions import assumptions
 
 
 @pytest.mark.parametrize(
@@ -72,10 +78,118 @@ def test_enumerations_are_accepted_in_any_spelling():
     assert config.queue == "front"
 
 
-def test_latencies_are_nanoseconds():
-    config = SimulationConfig(entry_latency_ms=0.0015, response_latency_ms=2, feed_latency_ms=0)
-    latencies = (config.entry_latency_ns, config.response_latency_ns, config.feed_latency_ns)
-    assert latencies == (1500, 2_000_000, 0)
+LATENCY = [
+    (True, "True: is no number of milliseconds and no table"),
+    ("20", "'20': is no number of milliseconds and no table"),
+    (3_600_001, "less than or equal to 3600000"),
+    ({}, "needs min_ms"),
+    ({"min_ms": 1}, "needs max_ms"),
+    ({"min_ms": 2, "max_ms": 1}, "min_ms = 2 is above max_ms = 1"),
+    ({"min_ms": -1, "max_ms": 1}, "min_ms = -1: input should be greater than or equal to 0"),
+    ({"min_ms": 1, "max_ms": 2, "mean_ms": 1}, "has no key 'mean_ms' beside min_ms, max_ms"),
+    ({"quantiles_ms": 3}, "quantiles_ms = 3 is no list"),
+    ({"quantiles_ms": [1]}, "quantiles_ms needs the least and the most"),
+    ({"quantiles_ms": [1, 3, 2]}, "quantiles_ms[2] = 2 is below the one before it, 3"),
+    ({"quantiles_ms": [1, "x"]}, "quantiles_ms[1] = 'x': is no number"),
+    ({"quantiles_ms": [1, 2], "min_ms": 1}, "has no key 'min_ms' beside quantiles_ms"),
+    ({"file": "l.parquet"}, "needs column"),
+    ({"column": "entry_ms"}, "needs file"),
+    ({"file": "l.parquet", "column": 3}, "column = 3 is no name"),
+    ({"file": "no.parquet", "column": "entry_ms"}, "no.parquet: cannot be read"),
+    ({"file": "text.parquet", "column": "entry_ms"}, "text.parquet: is no Parquet file"),
+    ({"file": "l.parquet", "column": "ms"}, "has no column 'ms'; it has ts, entry_ms, bad, name"),
+    ({"file": "l.parquet", "column": "bad"}, "row 1, column bad, value -2: is no latency from 0"),
+    ({"file": "l.parquet", "column": "name"}, "column name is of type string, not of numbers"),
+    ({"file": "empty.parquet", "column": "entry_ms"}, "empty.parquet: has no rows"),
+    ({"file": "back.parquet", "column": "entry_ms"}, "row 1, column ts, value 1: time runs back"),
+    ({"file": "null.parquet", "column": "entry_ms"}, "row 0, column entry_ms, value nan"),
+    ({"file": "text_ts.parquet", "column": "entry_ms"}, "column ts is of type string"),
+    ({"file": "no_ts.parquet", "column": "entry_ms"}, "column ts has 1 missing times"),
+    (
+        {"file": "l.parquet", "column": "entry_ms", "content_hash": "beef"},
+        "l.parquet: its content is another than was named",
+    ),
+]
+
+
+@pytest.fixture
+def latency_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tables = {
+        "l": {"ts": [1, 2], "entry_ms": [1.0, 2.5], "bad": [1, -2], "name": ["a", "b"]},
+        "empty": {"entry_ms": pa.array([], pa.float64())},
+        "back": {"ts": [2, 1], "entry_ms": [1.0, 2.0]},
+        "null": {"entry_ms": pa.array([None, 1.0])},
+        "text_ts": {"ts": ["a"], "entry_ms": [1.0]},
+        "no_ts": {"ts": pa.array([1, None], pa.int64()), "entry_ms": [1.0, 2.0]},
+    }
+    for name, table in tables.items():
+        pq.write_table(pa.table(table), tmp_path / f"{name}.parquet")
+    (tmp_path / "text.parquet").write_text("no table")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("value", "message"), LATENCY)
+def test_bad_latency_is_refused_by_name(latency_files, value, message):
+    with pytest.raises(ConfigurationError) as caught:
+        SimulationConfig(response_latency_ms=value)
+    assert str(caught.value).startswith("SimulationConfig.response_latency_ms = ")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (20, "20 ms"),
+        (Decimal("0.5"), "0.5 ms"),
+        ({"min_ms": 1, "max_ms": 3.5}, "1 to 3.5 ms"),
+        ({"quantiles_ms": (1, 2, 9)}, "1 to 9 ms by 3 quantiles"),
+        ({"file": "l.parquet", "column": "entry_ms"}, "as in l.parquet (entry_ms)"),
+    ],
+)
+def test_latencies_survive_the_way_through_a_runs_configuration(latency_files, value, text):
+    config = SimulationConfig(entry_latency_ms=value)
+    written = json.loads(json.dumps(plain(config)))
+    again = SimulationConfig.parse(written)
+    assert again == config
+    assert plain(again) == written
+    assert SimulationConfig.parse({**config.model_dump(), "queue": "back"}) == config.model_copy(
+        update={"queue": "back"}
+    )
+    assert latency_text(written["entry_latency_ms"]) == text
+    assert f"Latency: {text} to the exchange, 1 ms back" in " ".join(
+        assumptions({"simulation": written})
+    )
+
+
+def test_a_latency_file_is_read_as_nanoseconds(latency_files):
+    stamps = pa.array([1_000, 2_000], pa.timestamp("us", tz="UTC"))
+    pq.write_table(pa.table({"ts": stamps, "ms": [1, 2]}), latency_files / "us.parquet")
+    for file, column, times in (
+        ("l.parquet", "entry_ms", [1, 2]),
+        ("us.parquet", "ms", [1_000_000, 2_000_000]),
+    ):
+        config = SimulationConfig(feed_latency_ms={"file": file, "column": column})
+        assert isinstance(config.feed_latency_ms, FileLatency)
+        found = config.feed_latency_ms.samples()
+        assert found.ts is not None
+        assert found.ts.tolist() == times
+        assert found.latency.tolist()[0] == 1_000_000
+
+
+def test_a_latency_file_lies_beside_the_settings(latency_files, monkeypatch, tmp_path_factory):
+    path = latency_files / "papertape.toml"
+    path.write_text('[simulation]\nentry_latency_ms = {file = "l.parquet", column = "entry_ms"}\n')
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    settings = read_settings(path).simulation
+    assert settings is not None
+    assert isinstance(settings.entry_latency_ms, FileLatency)
+    assert settings.entry_latency_ms.file == str(latency_files / "l.parquet")
+    path.write_text('[simulation]\nentry_latency_ms = {file = "m.parquet", column = "entry_ms"}\n')
+    with pytest.raises(
+        ConfigurationError, match=r"papertape\.toml: .*entry_latency_ms = .*m\.parq"
+    ):
+        read_settings(path)
 
 
 def test_defaults_are_the_documented_ones():

@@ -3,7 +3,7 @@ import datetime as dt
 import pytest
 
 from broker_api.errors import ConfigurationError
-from papertape.parameters import bind, literal, split_assignments
+from papertape.parameters import bind, literal, split_assignments, split_settings
 
 
 async def crossing(suite, fast: int = 10, slow: int = 30, *, band: float = 0.5, name: str = "x"):
@@ -44,6 +44,11 @@ def test_values_are_toml_literals_else_text(text: str, value: object) -> None:
 
 def test_assignments_are_split_at_the_first_equals_sign() -> None:
     assert split_assignments(["a=1", "b = x=y", "a=2"]) == {"a": "2", "b": "x=y"}
+
+
+def test_settings_of_the_simulation_are_no_arguments() -> None:
+    texts = ["a=1", "simulation.queue=back", "b=simulation.x"]
+    assert split_settings(texts) == (["a=1", "b=simulation.x"], {"queue": "back"})
 
 
 @pytest.mark.parametrize("text", ["fast", "=3", "a b=3", "3=a", ""])
