@@ -55,6 +55,7 @@ nightly: $(DEV)  ## everything, the tests also with the kernel as plain Python
 	$(BIN)/python -m pytest
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/.boundscheck $(BIN)/python -m pytest tests/sim
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/sim --timeout 1200
+	$(BIN)/python -m tests.differential.mutants --hunt
 
 bench: $(DEV)  ## measure; results go to benchmarks/results
 	@for file in benchmarks/bench_*.py; do \

@@ -1,4 +1,4 @@
-"""Every wrong rule of the kernel is noticed, and what notices it says nothing against the right one."""
+"""Every wrong rule of the kernel is noticed; what notices it has nothing against the right one."""
 
 from __future__ import annotations
 

@@ -7,37 +7,37 @@ from tests.differential.wrong_rules import WrongRule as W
 GROUPS = (
     W(
         "a size by hand does not cap the exits",
-        "groups.py",
+        "exits.py",
         'min(book["g_entry_filled"][group], book["g_cap"][group]) - closed',
         'book["g_entry_filled"][group] - closed',
     ),
     W(
         "a stop by offset is rounded away from the entry",
-        "groups.py",
+        "exits.py",
         "return -(-cost // filled) - offset\n    return cost // filled + offset\n",
         "return cost // filled - offset\n    return -(-cost // filled) + offset\n",
     ),
     W(
         "a target by offset is rounded away from the entry",
-        "groups.py",
+        "exits.py",
         "return cost // filled + offset\n    return -(-cost // filled) - offset\n",
         "return -(-cost // filled) + offset\n    return cost // filled - offset\n",
     ),
     W(
         "an exit follows the entry after it has filled in part",
-        "groups.py",
+        "exits.py",
         'book["o_filled"][slot] > 0\n        or book["o_triggered"]',
         'False\n        or book["o_triggered"]',
     ),
     W(
         "a grown exit has one place",
-        "groups.py",
+        "exits.py",
         'if live > was and book["o_resting"][slot]:',
         "if False:",
     ),
     W(
         "an exit's sibling is not shrunk",
-        "groups.py",
+        "filling.py",
         'book["g_exit_filled"][group] += lots',
         'book["g_exit_filled"][group] += 0',
     ),
@@ -61,7 +61,7 @@ GROUPS = (
     ),
     W(
         "the youngest bracket gives way first",
-        "groups.py",
+        "exits.py",
         'if found == NO_SLOT or book["g_created"][group] < book["g_created"][found]:\n'
         "            found = group\n    return found\n\n\n@njit\ndef position_headroom",
         'if found == NO_SLOT or book["g_created"][group] > book["g_created"][found]:\n'
@@ -69,43 +69,43 @@ GROUPS = (
     ),
     W(
         "exits may exceed the position",
-        "groups.py",
+        "exits.py",
         "excess = -position_headroom(book, instrument, sign)",
         "excess = 0",
     ),
     W(
         "reduce-only orders outlive the position",
-        "groups.py",
+        "filling.py",
         'book["o_sign"][slot] * position >= 0:',
         'book["o_sign"][slot] * position > 0:',
     ),
     W(
         "an OCO sibling is not shrunk",
-        "groups.py",
+        "filling.py",
         'left = book["o_live"][other] - lots',
         'left = book["o_live"][other]',
     ),
     W(
         "`on_partial=cancel` shrinks",
-        "groups.py",
+        "filling.py",
         ' or book["g_on_partial"][group] == CANCEL_ON_PARTIAL:',
         ":",
     ),
     W(
         "reduce-only is not clipped to the position",
-        "groups.py",
+        "filling.py",
         "return max(0, min(lots, reducible))",
         "return lots",
     ),
     W(
         "an exit is finished before its entry is",
-        "groups.py",
+        "filling.py",
         'return book["g_entry_done"][group] == 1',
         "return True",
     ),
     W(
         "no fill is ambiguous",
-        "groups.py",
+        "filling.py",
         'events["ambiguous"][index] = book["ambiguous"]',
         'events["ambiguous"][index] = 0',
     ),
