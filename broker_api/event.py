@@ -363,6 +363,11 @@ def _layout(event_type: type[Event]) -> tuple[tuple[str, int, Any], ...]:
 
 
 _LAYOUTS = {int(event_type.KIND): _layout(event_type) for event_type in EVENT_TYPES}
+_DECODERS = {
+    kind: (_TYPE_BY_KIND[kind], tuple((index, convert) for _, index, convert in layout))
+    for kind, layout in _LAYOUTS.items()
+}
+"""By kind: the type, and column and conversion of each field in its order."""
 _EMPTY_ROW = tuple(
     NO_PRICE if name in ("price_ticks", "stop_ticks") else 0 for name in EVENT_COLUMNS
 )
@@ -370,12 +375,9 @@ _EMPTY_ROW = tuple(
 
 def decode(row: tuple[int, ...]) -> Event:
     """The event of a row given as a tuple of Python ints in the order of EVENT_COLUMNS."""
-    kind = row[2]
-    return _TYPE_BY_KIND[kind](
-        **{
-            name: row[index] if convert is None else convert(row[index])
-            for name, index, convert in _LAYOUTS[kind]
-        }
+    make, layout = _DECODERS[row[2]]
+    return make(
+        *[row[index] if convert is None else convert(row[index]) for index, convert in layout]
     )
 
 

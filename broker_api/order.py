@@ -8,6 +8,7 @@ constants from these. Prices are integer ticks, sizes integer lots, times intege
 from __future__ import annotations
 
 import difflib
+import functools
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Self, TypeVar
@@ -26,13 +27,19 @@ def parse_name(enumeration: type[_E], value: object, field: str) -> _E:
     if isinstance(value, enumeration):
         return value
     if isinstance(value, str):
-        name = value.strip().upper().replace("-", "_").replace(" ", "_")
-        if name in enumeration.__members__:
-            return enumeration[name]
+        found = _member(enumeration, value)
+        if found is not None:
+            return found
     allowed = [name.lower() for name in enumeration.__members__]
     near = difflib.get_close_matches(str(value).lower(), allowed, n=1)
     hint = f'; did you mean "{near[0]}"?' if near else ""
     raise ValueError(f"{field} {value!r} is not one of {', '.join(allowed)}{hint}")
+
+
+@functools.lru_cache(maxsize=1024)
+def _member(enumeration: type[_E], text: str) -> _E | None:
+    name = text.strip().upper().replace("-", "_").replace(" ", "_")
+    return enumeration.__members__.get(name)
 
 
 class Side(IntEnum):
@@ -49,7 +56,7 @@ class Side(IntEnum):
     @property
     def opposite(self) -> Side:
         """The other side."""
-        return Side(1 - self.value)
+        return _OPPOSITE[self]
 
     @classmethod
     def parse(cls, value: object) -> Side:
@@ -59,6 +66,9 @@ class Side(IntEnum):
         if isinstance(value, bool):
             raise ValueError(f"side {value!r} is not one of 0, 1, buy, sell")
         return parse_name(cls, value, "side")
+
+
+_OPPOSITE = (Side.SELL, Side.BUY)
 
 
 class OrderType(IntEnum):

@@ -131,7 +131,7 @@ class Exchange:
 
     def row_in_force(self, instrument: int, ts_ns: int) -> int:
         """The newest row of an instrument's tape at `ts_ns`, -1 before the first."""
-        return int(np.searchsorted(self._ts[instrument], ts_ns, side="right")) - 1
+        return int(self._ts[instrument].searchsorted(ts_ns, side="right")) - 1
 
     def advance(self, deadline_ns: int) -> list[Event]:
         """Run to `deadline_ns`, or to the first time at which something is published.

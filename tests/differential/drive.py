@@ -11,9 +11,9 @@ from broker_api.event import Event
 from broker_api.order import NO_PRICE, Command
 from sim.exchange import Exchange
 from sim.reference import ReferenceExchange
-from tests.differential import reference_state
 from tests.differential.generate import Case, make_case, rows_near
 from tests.differential.kernel_state import KernelReader
+from tests.differential.reference_state import ReferenceReader
 from tests.differential.state import State, differences, fingerprint
 from tests.differential.trade import Trader
 from tests.sim.promises import Promises
@@ -49,7 +49,9 @@ class Pair:
         self.events: list[Event] = []
         self.state: State = ()
         self._reader = KernelReader(self.kernel, case.tapes)
+        self._reference_reader = ReferenceReader(self.reference)
         cash = case.account.cash
+        self._start_cash = case.account.cash_nanos
         self._promises = Promises(self.kernel, case.instruments, cash) if promised else None
         self.act(0)  # what was published before anybody asked
 
@@ -103,14 +105,14 @@ class Pair:
         self.events += expected
         if got != expected:
             raise DifferenceError(self._tell(got, expected))
-        state, theirs = self._reader.read(), reference_state.read(self.reference)
+        state, theirs = self._reader.read(), self._reference_reader.read()
         if state != theirs:
             found = "\n".join(differences(state, theirs))
             raise DifferenceError(f"{found}\n{self._tell(got, expected)}")
         self.state = state
         cash, fees, funding = state[1][:3]
         earned = sum(market[2] for market in state[2])
-        if cash != self.case.account.cash_nanos + earned - fees - funding:
+        if cash != self._start_cash + earned - fees - funding:
             raise DifferenceError(f"money appeared or went: {state[1:3]}\n{self._where()}")
         if self._promises is not None:
             for event in got:

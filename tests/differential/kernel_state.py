@@ -86,7 +86,9 @@ class KernelReader:
         for fields, width in WIDTHS:
             tables.append(flat[at : at + fields * width].reshape(fields, width))
             at += fields * width
-        self._scalars, self._orders, self._groups, self._instruments = tables
+        self._scalars = tables[0][:, 0]
+        self._orders, self._groups, self._instruments = tables[1:]
+        self._instruments = self._instruments[:, : len(tapes)].T
         self._active = self._book["active"]
         self._levels = [_Levels(tape) for tape in tapes]
         self._after = [tape.bbo_after_trade for tape in tapes]
@@ -95,11 +97,11 @@ class KernelReader:
 
     def read(self) -> State:
         """The canonical state now."""
-        scalars = self._scalars[:, 0].tolist()
+        scalars = self._scalars.tolist()
         exchange = self._exchange
         used = exchange.used_margin_nanos if self._has_margin else 0
         account = (*_account(scalars), exchange.equity_nanos, used)
-        rows = self._instruments[:, : len(self._levels)].T.tolist()
+        rows = self._instruments.tolist()
         markets = tuple([self._market(at, row) for at, row in enumerate(rows)])
         active = self._active[: scalars[SCALAR_AT["active_count"]]]
         orders = self._orders[:, active].T.tolist()
@@ -225,11 +227,6 @@ def is_fresh(rows: Sequence[tuple[int, ...]], sign: int, start: int, after: bool
         beyond = (line[3] - _touch(line, sign)[0]) * sign > 0
         gone = gone or (not after and _took(line, sign) and beyond)
     return False
-
-
-def read(exchange: Exchange, tapes: Sequence[Tape]) -> State:
-    """The canonical state of a kernel, once."""
-    return KernelReader(exchange, tapes).read()
 
 
 def table_names() -> dict[str, tuple[str, ...]]:

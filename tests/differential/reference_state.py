@@ -15,28 +15,38 @@ _AT_ANY_PRICE = (OrderType.MARKET, OrderType.STOP)
 _PRIORITY = attrgetter("priority")
 
 
-def read(exchange: ReferenceExchange) -> State:
-    """The canonical state now."""
-    floor, account = exchange.floor, exchange.floor.account
-    used = exchange.used_margin_nanos if floor.settings.margin else 0
-    money = account.cash, account.fees, account.funding, floor.liquidations, floor.seq
-    is_back = floor.settings.queue_model is QueueModel.BACK
-    return (
-        exchange.now_ns,
-        (*money, exchange.equity_nanos, used),
-        tuple([_market(exchange, market) for market in floor.markets]),
-        tuple([_order(exchange, order, is_back) for order in floor.working]),
-        tuple([order.order_id for order in sorted(floor.working, key=_PRIORITY)]),
-        tuple([_bracket(bracket) for bracket in floor.brackets]),
-        _pairs(floor.working),
-    )
+class ReferenceReader:
+    """Reads one exchange again and again."""
+
+    def __init__(self, exchange: ReferenceExchange) -> None:
+        settings = exchange.floor.settings
+        self._exchange = exchange
+        self._is_back = settings.queue_model is QueueModel.BACK
+        self._has_margin = settings.margin
+
+    def read(self) -> State:
+        """The canonical state now."""
+        exchange, floor, is_back = self._exchange, self._exchange.floor, self._is_back
+        account, working = floor.account, floor.working
+        used = exchange.used_margin_nanos if self._has_margin else 0
+        money = account.cash, account.fees, account.funding, floor.liquidations, floor.seq
+        ranked = sorted(working, key=_PRIORITY) if len(working) > 1 else working
+        return (
+            exchange.now_ns,
+            (*money, exchange.equity_nanos, used),
+            tuple([_market(exchange, market) for market in floor.markets]),
+            tuple([_order(order, is_back) for order in working]),
+            tuple([order.order_id for order in ranked]),
+            tuple([_bracket(bracket) for bracket in floor.brackets]),
+            _pairs(working),
+        )
 
 
 def _or(value: int | None, none: int = NO_PRICE) -> int:
     return none if value is None else value
 
 
-def _order(exchange: ReferenceExchange, order: Order, is_back: bool) -> State:
+def _order(order: Order, is_back: bool) -> State:
     live = order.live
     if order.status is OrderStatus.PENDING and order.doing is Doing.ARRIVING:
         assert order.bracket is not None  # marked while nothing trades

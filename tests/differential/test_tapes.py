@@ -12,7 +12,8 @@ from broker_api.config import AccountConfig, SimulationConfig
 from sim.exchange import Exchange
 from sim.reference import ReferenceExchange
 from tests.acceptance.random_trader import RECORDED, Trader, instrument, tape_of
-from tests.differential import kernel_state, reference_state
+from tests.differential.kernel_state import KernelReader
+from tests.differential.reference_state import ReferenceReader
 
 COMMANDS = 1000
 CAREFUL = {"queue": "displayed", "beyond_top": "wait", "self_trade": "cancel_oldest"}
@@ -24,7 +25,7 @@ def compare_on_tape(symbol: str, recorded: str | None, **settings: Any) -> int:
     calendar, simulation = load_calendar(spec.calendar), SimulationConfig(**settings)
     given = (spec,), (tape,), (calendar,), simulation, AccountConfig(cash=5e6)
     kernel, reference = Exchange(*given), ReferenceExchange(*given)
-    reader = kernel_state.KernelReader(kernel, given[1])
+    reader, reference_reader = KernelReader(kernel, given[1]), ReferenceReader(reference)
     chance = random.Random(f"{symbol} {settings}")
     trader = Trader(chance, (spec,), (tape,))
     step_ns = (tape.end_ns - tape.start_ns) // COMMANDS
@@ -44,7 +45,7 @@ def compare_on_tape(symbol: str, recorded: str | None, **settings: Any) -> int:
             count += len(events)
             events = kernel.advance(until_ns)
         assert reference.advance(until_ns) == events
-        assert reader.read() == reference_state.read(reference)
+        assert reader.read() == reference_reader.read()
     return count
 
 

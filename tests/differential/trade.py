@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from broker_api.event import Event, OrderAccepted, OrderEventBase, PositionChanged
 from broker_api.order import (
     Arm,
@@ -90,7 +88,7 @@ class Trader:
 
     def _touch(self, index: int, now_ns: int) -> tuple[int, int]:
         columns = self._case.tapes[index].columns
-        row = max(0, int(np.searchsorted(columns.ts, now_ns, side="right")) - 1)
+        row = max(0, int(columns.ts.searchsorted(now_ns, side="right")) - 1)
         bid, ask = int(columns.bid[row]), int(columns.ask[row])
         if not columns.bid_qty[row]:
             bid = ask - 1

@@ -51,8 +51,8 @@ from data.schema import COLUMN_TYPES, EMPTY_ASK, EMPTY_BID, RowKind, TapeColumns
 from data.tape import Tape
 from sim.exchange import Exchange
 from sim.reference import ReferenceExchange
-from tests.differential import reference_state
 from tests.differential.kernel_state import KernelReader
+from tests.differential.reference_state import ReferenceReader
 from tests.sim.event_text import texts
 from tests.sim.promises import Promises
 
@@ -186,6 +186,7 @@ class Market:
         self.exchange = Exchange(*given)
         self.reference = ReferenceExchange(*given)
         self.reader = KernelReader(self.exchange, tapes)
+        self.reference_reader = ReferenceReader(self.reference)
         self.promises = Promises(self.exchange, instruments, cash)
         self.events: list[Event] = []
         self.check_after_calls = True
@@ -267,14 +268,14 @@ class Market:
         self.promises.note(command)
         events = self._keep(self.exchange.execute(command))
         assert self.reference.execute(command) == events
-        assert self.reader.read() == reference_state.read(self.reference)
+        assert self.reader.read() == self.reference_reader.read()
         self.promises.check_answer(command, events)
         return texts(events)
 
     def _advance(self, ts_ns: int) -> list[Event]:
         events = self._keep(self.exchange.advance(ts_ns))
         assert self.reference.advance(ts_ns) == events
-        assert self.reader.read() == reference_state.read(self.reference)
+        assert self.reader.read() == self.reference_reader.read()
         return events
 
     def _keep(self, events: list[Event]) -> list[Event]:
