@@ -54,6 +54,7 @@ class Pair:
         self._start_cash = case.account.cash_nanos
         self._promises = Promises(self.kernel, case.instruments, cash) if promised else None
         self.act(0)  # what was published before anybody asked
+        self.actions.clear()
 
     def run(self, steps: int = STEPS) -> None:
         """Drive both through the random commands of the case's seed."""
@@ -121,8 +122,8 @@ class Pair:
 
     def _where(self) -> str:
         now_ns, case = self.kernel.now_ns, self.case
-        lines = [f"step {len(self.actions)}: {brief(self.actions[-1])}", f"now {now_ns}"]
-        lines += [str(case.simulation)]
+        last = brief(self.actions[-1]) if self.actions else "the beginning"
+        lines = [f"step {len(self.actions)}: {last}", f"now {now_ns}", str(case.simulation)]
         for tape, market in zip(case.tapes, self.reference.floor.markets, strict=True):
             book = "after" if tape.bbo_after_trade else "before"
             lines += [f"{tape.symbol}: book {book} trade, source {market.source.name}"]
@@ -159,10 +160,11 @@ def brief(thing: Event | Action) -> str:
 
 @dataclass(frozen=True)
 class Ran:
-    """A session without a difference: its events, and its fingerprint at the end."""
+    """A session without a difference: what was done and published, and its last fingerprint."""
 
-    events: list[Event]
+    case: Case
     actions: list[Action]
+    events: list[Event]
     fingerprint: str
 
 
@@ -173,4 +175,4 @@ def run_seed(seed: int, steps: int = STEPS) -> Ran:
         pair.run(steps)
     except DifferenceError as failure:
         raise DifferenceError(f"seed {seed}: {RUN} {seed}:{seed + 1}\n{failure}") from failure
-    return Ran(pair.events, pair.actions, fingerprint(pair.state))
+    return Ran(pair.case, pair.actions, pair.events, fingerprint(pair.state))
