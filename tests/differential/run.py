@@ -59,6 +59,7 @@ def run_part(plan: Plan, first: int, end: int) -> Part:
         except DifferenceError as difference:
             part.failed[seed] = str(difference)
             if len(part.failed) >= plan.stop_after:
+                part.end = seed + 1
                 break
             continue
         part.events += len(ran.events)

@@ -103,10 +103,12 @@ def fingerprint(state: State) -> str:
 
 
 def _in_order(thing: Any) -> Any:
-    """Dictionaries as sorted pairs, so that the text does not tell in which order they grew."""
+    """Plain numbers, and dictionaries as sorted pairs: the text tells the contents alone."""
     if isinstance(thing, dict):
         return sorted(thing.items())
-    return tuple(_in_order(item) for item in thing) if isinstance(thing, tuple) else thing
+    if isinstance(thing, tuple):
+        return tuple(_in_order(item) for item in thing)
+    return int(thing) if isinstance(thing, int) else thing
 
 
 def differences(kernel: State, reference: State) -> Iterator[str]:

@@ -169,6 +169,12 @@ def test_a_wrong_amount_is_seen(name: str) -> None:
         pair.act(0)
 
 
+def test_equal_states_have_one_fingerprint() -> None:
+    pair = a_pair()
+    theirs = reference_state.ReferenceReader(pair.reference).read()
+    assert fingerprint(pair.state) == fingerprint(theirs)
+
+
 def test_the_fingerprint_of_dictionaries_is_the_one_of_their_contents() -> None:
     assert fingerprint((1, {2: 3, 4: 5})) == fingerprint((1, {4: 5, 2: 3}))
     assert fingerprint((1, {2: 3})) != fingerprint((1, {2: 4}))
