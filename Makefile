@@ -56,6 +56,7 @@ nightly: $(DEV)  ## everything, the tests also with the kernel as plain Python
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/.boundscheck $(BIN)/python -m pytest tests/sim
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/sim --timeout 1200
 	$(BIN)/python -m tests.differential.mutants --hunt
+	$(BIN)/python -m tests.differential.conserve --steps 1000000
 
 bench: $(DEV)  ## measure; results go to benchmarks/results
 	@for file in benchmarks/bench_*.py; do \

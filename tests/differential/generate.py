@@ -56,13 +56,13 @@ class Case:
     start_ns: int | None
 
 
-def make_case(seed: int) -> Case:
-    """The session of a seed."""
+def make_case(seed: int, rows: int = ROWS) -> Case:
+    """The session of a seed; its tapes have ten rows at least and `rows` at most."""
     rng = random.Random(f"session {seed}")
     count = rng.choice((1, 1, 1, 2, 3))
     has_margin = rng.random() < 0.4
     instruments = tuple(_instrument(rng, f"I{i}", has_margin) for i in range(count))
-    tapes = tuple(_tape(rng, item) for item in instruments)
+    tapes = tuple(_tape(rng, item, rows) for item in instruments)
     end_ns = max(tape.end_ns for tape in tapes)
     simulation = SimulationConfig(
         queue=rng.choice(("proportional", "proportional", "displayed", "front", "back")),
@@ -139,7 +139,7 @@ class _Book:
         return bid[0], ask[0], bid[1], ask[1]
 
 
-def _tape(rng: random.Random, instrument: Instrument) -> Tape:
+def _tape(rng: random.Random, instrument: Instrument, rows: int) -> Tape:
     """A short walk in which everything happens: ties, sweeps, empty sides, halts, marks."""
     is_after = rng.random() < 0.7
     base = rng.choice((100, 100, 100, 6))
@@ -157,7 +157,7 @@ def _tape(rng: random.Random, instrument: Instrument) -> Tape:
     book = _Book(base - 1, base + rng.randint(0, 2), rng.randint(1, largest), 1)
     ts, halted = 0, False
     table = [(0, RowKind.QUOTE, 0, 0, 0, *book.columns)]
-    for _ in range(rng.randint(10, ROWS)):
+    for _ in range(rng.randint(10, rows)):
         ts += 0 if rng.random() < style["tie"] else rng.choice((1, 1, 2, 5, 10))
         if rng.random() < (0.3 if halted else style["status"]):
             kind = rng.choice(
