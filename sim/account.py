@@ -123,13 +123,19 @@ def value_ticks(book: Book, instrument: int) -> int:
 
 
 @njit
+def met_ticks(book: Book, instrument: int, sign: int) -> int:
+    """The newest price of the side that an order of `sign` would meet, empty or not."""
+    return book["i_value_ask"][instrument] if sign > 0 else book["i_value_bid"][instrument]
+
+
+@njit
 def order_price_ticks(book: Book, slot: int) -> int:
     """The price at which a working order is valued for margin: its limit, stop, or the market."""
     if book["o_limit"][slot] != NONE:
         return book["o_limit"][slot]
     if book["o_stop"][slot] != NONE:
         return book["o_stop"][slot]
-    return value_ticks(book, book["o_instrument"][slot])
+    return met_ticks(book, book["o_instrument"][slot], book["o_sign"][slot])
 
 
 @njit

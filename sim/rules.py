@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from broker_api.event import Reason
 from data.schema import TapeColumns
-from sim.account import equity_nanos, required_margin, used_margin, value_ticks
+from sim.account import equity_nanos, met_ticks, required_margin, used_margin
 from sim.book import (
     BY_TAPE,
     LIMIT,
@@ -274,7 +274,7 @@ def check_margin(
     if not book["margin_on"] or reduce_only:
         return OK, 0, 0
     if price == NONE:
-        price = value_ticks(book, instrument)
+        price = met_ticks(book, instrument, sign)
         if side_lots(book, tape, row, instrument, sign) > 0:
             price = shown_ticks(tape, row, sign)
     before = required_margin(book, instrument, ZERO, ZERO, ZERO)

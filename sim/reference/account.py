@@ -80,11 +80,12 @@ class Account:
         side = Side.BUY if self.positions[market.index].lots > 0 else Side.SELL
         return market.valued_at[side]
 
-    def order_ticks(self, market: Market, limit: int | None, stop: int | None) -> int:
-        """The price at which an order counts for margin: its limit, its stop, or the market."""
+    def order_ticks(self, market: Market, side: Side, limit: int | None, stop: int | None) -> int:
+        """The price at which an order counts for margin: its limit, its stop, or the side that it
+        would meet."""
         if limit is not None:
             return limit
-        return stop if stop is not None else self._value_ticks(market)
+        return stop if stop is not None else market.valued_at[side.opposite]
 
     def required(
         self, market: Market, orders: Iterable[Order], side: Side | None, lots: int, ticks: int
@@ -99,7 +100,7 @@ class Account:
             ticks_lots = case.sign * position.lots * value
             for order in orders:
                 if order.market == market.index and order.side is case and reserves(order):
-                    price = abs(self.order_ticks(market, order.limit, order.stop))
+                    price = abs(self.order_ticks(market, case, order.limit, order.stop))
                     total += order.live
                     ticks_lots += order.live * price
             if side is case:

@@ -160,7 +160,8 @@ def check_margin(floor: Floor, market: Market, side: Side, lots: int, ticks: int
 def _check_margin(floor: Floor, market: Market, request: OrderRequest) -> Refusal | None:
     if request.reduce_only:
         return None
-    ticks = floor.account.order_ticks(market, request.limit_ticks, request.stop_ticks)
+    prices = request.limit_ticks, request.stop_ticks
+    ticks = floor.account.order_ticks(market, request.side, *prices)
     touch = market.touch[request.side.opposite].price if market.is_known else None
     if request.order_type is OrderType.MARKET and touch is not None:
         ticks = touch

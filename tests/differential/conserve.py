@@ -5,7 +5,7 @@
 Only events are read. What a ledger with nothing but addition knows must be what they say: the
 position is the sum of the signed fills, and cash is what the account began with, plus what the
 positions realised, less fees and funding. Realised P&L, in turn, is what the fills paid and got
-less the cost of what is still open; a flat position has none, so no rule of averaging is left there.
+less the cost of what is still open; of a flat position there is none, whatever the averages were.
 """
 
 from __future__ import annotations

@@ -141,3 +141,16 @@ def test_two_positions_that_lose_together_are_looked_at_in_time() -> None:
     market.place("buy 1 market", symbol="A")
     market.place("buy 1 market", symbol="B")
     assert market.run_to(11)[0] == "liquidation 15 < 16"
+
+
+def test_an_order_without_a_price_counts_at_the_side_that_it_would_meet() -> None:
+    instrument = an_instrument(initial_margin_ppm=100_000)
+    rows = ["0 5x90 110x5", "10 - 110x5", "20 5x90 -"]
+    market = Market(*rows, instruments=[instrument], cash=1.0, margin=True)
+    market.run_to(10)
+    nanos = 10**9
+    answer = market.place("sell 1 market")
+    assert answer == [f"#1 rejected insufficient_margin {9 * nanos} {nanos}"]
+    market.run_to(20)
+    answer = market.place("buy 1 market")
+    assert answer == [f"#2 rejected insufficient_margin {11 * nanos} {nanos}"]

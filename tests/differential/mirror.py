@@ -1,0 +1,196 @@
+"""A session in the mirror: prices reflected at an axis, sides swapped, in tapes, commands, events.
+
+Nothing in the rules prefers buyers, so the log of the mirrored session is the mirrored log. What is
+counted in money per unit of price (fees and margins by notional, funding) keeps its size only where
+the axis is zero; then, in turn, marks would not be positive, and count as unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+
+from broker_api.event import Event, Reason
+from broker_api.order import (
+    NO_PRICE,
+    BracketRequest,
+    CancelRequest,
+    Command,
+    ExitRequest,
+    OcoRequest,
+    OrderRequest,
+    ReplaceRequest,
+)
+from data.schema import EMPTY_ASK, EMPTY_BID, RowKind, TapeColumns
+from data.tape import Tape
+from sim.exchange import Exchange
+from tests.differential.generate import Case, make_case
+from tests.differential.trade import Trader
+
+NANO = 1_000_000_000
+STEPS = 50
+PRICES = ("limit_ticks", "stop_ticks", "activation_ticks", "price_ticks")
+ONE_PRICE = (Reason.POST_ONLY_WOULD_TAKE, Reason.STOP_WRONG_SIDE, Reason.BRACKET_LEVELS)
+"""Reasons whose value and limit are prices."""
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Reflects prices at `axis` / 2: p becomes axis - p."""
+
+    case: Case
+    axis: int
+
+    def price(self, ticks: int) -> int:
+        """The other side of the axis."""
+        return self.axis - ticks
+
+    def mirrored_case(self) -> Case:
+        """The same session seen in the mirror."""
+        pairs = zip(self.case.tapes, self.case.instruments, strict=True)
+        tapes = tuple(self._tape(tape, int(item.tick_size * NANO)) for tape, item in pairs)
+        return replace(self.case, tapes=tapes)
+
+    def _tape(self, tape: Tape, tick_nanos: int) -> Tape:
+        old = tape.columns
+        px = old.px.copy()
+        px[old.kind == RowKind.TRADE] = self.axis - px[old.kind == RowKind.TRADE]
+        marks = (old.kind >= RowKind.MARK) & (old.px > 0)
+        px[marks] = self.axis * tick_nanos - px[marks]
+        columns = TapeColumns(
+            ts=old.ts,
+            kind=old.kind,
+            side=-old.side,
+            px=px,
+            qty=old.qty,
+            bid=np.where(old.ask_qty > 0, self.axis - old.ask, EMPTY_BID),
+            ask=np.where(old.bid_qty > 0, self.axis - old.bid, EMPTY_ASK),
+            bid_qty=old.ask_qty,
+            ask_qty=old.bid_qty,
+        )
+        return replace(tape, columns=columns)
+
+    def command(self, command: Command) -> Command:
+        """The command of the one who stands on his head."""
+        match command:
+            case OrderRequest():
+                return replace(self._prices(command), side=command.side.opposite)
+            case BracketRequest():
+                return replace(
+                    command,
+                    entry=self.command(command.entry),
+                    stop=self._exit(command.stop),
+                    target=self._exit(command.target),
+                )
+            case OcoRequest():
+                first, second = self.command(command.first), self.command(command.second)
+                return replace(command, first=first, second=second)
+            case ReplaceRequest():
+                return self._prices(command)
+            case CancelRequest():
+                return command
+        raise TypeError(f"{type(command).__name__} has no mirror image")
+
+    def _exit(self, leg: ExitRequest | None) -> ExitRequest | None:
+        return None if leg is None else self._prices(leg)
+
+    def _prices(self, thing: Any) -> Any:
+        given = {name: getattr(thing, name, None) for name in PRICES}
+        changed = {name: self.price(value) for name, value in given.items() if value is not None}
+        return replace(thing, **changed)
+
+    def event(self, event: Any, prices: tuple[int | None, ...] = ()) -> Event:
+        """The event as the mirror shows it; `prices` are those that its command had named."""
+        changed: dict[str, Any] = {}
+        for name in ("price_ticks", "stop_ticks"):
+            value = getattr(event, name, NO_PRICE)
+            if value != NO_PRICE:
+                changed[name] = self.price(value)
+        if hasattr(event, "side"):
+            changed["side"] = event.side.opposite
+        if hasattr(event, "position_lots"):
+            changed["position_lots"] = -event.position_lots
+        if hasattr(event, "position_cost"):
+            changed["position_cost"] = event.position_cost - self.axis * event.position_lots
+        if getattr(event, "reason", None) in ONE_PRICE:
+            changed |= {"value": self.price(event.value), "limit": self.price(event.limit)}
+        elif getattr(event, "reason", None) is Reason.NOT_MODIFIABLE and event.value in prices:
+            changed["value"] = self.price(event.value)
+        elif getattr(event, "reason", None) is Reason.REDUCE_ONLY_WRONG_SIDE:
+            changed["value"] = -event.value
+        return replace(event, **changed)
+
+
+def reflected(seed: int) -> Mirror:
+    """A session with nothing by notional, in a mirror above it: marks stay positive."""
+    case = make_case(seed)
+    by_unit = {"maker_fee_ppm": 0, "taker_fee_ppm": 0}
+    by_unit |= {"initial_margin_ppm": 0, "maintenance_margin_ppm": 0}
+    instruments = (replace(i, allow_negative_price=True, **by_unit) for i in case.instruments)
+    tapes = tuple(_without(tape, rates=True) for tape in case.tapes)
+    return Mirror(replace(case, instruments=tuple(instruments), tapes=tapes), 400)
+
+
+def negated(seed: int) -> Mirror:
+    """A session without marks, in a mirror at zero: what is by notional stays."""
+    case = make_case(seed)
+    instruments = tuple(replace(item, allow_negative_price=True) for item in case.instruments)
+    tapes = tuple(_without(tape, rates=True, marks=True) for tape in case.tapes)
+    return Mirror(replace(case, instruments=instruments, tapes=tapes), 0)
+
+
+def _without(tape: Tape, *, rates: bool, marks: bool = False) -> Tape:
+    """The tape with funding rates of zero, and with quotes instead of marks."""
+    old = tape.columns
+    is_mark = old.kind >= RowKind.MARK
+    qty = np.where(is_mark & rates, 0, old.qty)
+    px = np.where(is_mark & marks, 0, old.px)
+    kind = np.where(is_mark & marks, RowKind.QUOTE, old.kind).astype(old.kind.dtype)
+    return replace(tape, columns=old._replace(qty=qty, px=px, kind=kind))
+
+
+def compare(mirror: Mirror, steps: int = STEPS) -> int:
+    """Run a session and its mirror image; the number of events. Raises AssertionError."""
+    there = mirror.mirrored_case()
+    left, right = _exchange(mirror.case), _exchange(there)
+    trader, count = Trader(mirror.case), 0
+    for _ in range(steps):
+        prices: tuple[int | None, ...] = ()
+        pause_ns = trader.pause_ns()
+        if pause_ns is None:
+            command = trader.command(left.now_ns)
+            events = left.execute(command)
+            seen = right.execute(mirror.command(command))
+            if isinstance(command, ReplaceRequest):
+                prices = command.limit_ticks, command.stop_ticks
+                if 0 in prices:
+                    continue  # a refusal tells it by a zero, which also stands for no price
+            what = str(command)
+        else:
+            until_ns = left.now_ns + pause_ns
+            events, seen = _advance(left, until_ns), _advance(right, until_ns)
+            what = f"advance to {until_ns}"
+        for event, theirs in zip_longest(events, seen):
+            ours = None if event is None else mirror.event(event, prices)
+            assert ours == theirs, f"seed {mirror.case.seed}, {what}:\n{ours}\n{theirs}"
+        trader.note(events)
+        count += len(events)
+    assert left.equity_nanos == right.equity_nanos, f"seed {mirror.case.seed}: equity"
+    return count
+
+
+def _exchange(case: Case) -> Exchange:
+    given = case.instruments, case.tapes, case.calendars, case.simulation, case.account
+    return Exchange(*given, case.start_ns)
+
+
+def _advance(exchange: Exchange, until_ns: int) -> list[Event]:
+    found: list[Event] = []
+    while True:
+        events = exchange.advance(until_ns)
+        found += events
+        if not events and exchange.now_ns >= until_ns:
+            return found
