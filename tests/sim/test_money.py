@@ -291,5 +291,5 @@ def test_a_perpetual_is_liquidated_by_its_notional() -> None:
 def test_a_waiting_market_order_reserves_margin_at_the_market() -> None:
     market = Market(QUOTE, instruments=[PERPETUAL], margin=True, beyond_top="wait")
     market.place("buy 29 market")
-    value = 9 * 99 + 20 * 99
+    value = 9 * 99 + 20 * 101  # what waits will meet the ask
     assert market.exchange.used_margin_nanos == value * 1_000_000 * 50_000 // 10**6
