@@ -170,10 +170,11 @@ class OrderRejected(OrderEventBase):
 
 @dataclass(frozen=True, slots=True)
 class OrderTriggered(OrderEventBase):
-    """A stop or touched order saw its price; `price_ticks` is the source price that did it."""
+    """An order saw its trigger `stop_ticks`; `price_ticks` is the source price that did it."""
 
     KIND = EventKind.TRIGGERED
     price_ticks: int
+    stop_ticks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +239,7 @@ class CancelRejected(OrderEventBase):
 
 @dataclass(frozen=True, slots=True)
 class OrderActivated(OrderEventBase):
-    """A held exit went live with `leaves_lots`, at these prices."""
+    """A held exit went live with `leaves_lots`, or a trailing stop began to trail: its prices."""
 
     KIND = EventKind.ACTIVATED
     price_ticks: int

@@ -24,6 +24,7 @@ from broker_api.event import (
     OrderHeld,
     OrderRejected,
     OrderReplaced,
+    OrderTriggered,
     PositionChanged,
     ReplaceRejected,
     Unprotected,
@@ -292,6 +293,8 @@ def _apply_terms(record: OrderRecord, event: OrderEventBase) -> None:
         record.size_lots = event.lots
         record.limit_ticks = None if event.price_ticks == NO_PRICE else event.price_ticks
         record.stop_ticks = None if event.stop_ticks == NO_PRICE else event.stop_ticks
+    elif isinstance(event, OrderTriggered):
+        record.stop_ticks = event.stop_ticks
     if isinstance(event, OrderAccepted):
         record.accepted = True
         record.held = event.status is OrderStatus.PENDING and record.role in EXIT_ROLES

@@ -130,11 +130,16 @@ def met_ticks(book: Book, instrument: int, sign: int) -> int:
 
 @njit
 def order_price_ticks(book: Book, slot: int) -> int:
-    """The price at which a working order is valued for margin: its limit, stop, or the market."""
+    """The price at which a working order is valued for margin: its limit, stop, or the market.
+
+    A trailing stop that is not active yet counts at its activation price.
+    """
     if book["o_limit"][slot] != NONE:
         return book["o_limit"][slot]
     if book["o_stop"][slot] != NONE:
         return book["o_stop"][slot]
+    if book["o_activation"][slot] != NONE:
+        return book["o_activation"][slot]
     return met_ticks(book, book["o_instrument"][slot], book["o_sign"][slot])
 
 

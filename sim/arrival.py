@@ -13,6 +13,7 @@ from sim.book import (
     FOK,
     NO_SLOT,
     PENDING,
+    TRAILING_STOP,
     ZERO,
     Book,
     EventRows,
@@ -24,13 +25,14 @@ from sim.groups import cancel_order
 from sim.publish import live_status, publish_order, publish_terms
 from sim.queue import JOIN_ALL, JOIN_REST, join_rest
 from sim.rules import (
+    has_trigger,
     is_market_now,
     is_marketable,
-    is_stop,
-    is_through,
-    source_ticks,
+    is_struck,
+    slot_source_ticks,
 )
 from sim.taking import available_to, limit_of_walk, take_and_rest
+from sim.trailing import start_exit
 
 FOK_NOT_AVAILABLE = i8(Reason.FOK_NOT_AVAILABLE)
 POST_ONLY_AT_TRIGGER = i8(Reason.POST_ONLY_AT_TRIGGER)
@@ -38,11 +40,10 @@ POST_ONLY_AT_TRIGGER = i8(Reason.POST_ONLY_AT_TRIGGER)
 
 @njit
 def arrive(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int) -> None:
-    """An order becomes active: a stop waits unless its trigger is through, others trade or rest."""
-    if is_stop(book["o_type"][slot]) and not book["o_triggered"][slot]:
-        instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
-        source = source_ticks(book, tape, row, instrument, sign)
-        if is_through(sign, book["o_stop"][slot], source):
+    """An order becomes active: one with a trigger waits unless that is through, others trade."""
+    if has_trigger(book["o_type"][slot]) and not book["o_triggered"][slot]:
+        source = slot_source_ticks(book, tape, row, slot)
+        if is_struck(book, slot, source):
             trigger(book, tape, events, row, slot, source)
         return
     meet_market(book, tape, events, row, slot)
@@ -68,11 +69,12 @@ def meet_market(book: Book, tape: TapeColumns, events: EventRows, row: int, slot
 def trigger(
     book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int, source: int
 ) -> None:
-    """A stop saw its price: it takes liquidity at this very row, or arrives as a limit."""
+    """An order saw its trigger: it takes liquidity at this very row, or arrives as a limit."""
     book["o_triggered"][slot] = 1
     book["interest_stale"] = 1
     index = publish_order(book, events, EV_TRIGGERED, slot)
     events["price_ticks"][index] = source
+    events["stop_ticks"][index] = book["o_stop"][slot]
     meet_market(book, tape, events, row, slot)
 
 
@@ -111,6 +113,8 @@ def activate(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: i
     book["interest_stale"] = 1
     book["priority"] = book["priority"] + 1
     book["o_priority"][slot] = book["priority"]
+    if book["o_type"][slot] == TRAILING_STOP and not book["o_triggered"][slot]:
+        start_exit(book, tape, row, slot)
     if book["o_status"][slot] == PENDING:
         book["o_status"][slot] = live_status(book, slot)
         book["o_size"][slot] = book["o_filled"][slot] + book["o_live"][slot]

@@ -48,6 +48,7 @@ KERNEL_FILES = (
     "account.py",
     "queue.py",
     "rules.py",
+    "trailing.py",
     "exits.py",
     "groups.py",
     "filling.py",
@@ -161,6 +162,10 @@ ORDER_FIELDS = (
     "limit",
     "stop",
     "protection",
+    "trail",  # distance of a trailing stop in ticks, NONE when it is in parts per million
+    "trail_ppm",
+    "activation",  # price from which it trails, NONE when it did from the start
+    "best",  # best source price while it trails, NONE before
     "post_only",
     "reduce_only",
     "expires",
@@ -302,6 +307,10 @@ COMMAND = np.dtype(
             "limit",
             "stop",
             "protection",
+            "trail",
+            "trail_ppm",
+            "activation",
+            "best",  # the kernel's own: source price at which a trailing stop starts
             "expires",
             "post_only",
             "reduce_only",
@@ -309,9 +318,11 @@ COMMAND = np.dtype(
             "stop_offset",
             "stop_price",
             "limit_offset",
+            "exit_trail",
             "target_id",
             "target_offset",
             "target_price",
+            "target_trail",
             "arm",
             "on_partial",
         )
@@ -323,6 +334,9 @@ COMMAND = np.dtype(
 BUY, SELL, ZERO = i8(1), i8(-1), i8(0)
 MARKET, LIMIT = i8(OrderType.MARKET), i8(OrderType.LIMIT)
 STOP, STOP_LIMIT = i8(OrderType.STOP), i8(OrderType.STOP_LIMIT)
+TRAILING_STOP = i8(OrderType.TRAILING_STOP)
+MARKET_IF_TOUCHED = i8(OrderType.MARKET_IF_TOUCHED)
+LIMIT_IF_TOUCHED = i8(OrderType.LIMIT_IF_TOUCHED)
 TIF_NONE, GTC = i8(TimeInForce.NONE), i8(TimeInForce.GTC)
 IOC, FOK = i8(TimeInForce.IOC), i8(TimeInForce.FOK)
 PENDING, OPEN = i8(OrderStatus.PENDING.code), i8(OrderStatus.OPEN.code)

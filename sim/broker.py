@@ -111,8 +111,8 @@ class SimBroker:
         post_only=True,
         reduce_only=True,
         stop_limit=True,
-        trailing_stop=False,
-        if_touched=False,
+        trailing_stop=True,
+        if_touched=True,
     )
 
     def __init__(self, spec: BrokerSpec, tapes: Sequence[Tape], notes: Sequence[str] = ()) -> None:

@@ -32,6 +32,7 @@ from sim.book import (
     STOP_EXIT,
     STOP_LIMIT,
     TARGET_EXIT,
+    TRAILING_STOP,
     ZERO,
     Book,
     CommandRow,
@@ -54,9 +55,11 @@ from sim.rules import (
     UNSUPPORTED,
     check_bracket_levels,
     check_order,
+    command_price,
     side_lots,
     side_ticks,
 )
+from sim.trailing import start_trailing
 
 ONE, TWO, THREE = i8(1), i8(2), i8(3)
 NO_LIQUIDITY, TOO_MANY_ORDERS = i8(Reason.NO_LIQUIDITY), i8(Reason.TOO_MANY_ORDERS)
@@ -71,6 +74,7 @@ def check_arrival(
     book: Book, tape: TapeColumns, row: int, command: CommandRow, slots: int
 ) -> Finding:
     """All checks of an arriving order, room for it, and for a market order someone to trade."""
+    start_trailing(book, tape, row, command)
     found = check_order(book, tape, row, command)
     if found[0] == OK and command["type"] == MARKET:
         if side_lots(book, tape, row, command["instrument"], command["sign"]) <= 0:
@@ -114,11 +118,10 @@ def reject_all(book: Book, events: EventRows, command: CommandRow, found: Findin
 
 @njit
 def entry_estimate(book: Book, tape: TapeColumns, row: int, command: CommandRow) -> int:
-    """The price against which a bracket's absolute exits are judged: limit, stop, or the touch."""
-    if command["limit"] != NONE:
-        return command["limit"]
-    if command["stop"] != NONE:
-        return command["stop"]
+    """The price against which a bracket's absolute exits are judged: its own, or the touch."""
+    price = command_price(command)
+    if price != NONE:
+        return price
     return side_ticks(book, tape, row, command["instrument"], command["sign"])
 
 
@@ -130,6 +133,10 @@ def open_leg(book: Book, command: CommandRow, group: int, role: int) -> int:
     book["o_time_in_force"][slot] = GTC
     book["o_expires"][slot] = NEVER
     book["o_protection"][slot] = NONE
+    book["o_trail"][slot] = NONE
+    book["o_trail_ppm"][slot] = NONE
+    book["o_activation"][slot] = NONE
+    book["o_best"][slot] = NONE
     book["o_post_only"][slot] = 0
     book["o_reduce_only"][slot] = 0
     book["o_live"][slot] = 0
@@ -137,6 +144,9 @@ def open_leg(book: Book, command: CommandRow, group: int, role: int) -> int:
     if role == STOP_EXIT:
         book["o_order_id"][slot] = command["stop_id"]
         book["o_type"][slot] = STOP if command["limit_offset"] == NONE else STOP_LIMIT
+        if command["exit_trail"] != NONE:
+            book["o_type"][slot] = TRAILING_STOP
+            book["o_trail"][slot] = command["exit_trail"]
         book["o_stop"][slot] = command["stop_price"]
         book["o_limit"][slot] = NONE
         if command["limit_offset"] != NONE and command["stop_price"] != NONE:

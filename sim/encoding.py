@@ -21,6 +21,16 @@ from sim.book import COMMAND, MAX_WALK_LEVELS, NEVER
 _OVERFLOW = 1 << 61
 """Products of price, size and tick value stay below this, so that sums of two fit an int64."""
 
+_EXIT_PRICES = (
+    "stop_offset",
+    "stop_price",
+    "limit_offset",
+    "exit_trail",
+    "target_offset",
+    "target_price",
+    "target_trail",
+)
+
 
 class Encoder:
     """Writes requests into `commands`, two records that the kernel reads."""
@@ -53,18 +63,31 @@ class Encoder:
         record["type"] = request.order_type
         record["time_in_force"] = request.time_in_force
         record["size"] = request.size_lots
-        record["size_limit"] = self.size_limit(index, (request.limit_ticks, request.stop_ticks))
-        record["limit"] = or_none(request.limit_ticks)
-        record["stop"] = or_none(request.stop_ticks)
+        self._encode_prices(record, request)
         record["protection"] = or_none(request.protection_ticks)
         record["expires"] = self._expiry_ns(index, request, now_ns)
         record["post_only"] = request.post_only
         record["reduce_only"] = request.reduce_only
         for name in ("stop_id", "target_id", "arm", "on_partial"):
             record[name] = 0
-        for name in ("stop_offset", "stop_price", "limit_offset", "target_offset", "target_price"):
+        for name in _EXIT_PRICES:
             record[name] = NO_PRICE
         return record
+
+    def _encode_prices(self, record: np.void, request: OrderRequest) -> None:
+        """The prices that the type has; those of a trailing stop are the exchange's to find."""
+        limit, stop = request.limit_ticks, request.stop_ticks
+        trail: tuple[int | None, int | None, int | None] = (None, None, None)
+        if request.order_type is OrderType.TRAILING_STOP:
+            limit, stop = None, None
+            trail = (request.trail_ticks, request.trail_ppm, request.activation_ticks)
+        record["size_limit"] = self.size_limit(
+            self.index_of(request.instrument), (limit, stop, trail[0], trail[2])
+        )
+        record["limit"] = or_none(limit)
+        record["stop"] = or_none(stop)
+        for name, value in zip(("trail", "trail_ppm", "activation"), trail, strict=True):
+            record[name] = or_none(value)
 
     def size_limit(self, index: int, prices: tuple[int | None, ...]) -> int:
         """The largest further size whose money still fits the kernel's integers."""
@@ -89,17 +112,18 @@ class Encoder:
         """Add a bracket's exits to the record of its entry."""
         record["arm"] = command.arm
         record["on_partial"] = command.on_partial
-        if any(leg and leg.trail_ticks is not None for leg in (command.stop, command.target)):
-            record["type"] = OrderType.TRAILING_STOP  # refused by the kernel's own rule
         if command.stop is not None:
             record["stop_id"] = command.stop.order_id
-            record["stop_offset"] = or_none(command.stop.offset_ticks)
+            trail, offset = command.stop.trail_ticks, command.stop.offset_ticks
+            record["exit_trail"] = or_none(trail)
+            record["stop_offset"] = or_none(trail if offset is None else offset)
             record["stop_price"] = or_none(command.stop.price_ticks)
             record["limit_offset"] = or_none(command.stop.limit_offset_ticks)
         if command.target is not None:
             record["target_id"] = command.target.order_id
             record["target_offset"] = or_none(command.target.offset_ticks)
             record["target_price"] = or_none(command.target.price_ticks)
+            record["target_trail"] = or_none(command.target.trail_ticks)
 
 
 def or_none(value: int | None) -> int:

@@ -103,12 +103,13 @@ def replace(
     size: int,
     limit: int,
     stop: int,
+    trail: int,
     size_limit: int,
     ended_status: int,
 ) -> None:
     """See `replacing.replace`."""
     replacing.replace(
-        books[0], tape, events, row, order_id, size, limit, stop, size_limit, ended_status
+        books[0], tape, events, row, order_id, size, limit, stop, trail, size_limit, ended_status
     )
 
 

@@ -318,8 +318,8 @@ class Exchange:
         return 0
 
     def _replace(self, command: ReplaceRequest) -> None:
-        assert command.trail_ticks is None, "no order here trails"
         index = self._instrument_of_order(command.order_id)
+        prices = (command.limit_ticks, command.stop_ticks, command.trail_ticks)
         entries.replace(
             self._array,
             self._columns[index],
@@ -329,7 +329,8 @@ class Exchange:
             or_none(command.size_lots),
             or_none(command.limit_ticks),
             or_none(command.stop_ticks),
-            self._encoder.size_limit(index, (command.limit_ticks, command.stop_ticks)),
+            or_none(command.trail_ticks),
+            self._encoder.size_limit(index, prices),
             self._ended.get(command.order_id, 0),
         )
 

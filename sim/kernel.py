@@ -25,6 +25,7 @@ from sim.book import (
     SELL,
     SOURCE_BID_ASK,
     SOURCE_LAST,
+    TRAILING_STOP,
     ZERO,
     Book,
     EventRows,
@@ -34,15 +35,16 @@ from sim.book import (
 from sim.filling import fill
 from sim.queue import clear_queue, joined_unknown, meet_print, observe_touch, tracks_queue
 from sim.rules import (
-    is_stop,
-    is_through,
+    has_trigger,
+    is_struck,
     row_source_ticks,
     side_lots,
     side_ticks,
-    source_ticks,
+    trigger_way,
 )
 from sim.status import apply_status
 from sim.taking import add_taken, take_and_rest, touch_available
+from sim.trailing import follow_source
 
 MARKET_CLOSED, MARKET_HALTED = i8(Reason.MARKET_CLOSED), i8(Reason.MARKET_HALTED)
 
@@ -76,7 +78,7 @@ def refresh_interest(book: Book) -> None:
             want_resting(book, slot)
         elif book["o_waiting"][slot]:
             book["i_every_row"][book["o_instrument"][slot]] = 1
-        elif is_stop(book["o_type"][slot]) and not book["o_triggered"][slot]:
+        elif has_trigger(book["o_type"][slot]) and not book["o_triggered"][slot]:
             want_trigger(book, slot)
     book["interest_stale"] = 0
 
@@ -101,18 +103,39 @@ def want_resting(book: Book, slot: int) -> None:
 
 @njit
 def want_trigger(book: Book, slot: int) -> None:
-    """A stop is concerned by its trigger source only; mark rows are always visited."""
-    instrument, price = book["o_instrument"][slot], book["o_stop"][slot]
+    """An order with a trigger is concerned by its trigger source only.
+
+    A trailing stop also by a better price than its best, and before it has one by its activation.
+    """
+    sign, kind = book["o_sign"][slot], book["o_type"][slot]
+    if kind == TRAILING_STOP:
+        if book["o_best"][slot] == NONE:
+            want_source(book, slot, -sign, book["o_activation"][slot])
+            return
+        want_source(book, slot, -sign, book["o_best"][slot] - sign)
+    want_source(book, slot, trigger_way(kind, sign), book["o_stop"][slot])
+
+
+@njit
+def want_source(book: Book, slot: int, way: int, price: int) -> None:
+    """Rows whose source is at `price` or beyond it on that way; mark rows are always visited."""
+    instrument = book["o_instrument"][slot]
     source = book["i_trigger_source"][instrument]
-    if book["o_sign"][slot] > 0:
-        if source == SOURCE_LAST:
+    if source == SOURCE_LAST:
+        if way > 0:
             book["i_last_ge"][instrument] = min(book["i_last_ge"][instrument], price)
-        elif source == SOURCE_BID_ASK:
+        else:
+            book["i_last_le"][instrument] = max(book["i_last_le"][instrument], price)
+    elif source == SOURCE_BID_ASK and book["o_sign"][slot] > 0:
+        if way > 0:
             book["i_ask_ge"][instrument] = min(book["i_ask_ge"][instrument], price)
-    elif source == SOURCE_LAST:
-        book["i_last_le"][instrument] = max(book["i_last_le"][instrument], price)
+        else:
+            book["i_ask_le"][instrument] = max(book["i_ask_le"][instrument], price)
     elif source == SOURCE_BID_ASK:
-        book["i_bid_le"][instrument] = max(book["i_bid_le"][instrument], price)
+        if way > 0:
+            book["i_bid_ge"][instrument] = min(book["i_bid_ge"][instrument], price)
+        else:
+            book["i_bid_le"][instrument] = max(book["i_bid_le"][instrument], price)
 
 
 @njit
@@ -292,22 +315,25 @@ def fill_printed(book: Book, events: EventRows, count: int) -> None:
 def trigger_stops(
     book: Book, tape: TapeColumns, events: EventRows, instrument: int, row: int
 ) -> None:
-    """Every stop that the row reaches triggers: nearest to the old price first, ties by arrival."""
+    """Trailing stops follow the row, then every order whose trigger it reaches acts.
+
+    Stops and touched orders are one list: nearest to the old price first, ties by arrival.
+    """
     count = ZERO
     for index in range(book["active_count"]):
         slot = book["active"][index]
         if book["o_instrument"][slot] != instrument or not is_waiting_stop(book, slot):
             continue
-        sign = book["o_sign"][slot]
-        source = row_source_ticks(book, tape, row, instrument, sign)
-        if is_through(sign, book["o_stop"][slot], source):
+        source = row_source_ticks(book, tape, row, slot)
+        if book["o_type"][slot] == TRAILING_STOP:
+            follow_source(book, events, slot, source)
+        if is_struck(book, slot, source):
             count = insert_nearest_first(book, tape, row, count, slot)
     for at in range(count):
         slot = book["struck"][at]
         if book["o_order_id"][slot] == 0 or not is_waiting_stop(book, slot):
             continue
-        sign = book["o_sign"][slot]
-        source = row_source_ticks(book, tape, row, instrument, sign)
+        source = row_source_ticks(book, tape, row, slot)
         book["ambiguous"] = target_was_reached(book, tape, row, slot)
         trigger(book, tape, events, row, slot, source)
         book["ambiguous"] = 0
@@ -315,25 +341,16 @@ def trigger_stops(
 
 @njit
 def is_waiting_stop(book: Book, slot: int) -> bool:
-    """True for a live stop that has not triggered."""
+    """True for a live order that waits for its trigger."""
     if book["o_status"][slot] == PENDING or book["o_triggered"][slot]:
         return False
-    return is_stop(book["o_type"][slot]) and book["o_live"][slot] > 0
+    return has_trigger(book["o_type"][slot]) and book["o_live"][slot] > 0
 
 
 @njit
-def old_distance(book: Book, tape: TapeColumns, row: int, slot: int) -> int:
-    """How far a struck stop was from the price before the row, for sorting.
-
-    Stops of one side are in the order of how far the row went past them. Only a quote can strike
-    stops of both sides, and then each has the touch of the row before as its old price.
-    """
-    instrument, sign, stop = book["o_instrument"][slot], book["o_sign"][slot], book["o_stop"][slot]
-    if book["i_trigger_source"][instrument] == SOURCE_BID_ASK:
-        old = source_ticks(book, tape, row - 1, instrument, sign)
-        if old != NONE:
-            return abs(stop - old)
-    return -abs(stop - row_source_ticks(book, tape, row, instrument, sign))
+def ticks_past(book: Book, tape: TapeColumns, row: int, slot: int) -> int:
+    """How far the row went past a struck trigger: farther is nearer to the old price."""
+    return abs(book["o_stop"][slot] - row_source_ticks(book, tape, row, slot))
 
 
 @njit
@@ -343,7 +360,7 @@ def insert_nearest_first(book: Book, tape: TapeColumns, row: int, count: int, sl
     at = count
     while at > 0:
         other = struck[at - 1]
-        further = old_distance(book, tape, row, slot) - old_distance(book, tape, row, other)
+        further = ticks_past(book, tape, row, other) - ticks_past(book, tape, row, slot)
         if further > 0 or (further == 0 and book["o_priority"][slot] > book["o_priority"][other]):
             break
         struck[at] = other

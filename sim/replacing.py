@@ -14,15 +14,14 @@ from sim.book import (
     ENTRY,
     EV_REPLACE_REJECTED,
     LIMIT,
-    MARKET,
     NO_SLOT,
     NONE,
     PENDING,
     REJECTED,
-    STOP,
     STOP_EXIT,
     STOP_LIMIT,
     TARGET_EXIT,
+    TRAILING_STOP,
     ZERO,
     Book,
     EventRows,
@@ -48,12 +47,16 @@ from sim.rules import (
     SIZE_NOT_POSITIVE,
     STOP_WRONG_SIDE,
     check_market_open,
+    has_limit,
+    has_trigger,
+    is_market_now,
     is_marketable,
-    is_stop,
     is_through,
     side_ticks,
-    source_ticks,
+    slot_source_ticks,
+    trigger_way,
 )
+from sim.trailing import set_distance, stop_at_distance
 
 UNKNOWN_ORDER, ORDER_NOT_ACTIVE = i8(Reason.UNKNOWN_ORDER), i8(Reason.ORDER_NOT_ACTIVE)
 SIZE_BELOW_FILLED, NOT_MODIFIABLE = i8(Reason.SIZE_BELOW_FILLED), i8(Reason.NOT_MODIFIABLE)
@@ -79,10 +82,12 @@ def check_replace_size(book: Book, slot: int, size: int, size_limit: int) -> Fin
 
 @njit
 def check_replace_prices(
-    book: Book, tape: TapeColumns, row: int, slot: int, size: int, limit: int, stop: int
+    book: Book, tape: TapeColumns, row: int, slot: int, size: int, limit: int, stop: int, trail: int
 ) -> Finding:
     """(reason, value, limit) of new prices; a stop is judged only while it waits."""
     instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
+    if trail != NONE and trail <= 0:
+        return PRICE_NOT_POSITIVE, trail, 1
     if not book["i_negative_price"][instrument]:
         if limit <= 0 and limit not in (NONE, book["o_limit"][slot]):
             return PRICE_NOT_POSITIVE, limit, 1
@@ -90,8 +95,8 @@ def check_replace_prices(
             return PRICE_NOT_POSITIVE, stop, 1
     live = book["o_status"][slot] != PENDING
     if live and stop != book["o_stop"][slot] and not book["stop_wrong_side_triggers"]:
-        source = source_ticks(book, tape, row, instrument, sign)
-        if is_through(sign, stop, source):
+        source = slot_source_ticks(book, tape, row, slot)
+        if is_through(trigger_way(book["o_type"][slot], sign), stop, source):
             return STOP_WRONG_SIDE, stop, source
     moves = limit != book["o_limit"][slot] or size > book["o_size"][slot]
     if live and moves and book["o_post_only"][slot] and book["o_type"][slot] == LIMIT:
@@ -101,21 +106,26 @@ def check_replace_prices(
 
 
 @njit
-def check_replace_kind(book: Book, slot: int, size: int, limit: int, stop: int) -> Finding:
-    """(reason, value, limit): market orders and triggered stops cannot be changed.
+def check_replace_kind(
+    book: Book, slot: int, size: int, limit: int, stop: int, trail: int
+) -> Finding:
+    """(reason, value, limit): market orders, and what became one, cannot be changed.
 
-    Neither can a price that the order's type does not have. While nothing trades only a reduction
-    of size is taken.
+    Neither can a price or distance that the order's type does not have. While nothing trades
+    only a reduction of size is taken.
     """
     kind = book["o_type"][slot]
-    if kind == MARKET or (kind == STOP and book["o_triggered"][slot]):
+    if is_market_now(book, slot):
         return NOT_MODIFIABLE, 0, 0
-    has_limit = kind in (LIMIT, STOP_LIMIT)
-    if limit != NONE and not has_limit:
+    if limit != NONE and not has_limit(kind):
         return NOT_MODIFIABLE, limit, 0
-    if stop != NONE and (not is_stop(kind) or book["o_triggered"][slot]):
+    has_stop = has_trigger(kind) and kind != TRAILING_STOP and not book["o_triggered"][slot]
+    if stop != NONE and not has_stop:
         return NOT_MODIFIABLE, stop, 0
-    reduction = limit == NONE and stop == NONE and size != NONE and size < book["o_size"][slot]
+    if trail != NONE and kind != TRAILING_STOP:
+        return NOT_MODIFIABLE, trail, 0
+    same_prices = limit == NONE and stop == NONE and trail == NONE
+    reduction = same_prices and size != NONE and size < book["o_size"][slot]
     if book["i_halted"][book["o_instrument"][slot]] and not reduction:
         return check_market_open(book, book["o_instrument"][slot])
     return OK, 0, 0
@@ -158,6 +168,7 @@ def replace(
     size: int,
     limit: int,
     stop: int,
+    trail: int,
     size_limit: int,
     ended_status: int,
 ) -> None:
@@ -169,7 +180,9 @@ def replace(
         publish_refusal(book, events, EV_REPLACE_REJECTED, order_id, NO_SLOT, status, reason, 0, 0)
         return
     instrument = book["o_instrument"][slot]
-    found = check_replace_kind(book, slot, size, limit, stop)
+    found = check_replace_kind(book, slot, size, limit, stop, trail)
+    if found[0] == OK and trail != NONE:
+        stop = stop_at_distance(book, slot, trail)
     new_size = book["o_size"][slot] if size == NONE else size
     new_limit = book["o_limit"][slot] if limit == NONE else limit
     new_stop = book["o_stop"][slot] if stop == NONE else stop
@@ -178,7 +191,7 @@ def replace(
     if found[0] == OK and is_exit(book, slot):
         found = check_exit_size(book, slot, new_size)
     if found[0] == OK:
-        found = check_replace_prices(book, tape, row, slot, new_size, new_limit, new_stop)
+        found = check_replace_prices(book, tape, row, slot, new_size, new_limit, new_stop, trail)
     if found[0] == OK and not is_exit(book, slot):
         found = check_replace_margin(book, slot, new_size, new_limit, new_stop)
     if found[0] != OK:
@@ -197,8 +210,11 @@ def replace(
         events["filled_lots"][index] = book["o_filled"][slot]
         events["leaves_lots"][index] = book["o_size"][slot] - book["o_filled"][slot]
         return
+    if trail != NONE:
+        set_distance(book, slot, trail)
     if is_exit(book, slot):
-        replace_exit(book, events, slot, new_size, limit, stop)
+        held_since_start = trail != NONE and book["o_best"][slot] == NONE
+        replace_exit(book, events, slot, new_size, limit, NONE if held_since_start else stop)
     else:
         replace_order(book, tape, events, row, slot, new_size, new_limit, new_stop)
     run_activations(book, tape, events, row, instrument)
@@ -234,7 +250,7 @@ def replace_order(
     if moved:
         book["priority"] = book["priority"] + 1
         book["o_priority"][slot] = book["priority"]
-    if is_stop(book["o_type"][slot]) and not book["o_triggered"][slot]:
+    if has_trigger(book["o_type"][slot]) and not book["o_triggered"][slot]:
         arrive(book, tape, events, row, slot)
     elif moved:
         leave_book(book, slot)
@@ -287,7 +303,7 @@ def set_exit_prices(book: Book, slot: int, limit: int, stop: int) -> bool:
             book["g_target_offset"][group] = NONE
         else:
             book["g_limit_offset"][group] = NONE
-    if is_stop(book["o_type"][slot]) and not book["o_triggered"][slot]:
+    if has_trigger(book["o_type"][slot]) and not book["o_triggered"][slot]:
         return book["o_stop"][slot] != old_stop
     return book["o_limit"][slot] != old_limit
 

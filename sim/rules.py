@@ -12,14 +12,16 @@ from sim.account import equity_nanos, met_ticks, required_margin, used_margin
 from sim.book import (
     BY_TAPE,
     LIMIT,
+    LIMIT_IF_TOUCHED,
     MARKET,
+    MARKET_IF_TOUCHED,
     NONE,
     ROW_QUOTE,
     ROW_TRADE,
     SOURCE_BID_ASK,
     SOURCE_MARK,
-    STOP,
     STOP_LIMIT,
+    TRAILING_STOP,
     ZERO,
     Book,
     CommandRow,
@@ -40,6 +42,7 @@ NO_POSITION_TO_REDUCE = i8(Reason.NO_POSITION_TO_REDUCE)
 REDUCE_ONLY_WRONG_SIDE = i8(Reason.REDUCE_ONLY_WRONG_SIDE)
 INSUFFICIENT_MARGIN = i8(Reason.INSUFFICIENT_MARGIN)
 POST_ONLY_WOULD_TAKE = i8(Reason.POST_ONLY_WOULD_TAKE)
+TRAIL_PPM_MAX = i8(999_999)
 BRACKET_LEVELS, UNSUPPORTED = i8(Reason.BRACKET_LEVELS), i8(Reason.UNSUPPORTED)
 
 
@@ -130,10 +133,12 @@ def last_trade_ticks(book: Book, tape: TapeColumns, row: int, instrument: int) -
 
 
 @njit
-def source_ticks(book: Book, tape: TapeColumns, row: int, instrument: int, sign: int) -> int:
-    """The price that triggers a stop of `sign`: last trade, opposite touch, or mark; NONE if none.
+def source_ticks(
+    book: Book, tape: TapeColumns, row: int, instrument: int, sign: int, way: int
+) -> int:
+    """The price that triggers an order of `sign`: last trade, its touch, or mark; NONE if none.
 
-    A mark between two ticks counts as the tick that it has reached on the stop's way.
+    A mark between two ticks counts as the tick that it has reached on the order's `way`.
     """
     source = book["i_trigger_source"][instrument]
     if source == SOURCE_MARK:
@@ -141,7 +146,7 @@ def source_ticks(book: Book, tape: TapeColumns, row: int, instrument: int, sign:
         if mark <= 0:
             return NONE
         tick = book["i_tick_nanos"][instrument]
-        return mark // tick if sign > 0 else -(-mark // tick)
+        return mark // tick if way > 0 else -(-mark // tick)
     if source == SOURCE_BID_ASK:
         if side_lots(book, tape, row, instrument, sign) <= 0:
             return NONE
@@ -150,36 +155,73 @@ def source_ticks(book: Book, tape: TapeColumns, row: int, instrument: int, sign:
 
 
 @njit
-def row_source_ticks(book: Book, tape: TapeColumns, row: int, instrument: int, sign: int) -> int:
-    """The trigger price that this very row brings, NONE when it brings none.
+def row_source_ticks(book: Book, tape: TapeColumns, row: int, slot: int) -> int:
+    """The trigger price that this very row brings to an order, NONE when it brings none.
 
     Prints move LAST, rows with a book move BID_ASK, mark rows move MARK.
     """
+    instrument = book["o_instrument"][slot]
     source = book["i_trigger_source"][instrument]
     kind = tape.kind[row]
     if source == SOURCE_BID_ASK:
-        return source_ticks(book, tape, row, instrument, sign) if kind <= ROW_TRADE else NONE
+        return slot_source_ticks(book, tape, row, slot) if kind <= ROW_TRADE else NONE
     if source == SOURCE_MARK:
-        return source_ticks(book, tape, row, instrument, sign) if kind > ROW_TRADE else NONE
+        return slot_source_ticks(book, tape, row, slot) if kind > ROW_TRADE else NONE
     return tape.px[row] if kind == ROW_TRADE else NONE
 
 
 @njit
-def is_through(sign: int, stop: int, source: int) -> bool:
-    """A buy stop triggers at or above its price, a sell stop at or below."""
-    return source != NONE and (source - stop) * sign >= 0
+def slot_source_ticks(book: Book, tape: TapeColumns, row: int, slot: int) -> int:
+    """The trigger price in force for an order; see `source_ticks`."""
+    sign = book["o_sign"][slot]
+    way = trigger_way(book["o_type"][slot], sign)
+    return source_ticks(book, tape, row, book["o_instrument"][slot], sign, way)
 
 
 @njit
-def is_stop(order_type: int) -> bool:
-    """True for the types that wait for a trigger."""
-    return order_type in (STOP, STOP_LIMIT)
+def trigger_way(order_type: int, sign: int) -> int:
+    """The way in which a price triggers: +1 up, -1 down. A buy stop waits for a higher price."""
+    return -sign if order_type in (MARKET_IF_TOUCHED, LIMIT_IF_TOUCHED) else sign
 
 
 @njit
-def is_known_type(order_type: int) -> bool:
-    """True for the types that this exchange has; the others are refused, not taken for another."""
-    return order_type in (MARKET, LIMIT) or is_stop(order_type)
+def is_through(way: int, trigger: int, source: int) -> bool:
+    """True when the source has reached the trigger on that way; equality counts."""
+    return source != NONE and (source - trigger) * way >= 0
+
+
+@njit
+def is_struck(book: Book, slot: int, source: int) -> bool:
+    """True when an order's trigger is reached. A trailing stop that is not active has none."""
+    if book["o_stop"][slot] == NONE:
+        return False
+    way = trigger_way(book["o_type"][slot], book["o_sign"][slot])
+    return is_through(way, book["o_stop"][slot], source)
+
+
+@njit
+def has_trigger(order_type: int) -> bool:
+    """True for the types that wait for a trigger: stops, trailing stops, touched orders."""
+    return order_type not in (MARKET, LIMIT)
+
+
+@njit
+def has_limit(order_type: int) -> bool:
+    """True for the types that have a limit price."""
+    return order_type in (LIMIT, STOP_LIMIT, LIMIT_IF_TOUCHED)
+
+
+@njit
+def check_trail(trail: int, trail_ppm: int) -> Finding:
+    """(reason, value, limit) of a trailing distance: ticks or parts per million, not both."""
+    if (trail == NONE) == (trail_ppm == NONE):
+        return PRICE_MISSING, 0, 0
+    distance = trail if trail_ppm == NONE else trail_ppm
+    if distance <= 0:
+        return PRICE_NOT_POSITIVE, distance, 1
+    if trail_ppm > TRAIL_PPM_MAX:
+        return PRICE_NOT_POSITIVE, trail_ppm, TRAIL_PPM_MAX
+    return OK, 0, 0
 
 
 @njit
@@ -219,17 +261,20 @@ def check_size(book: Book, instrument: int, size: int, size_limit: int) -> Findi
 
 
 @njit
-def check_prices(book: Book, instrument: int, order_type: int, limit: int, stop: int) -> Finding:
+def check_prices(book: Book, command: CommandRow) -> Finding:
     """(reason, value, limit) of prices that the type needs and lacks, or that are not positive."""
-    needs_limit = order_type in (LIMIT, STOP_LIMIT)
-    if (needs_limit and limit == NONE) or (is_stop(order_type) and stop == NONE):
+    kind, limit, stop = command["type"], command["limit"], command["stop"]
+    if kind == TRAILING_STOP:
+        found = check_trail(command["trail"], command["trail_ppm"])
+        if found[0] != OK:
+            return found
+    elif (has_limit(kind) and limit == NONE) or (has_trigger(kind) and stop == NONE):
         return PRICE_MISSING, 0, 0
-    if book["i_negative_price"][instrument]:
+    if book["i_negative_price"][command["instrument"]]:
         return OK, 0, 0
-    if limit != NONE and limit <= 0:
-        return PRICE_NOT_POSITIVE, limit, 1
-    if stop != NONE and stop <= 0:
-        return PRICE_NOT_POSITIVE, stop, 1
+    for price in (limit, command["activation"], stop):
+        if price != NONE and price <= 0:
+            return PRICE_NOT_POSITIVE, price, 1
     return OK, 0, 0
 
 
@@ -237,11 +282,17 @@ def check_prices(book: Book, instrument: int, order_type: int, limit: int, stop:
 def check_stop_side(
     book: Book, tape: TapeColumns, row: int, instrument: int, sign: int, order_type: int, stop: int
 ) -> Finding:
-    """(reason, value, limit) of a stop that the market has already reached; equality counts."""
-    if not is_stop(order_type) or book["stop_wrong_side_triggers"]:
+    """(reason, value, limit) of a trigger that the market has already reached; equality counts.
+
+    A trailing stop starts behind the market; without an activation price it needs one to start at.
+    """
+    if order_type == TRAILING_STOP:
+        return (NO_TRIGGER_SOURCE, 0, 0) if stop == NONE else (OK, 0, 0)
+    if not has_trigger(order_type) or book["stop_wrong_side_triggers"]:
         return OK, 0, 0
-    source = source_ticks(book, tape, row, instrument, sign)
-    if is_through(sign, stop, source):
+    way = trigger_way(order_type, sign)
+    source = source_ticks(book, tape, row, instrument, sign, way)
+    if is_through(way, stop, source):
         return STOP_WRONG_SIDE, stop, source
     return OK, 0, 0
 
@@ -286,6 +337,14 @@ def check_margin(
 
 
 @njit
+def command_price(command: CommandRow) -> int:
+    """The price at which a new order is valued: limit, stop, activation price; NONE for none."""
+    if command["limit"] != NONE:
+        return command["limit"]
+    return command["stop"] if command["stop"] != NONE else command["activation"]
+
+
+@njit
 def check_order(book: Book, tape: TapeColumns, row: int, command: CommandRow) -> Finding:
     """The checks of an arriving order in the exchange's order; the first failure wins.
 
@@ -294,23 +353,20 @@ def check_order(book: Book, tape: TapeColumns, row: int, command: CommandRow) ->
     """
     instrument, sign = command["instrument"], command["sign"]
     kind, limit, stop = command["type"], command["limit"], command["stop"]
-    found = OK, 0, 0
-    if not is_known_type(kind):
-        found = UNSUPPORTED, kind, STOP_LIMIT
-    if found[0] == OK:
-        found = check_market_open(book, instrument)
+    price = command_price(command)
+    found = check_market_open(book, instrument)
     if found[0] == OK and command["expires"] <= book["ts"]:
         found = EXPIRY_IN_THE_PAST, command["expires"], book["ts"]
     if found[0] == OK:
         found = check_size(book, instrument, command["size"], command["size_limit"])
     if found[0] == OK:
-        found = check_prices(book, instrument, kind, limit, stop)
+        found = check_prices(book, command)
     if found[0] == OK:
-        found = check_stop_side(book, tape, row, instrument, sign, kind, stop)
+        trigger = price if kind == TRAILING_STOP else stop
+        found = check_stop_side(book, tape, row, instrument, sign, kind, trigger)
     if found[0] == OK:
         found = check_reduce_only(book, instrument, sign, command["reduce_only"])
     if found[0] == OK:
-        price = limit if limit != NONE else stop
         found = check_margin(
             book, tape, row, instrument, sign, command["size"], price, command["reduce_only"]
         )
@@ -339,12 +395,26 @@ def check_exit(
 
 
 @njit
+def check_exit_trail(command: CommandRow) -> Finding:
+    """(reason, value, limit) of a trailing exit: only the stop trails, from its own distance."""
+    trail = command["exit_trail"]
+    if command["target_trail"] != NONE:
+        return BRACKET_LEVELS, command["target_trail"], 0
+    if trail == NONE:
+        return OK, 0, 0
+    other = command["stop_offset"] != trail or command["stop_price"] != NONE
+    if trail <= 0 or other or command["limit_offset"] != NONE:
+        return BRACKET_LEVELS, trail, 0
+    return OK, 0, 0
+
+
+@njit
 def check_bracket_levels(book: Book, command: CommandRow, entry_price: int) -> Finding:
     """A bracket's levels must make sense: a long has stop < entry < target."""
     sign = command["sign"]
     stop, target = command["stop_price"], command["target_price"]
-    found = OK, 0, 0
-    if command["stop_id"] != 0:
+    found = check_exit_trail(command)
+    if found[0] == OK and command["stop_id"] != 0:
         found = check_exit(book, command, entry_price, command["stop_offset"], stop, -1)
     if found[0] == OK and command["target_id"] != 0:
         found = check_exit(book, command, entry_price, command["target_offset"], target, 1)
@@ -361,6 +431,6 @@ def check_bracket_levels(book: Book, command: CommandRow, entry_price: int) -> F
 
 @njit
 def is_market_now(book: Book, slot: int) -> bool:
-    """True for an order that takes at any price: a market order or a triggered stop."""
+    """True for an order that takes at any price: a market order or what became one."""
     kind = book["o_type"][slot]
-    return kind == MARKET or (kind == STOP and book["o_triggered"][slot] == 1)
+    return kind == MARKET or (book["o_triggered"][slot] == 1 and not has_limit(kind))

@@ -23,7 +23,6 @@ from broker_api.order import (
     OrderRequest,
     ReplaceRequest,
     Role,
-    Side,
     TriggerSource,
 )
 from data.schema import RowKind
@@ -206,7 +205,6 @@ class ReferenceExchange:
 
     def _apply(self, market: Market, row: Row) -> None:
         """A row's own news first, then what it does to orders, unless nothing trades."""
-        before = {side: market.source_ticks(side) for side in Side}
         market.show(row)
         was_reopened = False
         match row.kind:
@@ -222,7 +220,7 @@ class ReferenceExchange:
         if market.is_halted or was_reopened:
             return
         market.know()
-        apply_row(self.floor, market, row, before)
+        apply_row(self.floor, market, row)
         if self.floor.position(market.index):
             self._look_at_margin()
 

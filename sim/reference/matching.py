@@ -12,7 +12,6 @@ from broker_api.order import (
     SelfTrade,
     Side,
     TimeInForce,
-    TriggerSource,
 )
 from data.schema import RowKind
 from sim.reference import queue
@@ -215,7 +214,7 @@ def trigger(floor: Floor, order: Order) -> None:
     assert source is not None
     floor.leave(order, Doing.WAITING)
     order.triggered = True
-    floor.publish_order(OrderTriggered, order, price_ticks=source)
+    floor.publish_order(OrderTriggered, order, price_ticks=source, stop_ticks=order.stop)
     execute(floor, order)
 
 
@@ -290,13 +289,13 @@ def fill_all_noted(floor: Floor, market: Market) -> None:
                 fill_noted(floor, order)
 
 
-def trigger_stops(floor: Floor, market: Market, before: dict[Side, int | None]) -> None:
+def trigger_stops(floor: Floor, market: Market) -> None:
     """Stops that the row reaches, nearest to the old price first, ties by arrival."""
     reached: list[tuple[int, int, Order]] = []
     for side in Side:
         for order in floor.stops[market.index][side]:
             if is_through(market, order):
-                reached.append((_distance(market, order, before[side]), order.priority, order))
+                reached.append((_distance(market, order), order.priority, order))
     for _, _, order in sorted(reached, key=lambda item: item[:2]):
         if order.doing is Doing.STOP:
             order.ambiguous = reaches_sibling(market, order)
@@ -304,13 +303,11 @@ def trigger_stops(floor: Floor, market: Market, before: dict[Side, int | None]) 
             order.ambiguous = False
 
 
-def _distance(market: Market, order: Order, old: int | None) -> int:
-    """How far a stop was from the old price; without one, the farther passed the nearer it was."""
+def _distance(market: Market, order: Order) -> int:
+    """For sorting: the farther the row went past a stop, the nearer it was to the old price."""
     new = market.source_ticks(order.side)
     assert order.stop is not None
     assert new is not None
-    if market.source is TriggerSource.BID_ASK and old is not None:
-        return abs(order.stop - old)
     return -abs(order.stop - new)
 
 
@@ -356,15 +353,12 @@ def look_at_queues(floor: Floor, market: Market) -> None:
                 queue.look_at_shown(floor.settings, market, order)
 
 
-def apply_row(floor: Floor, market: Market, row: Row, before: dict[Side, int | None]) -> None:
-    """Everything that a row does to the orders of its instrument, in the page's order.
-
-    `before` is what triggered stops before the row.
-    """
+def apply_row(floor: Floor, market: Market, row: Row) -> None:
+    """Everything that a row does to the orders of its instrument, in the page's order."""
     if row.kind == RowKind.TRADE:
         note_print(floor, market, row)
     if market.brings_source(row):
-        trigger_stops(floor, market, before)
+        trigger_stops(floor, market)
     if row.kind == RowKind.TRADE:
         fill_all_noted(floor, market)
     if row.kind in (RowKind.QUOTE, RowKind.TRADE):

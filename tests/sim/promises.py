@@ -237,7 +237,8 @@ class Promises:
             return
         assert order["live"] > 0, order
         assert order["filled"] + order["live"] == order["size"], order
-        stop_waits = order["stop"] != NO_PRICE and not order["triggered"]
+        trigger = order["activation"] if order["stop"] == NO_PRICE else order["stop"]
+        stop_waits = trigger != NO_PRICE and not order["triggered"]
         doing = order["resting"] + order["waiting"] + stop_waits + order["activate"]
         assert doing == 1, f"nothing or two things can happen to {order}"
         assert 0 <= order["front"] <= order["live"], order

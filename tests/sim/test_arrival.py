@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
@@ -96,28 +95,6 @@ def test_a_market_order_against_an_empty_side_is_refused() -> None:
     market.run_to(10)
     assert market.place("sell 1 market") == ["#2 rejected no_liquidity 0 0"]
     assert market.place("sell 1 limit 99") == ["#3 accepted sell 1 limit 99"]
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"order_type": OrderType.TRAILING_STOP, "trail_ticks": 3},
-        {"order_type": OrderType.MARKET_IF_TOUCHED, "stop_ticks": 95},
-        {"order_type": OrderType.LIMIT_IF_TOUCHED, "stop_ticks": 95, "limit_ticks": 95},
-    ],
-)
-def test_types_that_the_exchange_lacks_are_refused(fields: dict[str, Any]) -> None:
-    market = Market(QUOTE)
-    request = OrderRequest(1, "1", "X", Side.BUY, size_lots=1, **fields)
-    kind = int(fields["order_type"])
-    assert market.execute(request) == [f"#1 rejected unsupported {kind} 4"]
-
-
-def test_a_trailing_exit_refuses_its_whole_bracket() -> None:
-    market = Market(QUOTE)
-    stop = ExitRequest(2, "2", offset_ticks=3, trail_ticks=3)
-    bracket = BracketRequest(order_of("buy 1 market", 1), stop, None)
-    assert market.execute(bracket) == ["#1 rejected unsupported 5 4", "#2 rejected unsupported 5 4"]
 
 
 def test_prices_that_a_type_needs_may_not_be_missing() -> None:
