@@ -273,18 +273,21 @@ def parse_stop(spec: Instrument, options: Mapping[str, Any]) -> ExitTerms | None
     trail = positive_offset(spec, options.get("trail_offset"), "trail_offset")
     limit_offset = options.get("stop_limit_offset")
     base = _parse_exit(spec, options, "stop")
+    if trail is not None:
+        # A trailing stop starts at its own distance from the entry.
+        others = ("stop_offset", "stop_ticks", "stop_price", "stop_limit_offset")
+        for name in others:
+            if options.get(name) is not None:
+                raise InvalidOrderError(f"trail_offset and {name} exclude each other")
+        return ExitTerms(trail, None, None, trail)
     if base is None:
-        if trail is not None:
-            return ExitTerms(trail, None, None, trail)
         if limit_offset is not None:
             raise InvalidOrderError(
                 "stop_limit_offset needs a stop: give stop_offset or stop_price"
             )
         return None
-    if limit_offset is not None and trail is not None:
-        raise InvalidOrderError("stop_limit_offset and trail_offset exclude each other")
     limit_ticks = positive_offset(spec, limit_offset, "stop_limit_offset")
-    return base._replace(limit_offset_ticks=limit_ticks, trail_ticks=trail)
+    return base._replace(limit_offset_ticks=limit_ticks)
 
 
 def parse_target(spec: Instrument, options: Mapping[str, Any]) -> ExitTerms | None:

@@ -20,7 +20,12 @@ from broker_api.drafting import (
     trail_ppm_of,
     whole_ticks,
 )
-from broker_api.errors import InvalidOrderError, OrderError, OrderRejectedError
+from broker_api.errors import (
+    InvalidOrderError,
+    InvalidPriceError,
+    OrderError,
+    OrderRejectedError,
+)
 from broker_api.instrument import Number
 from broker_api.notice import EventType, Handler, Subscription
 from broker_api.order import OrderStatus, OrderType, Side
@@ -126,7 +131,7 @@ class OrderManager:
         draft = self._placing.draft(OrderType.TRAILING_STOP, contract_id, side, size, options)
         try:
             if (trail_ticks is None) == (trail_percent is None):
-                raise InvalidOrderError("a trailing stop needs trail_ticks or trail_percent")
+                raise InvalidPriceError("a trailing stop needs trail_ticks or trail_percent")
             if trail_ticks is not None:
                 draft.trail_ticks = whole_ticks(trail_ticks, "trail_ticks")
             if trail_percent is not None:

@@ -61,7 +61,7 @@ ORDERS: list[Case] = [
         PRICE,
         ["stop_price 20900.1", "tick size 0.25"],
     ),
-    ("orders.place_trailing_stop_order('MNQ', 1, 1)", ORDER, ["trail_ticks or trail_percent"]),
+    ("orders.place_trailing_stop_order('MNQ', 1, 1)", PRICE, ["trail_ticks or trail_percent"]),
     (
         "orders.place_trailing_stop_order('MNQ', 1, 1, trail_percent=200)",
         PRICE,

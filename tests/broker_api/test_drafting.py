@@ -113,7 +113,6 @@ def test_entry_type_follows_from_its_prices(limit, stop, expected):
         ({"stop_price": "20950.25"}, ExitTerms(None, 83_801)),
         ({"stop_offset": 25, "stop_limit_offset": 1}, ExitTerms(100, None, 4)),
         ({"trail_offset": 10}, ExitTerms(40, None, None, 40)),
-        ({"stop_offset": 25, "trail_offset": 10}, ExitTerms(100, None, None, 40)),
     ],
 )
 def test_stop_exit_is_read_from_any_of_its_forms(options, expected):

@@ -1,14 +1,32 @@
-"""Order types that the simulated broker does not have yet are refused, never sent as others."""
+"""Order types that a broker lacks are refused, never sent as others."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from broker_api.catalog import find, load_catalog
+from broker_api.config import AccountConfig, BrokerSpec, SimulationConfig
 from broker_api.errors import OrderRejectedError
+from data.tape import open_tape, sample_path
 from papertape import Reason, TradingSuite, run
+from sim.broker import SimBroker
 
 TOUCH_LEG = {"type": "market_if_touched", "side": 0, "trigger_price": 20_000}
 LIMIT_LEG = {"type": "limit", "side": 1, "price": 22_000}
+
+
+class PlainBroker(SimBroker):
+    """A venue without touched orders and trailing stops."""
+
+    capabilities = replace(SimBroker.capabilities, trailing_stop=False, if_touched=False)
+
+
+def plain_broker():
+    spec = find(load_catalog(), "MNQ")
+    tape = open_tape(sample_path("MNQ"), spec)
+    return PlainBroker(BrokerSpec((spec,), (tape,), SimulationConfig(), AccountConfig()), [tape])
 
 
 @pytest.mark.parametrize(
@@ -28,7 +46,7 @@ LIMIT_LEG = {"type": "limit", "side": 1, "price": 22_000}
 )
 def test_types_that_the_broker_lacks_are_refused_before_sending(verb, arguments, kind):
     async def main():
-        async with await TradingSuite.create("MNQ") as suite:
+        async with await TradingSuite.create("MNQ", broker=plain_broker()) as suite:
             orders = suite["MNQ"].orders
             with pytest.raises(OrderRejectedError, match=kind) as refused:
                 await getattr(orders, verb)("MNQ", size=1, **arguments)

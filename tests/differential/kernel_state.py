@@ -26,6 +26,12 @@ from sim.exchange import Exchange
 from tests.differential.state import ACCOUNT, BRACKET, MARKET, NEVER, ORDER, State
 
 PENDING = OrderStatus.PENDING.code
+AT_ANY_PRICE = (
+    OrderType.MARKET,
+    OrderType.STOP,
+    OrderType.TRAILING_STOP,
+    OrderType.MARKET_IF_TOUCHED,
+)
 WIDTHS = (
     (len(SCALAR_FIELDS), 1),
     (len(ORDER_FIELDS), MAX_ORDERS),
@@ -127,7 +133,7 @@ class KernelReader:
             doing = "arriving"
         else:
             doing = "waiting" if row[ORDER_AT["waiting"]] else "stop"
-        at_any_price = row[ORDER_AT["type"]] in (OrderType.MARKET, OrderType.STOP)
+        at_any_price = row[ORDER_AT["type"]] in AT_ANY_PRICE
         protection = row[ORDER_AT["protection"]] if at_any_price else NO_PRICE
         return (*_order(row), doing, protection, places)
 

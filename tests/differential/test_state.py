@@ -28,6 +28,7 @@ PACKET = "compared within a packet only; a call ends with one"
 CACHE = "derived from the rest; `visit_every_row` checks it"
 SETTING = "never changes in a run"
 SCRATCH = "of the transaction under way; there is none between calls"
+NOT_YET = "the reference has no trailing stops yet"
 FIGURES = (
     *("tick_value", "tick_nanos", "fee_lot", "maker_ppm", "taker_ppm", "min_lots", "max_lots"),
     *("initial_lot", "maintenance_lot", "initial_ppm", "maintenance_ppm"),
@@ -64,6 +65,7 @@ KERNEL_LEFT_OUT = {
         "joined_behind": PACKET,
         "group": "the group names its orders",
         "entitled": SCRATCH,
+        **dict.fromkeys(("trail", "trail_ppm", "activation", "best"), NOT_YET),
     },
     "group": {
         "entry_done": "the entry has no id then",
