@@ -89,7 +89,8 @@ def follow_source(book: Book, events: EventRows, slot: int, source: int) -> None
         publish_terms(book, events, EV_ACTIVATED, slot, NO_REASON)
     elif better(sign, best, source) == source:
         book["o_best"][slot] = source
-        book["o_stop"][slot] = better(sign, book["o_stop"][slot], stop_behind(book, slot))
+        # Never back, in percent too: the distance grows by no more than the price does.
+        book["o_stop"][slot] = stop_behind(book, slot)
         if book["o_role"][slot] == STOP_EXIT:
             book["g_stop_offset"][book["o_group"][slot]] = NONE
     else:
@@ -110,7 +111,7 @@ def start_exit(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
         best = better(sign, best, book["o_stop"][slot] - sign * offset)
     book["o_best"][slot] = better(sign, best, slot_source_ticks(book, tape, row, slot))
     if not follows:
-        book["o_stop"][slot] = better(sign, book["o_stop"][slot], stop_behind(book, slot))
+        book["o_stop"][slot] = stop_behind(book, slot)
 
 
 @njit

@@ -145,7 +145,7 @@ ARRIVALS = (
     W(
         "a triggered stop is a limit order",
         "rules.py",
-        'return kind == MARKET or (kind == STOP and book["o_triggered"][slot] == 1)',
+        'return kind == MARKET or (book["o_triggered"][slot] == 1 and not has_limit(kind))',
         "return kind == MARKET",
     ),
     W(
@@ -175,7 +175,7 @@ ARRIVALS = (
     W(
         "a bracket's levels are judged by the touch",
         "commands.py",
-        '    if command["limit"] != NONE:\n        return command["limit"]\n',
+        "    if price != NONE:\n        return price\n",
         "",
     ),
     W(
@@ -220,7 +220,8 @@ CHANGES = (
     W(
         "a changed stop may lie on the wrong side",
         "replacing.py",
-        "        if is_through(sign, stop, source):\n            return STOP_WRONG_SIDE",
+        '        if is_through(trigger_way(book["o_type"][slot], sign), stop, source):\n'
+        "            return STOP_WRONG_SIDE",
         "        if False:\n            return STOP_WRONG_SIDE",
     ),
     W(

@@ -156,16 +156,16 @@ ROWS = (
     W(
         "a maker is not woken by the touch at its price",
         "kernel.py",
-        'book["i_ask_le"][instrument] = max(book["i_ask_le"][instrument], price)',
-        'book["i_ask_le"][instrument] = max(book["i_ask_le"][instrument], price - 1)',
+        'book["i_ask_le"][instrument] = max(book["i_ask_le"][instrument], price)\n'
+        '        book["i_last_le"]',
+        'book["i_ask_le"][instrument] = max(book["i_ask_le"][instrument], price - 1)\n'
+        '        book["i_last_le"]',
     ),
     W(
         "a sell stop is not woken by the print at its price",
         "kernel.py",
-        "    elif source == SOURCE_LAST:\n"
-        '        book["i_last_le"][instrument] = max(book["i_last_le"][instrument], price)',
-        "    elif source == SOURCE_LAST:\n"
-        '        book["i_last_le"][instrument] = max(book["i_last_le"][instrument], price - 1)',
+        '            book["i_last_le"][instrument] = max(book["i_last_le"][instrument], price)',
+        '            book["i_last_le"][instrument] = max(book["i_last_le"][instrument], price - 1)',
     ),
     W(
         "halted markets fill",

@@ -184,8 +184,8 @@ RULES = (
     W(
         "a mark between two ticks is rounded the other way",
         "rules.py",
-        "return mark // tick if sign > 0 else -(-mark // tick)",
-        "return mark // tick if sign < 0 else -(-mark // tick)",
+        "return mark // tick if way > 0 else -(-mark // tick)",
+        "return mark // tick if way < 0 else -(-mark // tick)",
     ),
     W(
         "a buy stop looks at the bid",
@@ -196,8 +196,8 @@ RULES = (
     W(
         "a stop needs more than its price",
         "rules.py",
-        "return source != NONE and (source - stop) * sign >= 0",
-        "return source != NONE and (source - stop) * sign > 0",
+        "return source != NONE and (source - trigger) * way >= 0",
+        "return source != NONE and (source - trigger) * way > 0",
     ),
     W(
         "a limit at the touch is not marketable",
@@ -220,8 +220,8 @@ RULES = (
     W(
         "a price of zero is a price",
         "rules.py",
-        "if limit != NONE and limit <= 0:",
-        "if limit != NONE and limit < 0:",
+        "if price != NONE and price <= 0:\n            return PRICE_NOT_POSITIVE",
+        "if price != NONE and price < 0:\n            return PRICE_NOT_POSITIVE",
     ),
     W(
         "reduce-only is judged by the other side",

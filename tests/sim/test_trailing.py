@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace as changed
 from typing import Any
 
 import pytest
 
-from broker_api.event import Event, OrderTriggered
+from broker_api.event import OrderTriggered
 from broker_api.order import (
     BracketRequest,
-    Command,
     ExitRequest,
-    OcoRequest,
     OrderRequest,
     OrderType,
-    ReplaceRequest,
     Side,
     TriggerSource,
 )
 from tests.sim.market import PLAIN, Market, order_of
-from tests.sim.random_market import (
-    SETTINGS,
-    open_market,
-    play,
-    random_commands,
-    random_rows,
-)
 
 QUOTE = "0 9x99 101x9"
 START = "1 print 1@100"
@@ -79,13 +68,28 @@ def test_a_gap_fills_where_the_market_is() -> None:
     [
         ("sell 1 trail 1.5%", 98),  # 1.5 of 100 is rounded half up
         ("sell 1 trail 1.4%", 99),
-        ("sell 1 trail 0.01%", 99),  # never less than a tick
         ("buy 1 trail 2.5%", 103),
     ],
 )
 def test_a_distance_in_percent_is_of_the_best_price(order: str, first: int) -> None:
     market = started()
     assert market.place(order)[0].endswith(f" stop {first}")
+
+
+def test_a_distance_in_percent_is_never_less_than_a_tick() -> None:
+    assert started().place("sell 1 trail 0.01%") == ["#1 accepted sell 1 stop 99"]
+
+
+def test_a_distance_is_in_ticks_or_in_percent() -> None:
+    request = order_of("sell 1 trail 1%", 1, trail_ticks=4)
+    assert started().execute(request) == ["#1 rejected price_missing 0 0"]
+
+
+def test_one_tick_better_moves_the_stop() -> None:
+    market = started("10 buy 1@101", "20 sell 1@97")
+    market.place("sell 1 trail 4")
+    market.run_to(20)
+    assert triggers(market) == [(1, 97, 97)]
 
 
 def test_in_percent_the_stop_never_moves_back() -> None:
@@ -186,7 +190,6 @@ def test_an_activation_price_that_is_reached_already_counts(order: str, line: st
     ("fields", "refusal"),
     [
         ({}, "price_missing 0 0"),
-        ({"trail_ticks": 4, "trail_ppm": 5}, "price_missing 0 0"),
         ({"trail_ticks": 0}, "price_not_positive 0 1"),
         ({"trail_ppm": -1}, "price_not_positive -1 1"),
         ({"trail_ppm": 1_000_000}, "price_not_positive 1000000 999999"),
@@ -419,70 +422,3 @@ def test_it_reserves_margin_at_its_stop_or_at_its_activation_price() -> None:
     assert market.exchange.used_margin_nanos == 47 * 10**9
     market.run_to(20)
     assert market.exchange.used_margin_nanos == 44_500_000_000
-
-
-# --- equality of jumping and visiting -----------------------------------------------------------
-
-
-def with_new_types(rng: random.Random, command: Command) -> Command:
-    """The command with touched orders and trailing stops in the place of others."""
-    if isinstance(command, OrderRequest):
-        return _new_type(rng, command)
-    if isinstance(command, OcoRequest):
-        first, second = _new_type(rng, command.first), _new_type(rng, command.second)
-        return changed(command, first=first, second=second)
-    if isinstance(command, BracketRequest):
-        stop = command.stop
-        if stop is not None and rng.random() < 0.6:
-            trail = rng.choice((1, 2, 3, 5))
-            stop = ExitRequest(stop.order_id, stop.client_order_id, trail_ticks=trail)
-        return changed(command, entry=_new_type(rng, command.entry), stop=stop)
-    if isinstance(command, ReplaceRequest) and rng.random() < 0.6:
-        return ReplaceRequest(command.order_id, command.size_lots, trail_ticks=rng.randint(1, 6))
-    return command
-
-
-def _new_type(rng: random.Random, order: OrderRequest) -> OrderRequest:
-    if order.order_type is OrderType.STOP_LIMIT or (
-        order.order_type is OrderType.LIMIT and rng.random() < 0.3
-    ):
-        trigger = rng.randint(93, 107)
-        return changed(order, order_type=OrderType.LIMIT_IF_TOUCHED, stop_ticks=trigger)
-    if order.order_type is not OrderType.STOP or rng.random() < 0.2:
-        return order
-    if rng.random() < 0.4:
-        return changed(order, order_type=OrderType.MARKET_IF_TOUCHED)
-    fields: dict[str, Any] = {"order_type": OrderType.TRAILING_STOP, "stop_ticks": None}
-    fields["activation_ticks"] = rng.choice((None, None, rng.randint(96, 104)))
-    if rng.random() < 0.5:
-        return changed(order, trail_ticks=rng.choice((1, 2, 3)), **fields)
-    return changed(order, trail_ppm=rng.choice((5_000, 15_000, 30_000)), **fields)
-
-
-def random_run(seed: int, **extra: Any) -> list[Event]:
-    """A random session full of touched orders and trailing stops."""
-    rng = random.Random(seed)
-    rows, commands = random_rows(rng), random_commands(rng)
-    commands = [(ts_ns, with_new_types(rng, command)) for ts_ns, command in commands]
-    settings = {**SETTINGS[seed % len(SETTINGS)], "trigger": rng.choice(list(TriggerSource))}
-    steps = extra.pop("steps", 0)
-    return play(open_market(rows, reference=False, **settings, **extra), commands, steps=steps)
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_jumping_over_rows_changes_nothing(seed: int) -> None:
-    events = random_run(seed)
-    assert events == random_run(seed, visit_every_row=True)
-    assert events == random_run(seed, steps=7)
-
-
-def test_random_runs_trail_and_touch() -> None:
-    events = [event for seed in range(12) for event in random_run(seed)]
-    moved = 0
-    stops: dict[int, int] = {}
-    for event in events:
-        if event.KIND.name == "ACCEPTED":
-            stops[event.order_id] = event.stop_ticks
-        elif isinstance(event, OrderTriggered):
-            moved += stops.get(event.order_id) != event.stop_ticks
-    assert moved > 30
