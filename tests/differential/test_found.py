@@ -107,12 +107,12 @@ def test_all_rows_of_the_first_instant_come_before_the_first_command() -> None:
     assert market.place("buy 9 limit 101 ioc")[1] == "#1 buy 8@101 taker left 1"
 
 
-def test_stops_of_both_sides_trigger_by_their_distance() -> None:
-    market = Market("0 5x99 101x7", "10 5x95 103x7", trigger=TriggerSource.BID_ASK)
+def test_of_stops_of_both_sides_the_one_passed_farther_triggers_first() -> None:
+    market = Market("0 5x99 101x7", "10 5x95 104x7", trigger=TriggerSource.BID_ASK)
     market.place("sell 2 stop 96")
     market.place("buy 2 stop 102")
     triggered = [line for line in market.run_to(10) if "triggered" in line]
-    assert triggered == ["#2 triggered at 103", "#1 triggered at 95"]
+    assert triggered == ["#2 triggered at 104", "#1 triggered at 95"]
 
 
 def test_brackets_shrink_in_the_order_of_their_age() -> None:
