@@ -99,6 +99,11 @@ class SimulationConfig(Settings):
     @field_validator("queue", mode="before")
     @classmethod
     def _check_queue(cls, value: object) -> str:
+        if isinstance(value, str) and value.strip().lower() == "exact":
+            raise ValueError(
+                "tapes hold rows of single orders and their origin, but the simulated exchange "
+                "does not follow single orders yet; use proportional, displayed, front or back"
+            )
         return _name_in(QueueModel, value, "queue")
 
     @field_validator("queue_power")

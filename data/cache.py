@@ -18,11 +18,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from data.schema import COLUMN_TYPES, SCHEMA_VERSION, TapeColumns
+from data.schema import COLUMN_TYPES, NO_ORIGIN, SCHEMA_VERSION, IntColumn, TapeColumns
 
 FOLDER_NAME = ".papertape-cache"
 _SAMPLED_BYTES = 4096
 _RACY_NS = 2_000_000_000
+_ORIGIN = "origin"
+_FILE_TYPES = {**COLUMN_TYPES, _ORIGIN: np.int64}
+"""One file each; that of the origins is empty on a tape without rows of single orders."""
 
 
 def cache_folder(path: Path, chosen: Path | None) -> Path | None:
@@ -77,33 +80,34 @@ def entry_key(digest: str, *parts: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
-def load_entry(folder: Path, key: str) -> tuple[TapeColumns, dict[str, Any]] | None:
-    """The mapped columns and the metadata of an earlier conversion, None when there is none that
-    fits."""
+def load_entry(folder: Path, key: str) -> tuple[TapeColumns, IntColumn, dict[str, Any]] | None:
+    """The mapped columns, the origins and the metadata of an earlier conversion, None when there is
+    none that fits."""
     entry = folder / key
     meta = _read_json(entry / "meta.json")
     if meta is None or meta.get("check") != _check(meta):
         return None
     try:
-        for name, kind in COLUMN_TYPES.items():
+        for name, kind in _FILE_TYPES.items():
             file = entry / f"{name}.bin"
-            if file.stat().st_size != meta["rows"] * np.dtype(kind).itemsize:
+            rows = meta["origins"] if name == _ORIGIN else meta["rows"]
+            if file.stat().st_size != rows * np.dtype(kind).itemsize:
                 return None
             if _sample(file) != meta["samples"][name]:
                 return None
-        return _map(entry, int(meta["rows"])), meta
+        return *_map(entry, int(meta["rows"]), int(meta["origins"])), meta
     except (OSError, KeyError, ValueError):
         return None
 
 
-def _map(entry: Path, rows: int) -> TapeColumns:
+def _map(entry: Path, rows: int, origins: int) -> tuple[TapeColumns, IntColumn]:
     # The plain array view of a memmap: compiled code knows ndarray only, and it stays read-only.
-    return TapeColumns(
-        **{
-            name: np.asarray(np.memmap(entry / f"{name}.bin", kind, "r", shape=(rows,)))
-            for name, kind in COLUMN_TYPES.items()
-        }
-    )
+    def mapped(name: str, length: int) -> Any:
+        kind = _FILE_TYPES[name]
+        return np.asarray(np.memmap(entry / f"{name}.bin", kind, "r", shape=(length,)))
+
+    columns = TapeColumns(**{name: mapped(name, rows) for name in COLUMN_TYPES})
+    return columns, mapped(_ORIGIN, origins) if origins else NO_ORIGIN
 
 
 class EntryWriter:
@@ -114,9 +118,10 @@ class EntryWriter:
         self._folder = folder
         self._private = Path(tempfile.mkdtemp(prefix="tmp-", dir=folder))
         self._files: dict[str, BinaryIO] = {
-            name: (self._private / f"{name}.bin").open("wb") for name in COLUMN_TYPES
+            name: (self._private / f"{name}.bin").open("wb") for name in _FILE_TYPES
         }
         self._rows = 0
+        self._origins = 0
 
     def __enter__(self) -> EntryWriter:
         return self
@@ -129,20 +134,22 @@ class EntryWriter:
         for file in self._files.values():
             file.close()
 
-    def append(self, columns: TapeColumns) -> None:
+    def append(self, columns: TapeColumns, origin: IntColumn = NO_ORIGIN) -> None:
         """Take the next rows."""
         for name, column in zip(TapeColumns._fields, columns, strict=True):
             self._files[name].write(np.ascontiguousarray(column).data)
+        self._files[_ORIGIN].write(np.ascontiguousarray(origin).data)
         self._rows += len(columns.ts)
+        self._origins += len(origin)
 
-    def publish(self, key: str, meta: dict[str, Any]) -> TapeColumns:
+    def publish(self, key: str, meta: dict[str, Any]) -> tuple[TapeColumns, IntColumn]:
         """Give the entry its name and map it. Another process's entry of the same key is as
         good."""
         self._close()
-        samples = {name: _sample(self._private / f"{name}.bin") for name in COLUMN_TYPES}
-        full = {**meta, "rows": self._rows, "samples": samples}
+        samples = {name: _sample(self._private / f"{name}.bin") for name in _FILE_TYPES}
+        full = {**meta, "rows": self._rows, "origins": self._origins, "samples": samples}
         _write_json(self._private / "meta.json", {**full, "check": _check(full)})
-        columns = _map(self._private, self._rows)
+        columns = _map(self._private, self._rows, self._origins)
         entry = self._folder / key
         for _ in range(3):
             try:

@@ -51,12 +51,19 @@ class Rule(StrEnum):
     SIZE_MISSING = "size is missing or not a number"
     SIZE_NEGATIVE = "size is negative"
     SIZE_ZERO = "a trade has size zero"
+    ORDER_ZERO = "an order joins, leaves or is executed with size zero"
     SIZE_OFF_LOT = "size is not a multiple of the lot size"
     TOO_LARGE = "value is too large"
     CROSSED = "book is crossed, the bid is above the ask"
     SIDE = "side is none of -1, 0, 1"
     ID_REPEATED = "id was seen before"
     RATE_MISSING = "funding rate is missing or not a number"
+    BOOK_SIDE = "side of a level or an order is neither 1 (bid) nor -1 (ask)"
+    ORIGIN_MISSING = "a cancel or an execution has no origin, the row at which its order joined"
+    ORIGIN_NEEDLESS = "only a cancel or an execution has an origin"
+    ORIGIN_UNKNOWN = "origin is not the row of an earlier add"
+    ORIGIN_OTHER = "side or price are not those of the order at origin"
+    ORIGIN_SPENT = "more is cancelled and executed than the order at origin has left"
     BAR_HIGH = "high of a bar is below another of its prices"
     BAR_LOW = "low of a bar is above another of its prices"
     BAR_EARLY = "bar starts before the one before it has ended"
@@ -187,6 +194,7 @@ class Layout(NamedTuple):
     ids: tuple[str, ...]
     has_depth: bool
     is_bars: bool = False
+    has_origin: bool = False
 
     @property
     def columns(self) -> list[str]:
@@ -197,6 +205,7 @@ class Layout(NamedTuple):
         wanted += TRADE_COLUMNS if self.has_trades else ()
         wanted += ["kind"] if self.has_kind else []
         wanted += ["rate"] if self.has_rate else []
+        wanted += ["origin"] if self.has_origin else []
         return [*wanted, *self.ids]
 
 
@@ -224,6 +233,8 @@ def check_columns(schema: pa.Schema, file: str) -> Layout:
         _require(QUOTE_COLUMNS, names, file, "a tape with quotes has all four")
     if has_trades:
         _require(TRADE_COLUMNS, names, file, "a tape with trades has all three; side 0 is unknown")
+    if "origin" in names:
+        _require(("kind", *TRADE_COLUMNS), names, file, "origin goes with rows of single orders")
     for name in names:
         _check_type(name, schema.field(name).type, file)
     return Layout(
@@ -233,6 +244,7 @@ def check_columns(schema: pa.Schema, file: str) -> Layout:
         "rate" in names,
         tuple(name for name in ID_COLUMNS if name in names),
         any(name in DEPTH_COLUMNS for name in names),
+        has_origin="origin" in names,
     )
 
 
@@ -277,7 +289,7 @@ def _check_type(name: str, kind: pa.DataType, file: str) -> None:
         text = kind.value_type if types.is_dictionary(kind) else kind
         fits = types.is_string(text) or types.is_large_string(text) or types.is_integer(text)
         wanted = "text or integer"
-    elif name in ID_COLUMNS:
+    elif name in (*ID_COLUMNS, "origin"):
         fits, wanted = types.is_integer(kind) or types.is_null(kind), "an integer type"
     else:
         fits, wanted = number or types.is_null(kind), "a number type"

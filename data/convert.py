@@ -18,11 +18,13 @@ import pyarrow as pa
 
 from data.check import BatchFaults, FaultLog, Layout, Rule
 from data.decode import Chunk, decode, settle
+from data.orders import OrdersInBook
 from data.schema import (
     BBO_KEY,
     EMPTY_ASK,
     EMPTY_BID,
     NANO,
+    NO_ORIGIN,
     Grid,
     IntColumn,
     Mask,
@@ -58,8 +60,8 @@ class Source(NamedTuple):
 class Sink(Protocol):
     """Where finished columns go."""
 
-    def append(self, columns: TapeColumns) -> None:
-        """Take the next rows."""
+    def append(self, columns: TapeColumns, origin: IntColumn = NO_ORIGIN) -> None:
+        """Take the next rows; `origin` is empty where the tape has none."""
 
 
 class MemorySink:
@@ -67,16 +69,24 @@ class MemorySink:
 
     def __init__(self) -> None:
         self._parts: list[TapeColumns] = []
+        self._origins: list[IntColumn] = []
 
-    def append(self, columns: TapeColumns) -> None:
+    def append(self, columns: TapeColumns, origin: IntColumn = NO_ORIGIN) -> None:
         """Take the next rows."""
         self._parts.append(columns)
+        self._origins.append(origin)
 
     def columns(self) -> TapeColumns:
         """All rows, read-only."""
         merged = join(self._parts)
         for column in merged:
             column.flags.writeable = False
+        return merged
+
+    def origin(self) -> IntColumn:
+        """The origins of all rows, read-only; empty when there are none."""
+        merged = np.concatenate(self._origins)
+        merged.flags.writeable = False
         return merged
 
 
@@ -106,7 +116,7 @@ def convert(
 ) -> Summary:
     """Read the source into the sink. Raises TapeError for the first fault when the log is strict,
     for an unreadable file, and for a file of which no row is left."""
-    stream = _Stream(options, log, sink)
+    stream = _Stream(options, log, sink, source.layout.has_origin)
     waiting: list[Chunk] = []
     done = 0
     for batch in readable(source, log):
@@ -160,6 +170,7 @@ def _in_time_order(chunks: list[Chunk], stream: _Stream) -> Chunk:
             )
             for name in names
         },
+        np.concatenate([chunk.origin for chunk in chunks]),
     )
     times = merged.columns.ts
     if len(times):
@@ -178,7 +189,9 @@ class _Touch:
 class _Stream:
     """Rows against their neighbours, across batches."""
 
-    def __init__(self, options: Options, log: FaultLog, sink: Sink) -> None:
+    def __init__(self, options: Options, log: FaultLog, sink: Sink, has_origin: bool) -> None:
+        self.orders = OrdersInBook() if has_origin else None
+        self.in_book = False
         self.kept = 0
         self.repeated_quotes = 0
         self.moved = 0
@@ -198,29 +211,42 @@ class _Stream:
         self._check_order(chunk, faults)
         for name, (ids, known) in chunk.ids.items():
             self._check_ids(name, ids, known, faults)
+        if self.orders is not None:
+            self.orders.check(chunk, faults)
         faults.settle(self._log)
         kept = chunk.take(~faults.bad)
         if not len(kept.rows):
             return
         self._check_gaps(kept)
         columns = self._stated(kept)
-        columns = self._without_repeats(columns)
-        if len(columns.ts):
-            self._hand_on(columns)
+        fresh = self._fresh(columns)
+        if fresh.all():
+            self._hand_on(columns, self._origin_of(kept))
+        elif fresh.any():
+            rest = TapeColumns._make(column[fresh] for column in columns)
+            self._hand_on(rest, self._origin_of(kept.take(fresh)))
+
+    def _origin_of(self, chunk: Chunk) -> IntColumn:
+        """The origins as rows of the tape, for the rows that are about to be handed on."""
+        return NO_ORIGIN if self.orders is None else self.orders.place(chunk, self.kept)
 
     def finish(self) -> None:
         """A tape lasts until its last row, also when that only repeats the quote before it."""
         if self._tail is not None:
             self.repeated_quotes -= 1
-            self._hand_on(self._tail)
+            none = NO_ORIGIN if self.orders is None else np.full(1, -1, dtype=np.int64)
+            self._hand_on(self._tail, none)
 
-    def _hand_on(self, columns: TapeColumns) -> None:
+    def _hand_on(self, columns: TapeColumns, origin: IntColumn) -> None:
         self._measure(columns)
         if self.kept == 0:
             self.first_ns = int(columns.ts[0])
         self.kept += len(columns.ts)
+        kind = columns.kind
+        self.in_book |= bool(((kind >= RowKind.LEVEL) & (kind <= RowKind.EXEC)).any())
         self._last = TapeColumns._make(column[-1:].copy() for column in columns)
-        self._sink.append(TapeColumns._make(np.ascontiguousarray(column) for column in columns))
+        rows = TapeColumns._make(np.ascontiguousarray(column) for column in columns)
+        self._sink.append(rows, origin)
 
     def _check_order(self, chunk: Chunk, faults: BatchFaults) -> None:
         if not len(chunk.rows):
@@ -289,8 +315,8 @@ class _Stream:
             book.append(np.where(source >= 0, column[source], before))
         return columns._replace(bid=book[0], ask=book[1], bid_qty=book[2], ask_qty=book[3])
 
-    def _without_repeats(self, columns: TapeColumns) -> TapeColumns:
-        """The rows without quotes that say what the quote before them says."""
+    def _fresh(self, columns: TapeColumns) -> Mask:
+        """Which rows are no quote that says what the quote before it says."""
         joined = columns if self._last is None else join([self._last, columns])
         same = np.ones(max(len(joined.ts) - 1, 0), dtype=np.bool_)
         for column in (joined.bid, joined.ask, joined.bid_qty, joined.ask_qty):
@@ -302,7 +328,7 @@ class _Stream:
         self._tail = None
         if not fresh[-1]:
             self._tail = TapeColumns._make(column[-1:].copy() for column in columns)
-        return columns if fresh.all() else TapeColumns._make(column[fresh] for column in columns)
+        return fresh
 
     def _measure(self, columns: TapeColumns) -> None:
         """Compare each print at the touch with the row before it."""
@@ -323,8 +349,16 @@ class _Stream:
 def _bbo_after_trade(source: Source, stream: _Stream) -> tuple[bool, str | None]:
     """Whether a trade row's BBO is from after the print, and how that is known when not stated."""
     stated = source.metadata.get(BBO_KEY)
+    if stated is None and stream.in_book:
+        return True, None
     if stated is not None:
         word = stated.decode("utf-8", "replace")
+        if word == "before" and stream.in_book:
+            raise TapeError(
+                "rows of levels and orders carry the book from after them, prints too then",
+                file=source.name,
+                value=repr(word),
+            )
         if word not in ("after", "before"):
             raise TapeError(
                 "metadata papertape.bbo_of_trade must be after or before",

@@ -21,6 +21,8 @@ from data.schema import (
     MAX_LOTS,
     MAX_TICKS,
     NANO,
+    NO_ORIGIN,
+    ORDER_KINDS,
     QUOTE_COLUMNS,
     ByteColumn,
     FloatColumn,
@@ -49,15 +51,18 @@ class Raw(NamedTuple):
     kind_text: Callable[[int], str]
     numbers: dict[str, FloatColumn]
     ids: dict[str, tuple[IntColumn, Mask]]
+    origin: IntColumn
 
 
 class Chunk(NamedTuple):
-    """Rows that are right in themselves. `unstated`: the row says nothing about the book."""
+    """Rows that are right in themselves. `unstated`: the row says nothing about the book. `origin`
+    counts the file's rows; it is empty when the file has none."""
 
     rows: IntColumn
     columns: TapeColumns
     unstated: Mask
     ids: dict[str, tuple[IntColumn, Mask]]
+    origin: IntColumn
 
     def take(self, chosen: Mask | npt.NDArray[np.intp]) -> Chunk:
         """The chosen rows, by mask or by position."""
@@ -66,6 +71,7 @@ class Chunk(NamedTuple):
             TapeColumns._make(column[chosen] for column in self.columns),
             self.unstated[chosen],
             {name: (ids[chosen], known[chosen]) for name, (ids, known) in self.ids.items()},
+            self.origin[chosen] if len(self.origin) else NO_ORIGIN,
         )
 
 
@@ -76,10 +82,11 @@ def decode(batch: pa.RecordBatch, layout: Layout, first_row: int, file: str) -> 
     try:
         ts, ts_known = integers(as_time(batch.column("ts")))
         ids = {name: integers(batch.column(name)) for name in layout.ids}
+        origin = _origins(batch) if layout.has_origin else NO_ORIGIN
     except pa.ArrowInvalid as error:
         raise TapeError(
-            f"a time or id between rows {first_row} and {first_row + count - 1} does not fit in "
-            f"64 bits ({str(error).splitlines()[0]})",
+            f"a time, id or origin between rows {first_row} and {first_row + count - 1} does not "
+            f"fit in 64 bits ({str(error).splitlines()[0]})",
             file=file,
         ) from error
     names = ["bid", "ask", "bid_size", "ask_size", "price", "size", "side", "rate"]
@@ -87,7 +94,12 @@ def decode(batch: pa.RecordBatch, layout: Layout, first_row: int, file: str) -> 
     nothing = np.full(count, np.nan)
     numbers = {name: floats(batch.column(name)) if name in present else nothing for name in names}
     kind, text = _kinds(batch, layout, numbers)
-    return Raw(rows, ts, ~ts_known, kind, text, numbers, ids)
+    return Raw(rows, ts, ~ts_known, kind, text, numbers, ids, origin)
+
+
+def _origins(batch: pa.RecordBatch) -> IntColumn:
+    origin, known = integers(batch.column("origin"))
+    return np.where(known, origin, -1)
 
 
 def as_time(column: pa.Array[Any]) -> pa.Array[Any]:
@@ -149,9 +161,20 @@ def settle(raw: Raw, grid: Grid, layout: Layout, log: FaultLog) -> Chunk:
     faults.mark(Rule.KIND, "kind", raw.kind < 0, raw.kind_text, f"known are {names}")
     book, unstated = _book(raw, grid, layout, faults)
     px, qty, side = _event(raw, grid, faults)
+    _check_origins(raw, faults)
     faults.settle(log)
     columns = TapeColumns(raw.ts, raw.kind, side, px, qty, *book)
-    return Chunk(raw.rows, columns, unstated, raw.ids).take(~faults.bad)
+    return Chunk(raw.rows, columns, unstated, raw.ids, raw.origin).take(~faults.bad)
+
+
+def _check_origins(raw: Raw, faults: BatchFaults) -> None:
+    """That those rows have an origin that need one; where it points to, neighbours know."""
+    leaves = (raw.kind == RowKind.CANCEL) | (raw.kind == RowKind.EXEC)
+    if not len(raw.origin):
+        faults.mark(Rule.ORIGIN_MISSING, "origin", leaves, lambda position: "null")
+        return
+    faults.mark(Rule.ORIGIN_MISSING, "origin", leaves & (raw.origin < 0), raw.origin)
+    faults.mark(Rule.ORIGIN_NEEDLESS, "origin", ~leaves & (raw.origin >= 0), raw.origin)
 
 
 def _book(
@@ -184,18 +207,22 @@ def _event(raw: Raw, grid: Grid, faults: BatchFaults) -> tuple[IntColumn, IntCol
     """Price, size and aggressor of the rows that have them."""
     price, size, side = (raw.numbers[name] for name in ("price", "size", "side"))
     trade = raw.kind == RowKind.TRADE
+    in_book = (raw.kind >= RowKind.LEVEL) & (raw.kind <= RowKind.EXEC)
+    priced = trade | in_book
     faults.mark(Rule.KIND_PRICE, "price", (raw.kind == RowKind.QUOTE) & ~np.isnan(price), price)
-    lots = lots_of("size", size, trade, grid, faults)
+    lots = lots_of("size", size, priced, grid, faults)
     faults.mark(Rule.SIZE_ZERO, "size", trade & (lots == 0), size)
-    ticks = ticks_of("price", price, trade, grid, faults)
+    faults.mark(Rule.ORDER_ZERO, "size", np.isin(raw.kind, ORDER_KINDS) & (lots == 0), size)
+    ticks = ticks_of("price", price, priced, grid, faults)
     unknown = ~np.isin(np.nan_to_num(side), (-1.0, 0.0, 1.0))
     faults.mark(Rule.SIDE, "side", unknown, side)
-    px = np.where(trade, ticks, 0)
-    qty = np.where(trade, lots, 0)
+    faults.mark(Rule.BOOK_SIDE, "side", in_book & ~(np.abs(side) == 1), side)
+    px = np.where(priced, ticks, 0)
+    qty = np.where(priced, lots, 0)
     marked = (raw.kind == RowKind.MARK) | (raw.kind == RowKind.FUNDING)
     if marked.any():
         px, qty = _fine(raw, px, qty, faults)
-    clean = np.where(trade & ~unknown, np.nan_to_num(side), 0).astype(np.int8)
+    clean = np.where(priced & ~unknown, np.nan_to_num(side), 0).astype(np.int8)
     return px, qty, clean
 
 

@@ -52,6 +52,19 @@ class TapeFacts:
     buyer_share: float | None
     prints_outside: int
     pauses: tuple[Pause, ...]
+    orders: OrderFacts | None
+
+
+@dataclass(frozen=True)
+class OrderFacts:
+    """Numbers about the single orders of a tape: how many joined, with how many lots, what of these
+    was executed and cancelled; and how many orders are left in the book at the end."""
+
+    joined: int
+    lots: int
+    executed: int
+    cancelled: int
+    left: int
 
 
 @dataclass(frozen=True)
@@ -112,6 +125,22 @@ def describe(tape: Tape) -> TapeFacts:
         buyer_share=float(np.count_nonzero(sides == 1) / known) if known else None,
         prints_outside=_count(trade & both & outside),
         pauses=_pauses(columns.ts),
+        orders=_orders(tape) if tape.has_orders else None,
+    )
+
+
+def _orders(tape: Tape) -> OrderFacts:
+    kind, qty = tape.columns.kind, tape.columns.qty
+    adds = kind == RowKind.ADD
+    left = np.where(adds, qty, 0)
+    leaves = tape.origin >= 0 if len(tape.origin) else np.zeros(len(tape), dtype=np.bool_)
+    np.subtract.at(left, tape.origin[leaves], qty[leaves])
+    return OrderFacts(
+        joined=_count(adds),
+        lots=int(qty[adds].sum()),
+        executed=int(qty[kind == RowKind.EXEC].sum()),
+        cancelled=int(qty[kind == RowKind.CANCEL].sum()),
+        left=_count(left > 0),
     )
 
 

@@ -21,7 +21,7 @@ ByteColumn = npt.NDArray[np.int8]
 FloatColumn = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Counts changes of the cached columns' layout or meaning; part of every cache key."""
 MAX_TICKS = 1 << 40
 """Largest price, in ticks, that a tape may carry."""
@@ -59,15 +59,15 @@ class RowKind(IntEnum):
     FUNDING = 11
 
 
-FILE_KINDS = {
-    kind.name.lower(): kind for kind in RowKind if kind < RowKind.LEVEL or kind >= RowKind.OPEN
-}
+ORDER_KINDS = (RowKind.ADD, RowKind.CANCEL, RowKind.EXEC)
+"""Rows of order-by-order data: an order joins the book, leaves it in part or whole, is executed."""
+FILE_KINDS = {kind.name.lower(): kind for kind in RowKind}
 """The names that a Parquet file's `kind` column may hold."""
 
 QUOTE_COLUMNS = ("bid", "ask", "bid_size", "ask_size")
 TRADE_COLUMNS = ("price", "size", "side")
 ID_COLUMNS = ("sequence", "trade_id")
-EXTRA_COLUMNS = ("kind", "rate")
+EXTRA_COLUMNS = ("kind", "rate", "origin")
 BAR_PRICES = ("open", "high", "low", "close")
 BAR_COLUMNS = ("ts", *BAR_PRICES, "volume")
 CANONICAL_COLUMNS = ("ts", *QUOTE_COLUMNS, *TRADE_COLUMNS, *EXTRA_COLUMNS, *ID_COLUMNS)
@@ -84,7 +84,8 @@ class TapeColumns(NamedTuple):
     `ts` ns; `kind` a RowKind; `side` +1 buyer aggressor, -1 seller aggressor, 0 unknown or no
     trade; `px` a trade's price in ticks, a mark's or funding's price in 1e-9, else 0; `qty` a
     trade's lots, a funding's rate in 1e-9, else 0; `bid`, `ask` ticks or EMPTY_BID, EMPTY_ASK;
-    `bid_qty`, `ask_qty` lots.
+    `bid_qty`, `ask_qty` lots. Rows of levels and orders: `side` +1 in the bid, -1 in the ask, `px`
+    ticks, `qty` lots: the level's new size, what joined, what left, what was executed.
     """
 
     ts: IntColumn
@@ -97,6 +98,10 @@ class TapeColumns(NamedTuple):
     bid_qty: IntColumn
     ask_qty: IntColumn
 
+
+NO_ORIGIN: IntColumn = np.zeros(0, dtype=np.int64)
+"""The `origin` of a tape that has no rows of single orders."""
+NO_ORIGIN.flags.writeable = False
 
 COLUMN_TYPES: dict[str, type[np.int64] | type[np.int8]] = {
     name: np.int8 if name in ("kind", "side") else np.int64 for name in TapeColumns._fields

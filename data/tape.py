@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,16 @@ from data.bar_tape import convert_bars
 from data.cache import EntryWriter, cache_folder, content_hash, entry_key, load_entry
 from data.check import CheckReport, FaultLog, check_columns
 from data.convert import MemorySink, Options, Sink, Source, Summary, convert
-from data.schema import BAR_KEY, BBO_KEY, Grid, RowKind, TapeColumns, TapeError
+from data.schema import (
+    BAR_KEY,
+    BBO_KEY,
+    NO_ORIGIN,
+    Grid,
+    IntColumn,
+    RowKind,
+    TapeColumns,
+    TapeError,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +51,9 @@ class Tape:
     bytes (in memory: of the columns). `bbo_after_trade`: a trade row's BBO is from after its print.
     `notes` say what a user should know: how that was found, and what repair or sort did.
     `bar_interval_ns` is the length of a bar on a tape that was made of bars (four rows each, stored
-    as open, high, low, close, see `data.bar_tape`), else 0.
+    as open, high, low, close, see `data.bar_tape`), else 0. `origin` is for rows of single orders:
+    the row at which the order of a cancel or an execution joined, -1 for all others; it has no
+    element on a tape without such rows.
     """
 
     columns: TapeColumns
@@ -52,6 +63,7 @@ class Tape:
     bbo_after_trade: bool
     notes: tuple[str, ...] = ()
     bar_interval_ns: int = 0
+    origin: IntColumn = field(default_factory=lambda: NO_ORIGIN)
 
     def __len__(self) -> int:
         return len(self.columns.ts)
@@ -65,6 +77,22 @@ class Tape:
     def end_ns(self) -> int:
         """Time of the last row."""
         return int(self.columns.ts[-1])
+
+    @cached_property
+    def l1(self) -> TapeColumns:
+        """The rows for one who knows the touch only: those of levels and orders are quotes."""
+        kind = self.columns.kind
+        in_book = (kind >= RowKind.LEVEL) & (kind <= RowKind.EXEC)
+        if not in_book.any():
+            return self.columns
+        quotes = np.where(in_book, RowKind.QUOTE, kind).astype(np.int8)
+        quotes.flags.writeable = False
+        return self.columns._replace(kind=quotes)
+
+    @cached_property
+    def has_orders(self) -> bool:
+        """Whether any row is of a single order: one that joins, leaves or is executed."""
+        return self._has(RowKind.ADD)
 
     @cached_property
     def has_trades(self) -> bool:
@@ -110,14 +138,15 @@ def open_tape(
     if folder is not None:
         found = load_entry(folder, key)
         if found is not None:
-            columns, meta = found
+            columns, origin, meta = found
             after, notes = bool(meta["bbo_after_trade"]), tuple(meta["notes"])
             bar_ns = int(meta["bar_interval_ns"])
-            return Tape(columns, grid.symbol, str(path), digest, after, notes, bar_ns)
-    columns, summary, extra = _convert_file(file, str(path), grid, options, folder, key, progress)
+            return Tape(columns, grid.symbol, str(path), digest, after, notes, bar_ns, origin)
+    rows, summary, extra = _convert_file(file, str(path), grid, options, folder, key, progress)
+    columns, origin = rows
     notes = (*summary.notes, *extra)
     after, bar_ns = summary.bbo_after_trade, summary.bar_interval_ns
-    return Tape(columns, grid.symbol, str(path), digest, after, notes, bar_ns)
+    return Tape(columns, grid.symbol, str(path), digest, after, notes, bar_ns, origin)
 
 
 def _grid_identity(grid: Grid) -> tuple[str, ...]:
@@ -141,7 +170,7 @@ def _convert_file(
     folder: Path | None,
     key: str,
     progress: Progress | None,
-) -> tuple[TapeColumns, Summary, tuple[str, ...]]:
+) -> tuple[tuple[TapeColumns, IntColumn], Summary, tuple[str, ...]]:
     """Convert into the cache, or in memory when nothing can be written."""
     log = FaultLog(shown, strict=not options.repair)
     if folder is not None:
@@ -161,7 +190,7 @@ def _convert_file(
         reason = "no folder can be written"
     sink = MemorySink()
     summary = _run(file, shown, grid, options, log, sink, progress)
-    return sink.columns(), summary, (f"not cached: {reason}",)
+    return (sink.columns(), sink.origin()), summary, (f"not cached: {reason}",)
 
 
 def _run(
@@ -255,18 +284,18 @@ def tape_from_frame(
     sink = MemorySink()
     log = FaultLog("memory", strict=not repair)
     summary = _convert(source, grid, Options(repair, sort, max_gap_ns), log, sink, progress)
-    columns = sink.columns()
-    digest = columns_hash(columns)
+    columns, origin = sink.columns(), sink.origin()
+    digest = columns_hash(columns, origin)
     notes = tuple(summary.notes)
     after, bar_ns = summary.bbo_after_trade, summary.bar_interval_ns
-    return Tape(columns, grid.symbol, "memory", digest, after, notes, bar_ns)
+    return Tape(columns, grid.symbol, "memory", digest, after, notes, bar_ns, origin)
 
 
-def columns_hash(columns: TapeColumns) -> str:
-    """SHA-256 over the columns' names and little-endian bytes."""
+def columns_hash(columns: TapeColumns, origin: IntColumn = NO_ORIGIN) -> str:
+    """SHA-256 over the columns' names and little-endian bytes; origins only where there are any."""
     digest = hashlib.sha256()
-    for name in TapeColumns._fields:
-        column = getattr(columns, name)
+    named = [*columns._asdict().items(), *([("origin", origin)] if len(origin) else [])]
+    for name, column in named:
         digest.update(f"{name}:{len(column)};".encode())
         digest.update(np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("<")).data)
     return digest.hexdigest()
@@ -317,7 +346,7 @@ def check_file(
 
 
 class _Nowhere:
-    def append(self, columns: TapeColumns) -> None:
+    def append(self, columns: TapeColumns, origin: IntColumn = NO_ORIGIN) -> None:
         """Rows of a check are not kept."""
 
 

@@ -25,6 +25,7 @@ from data.check import CheckReport
 from data.describe import (
     BarFacts,
     Distribution,
+    OrderFacts,
     Pause,
     TapeFacts,
     bar_length_for,
@@ -221,10 +222,20 @@ def _facts_table(tape: Tape, facts: TapeFacts, grid: Grid) -> Table:
     if facts.locked_rows or facts.one_sided_rows:
         table.add_row("locked, one-sided", f"{facts.locked_rows:,}, {facts.one_sided_rows:,} rows")
     table.add_row("prints outside their book", f"{facts.prints_outside:,}")
+    if facts.orders is not None:
+        _add_orders(table, facts.orders)
     table.add_row("a trade's book is from", "after it" if tape.bbo_after_trade else "before it")
     _add_pauses(table, facts.pauses, "row")
     _add_origin(table, tape)
     return table
+
+
+def _add_orders(table: Table, orders: OrderFacts) -> None:
+    table.add_row(
+        "orders",
+        f"{orders.joined:,} joined with {orders.lots:,} lots; {orders.executed:,} lots executed, "
+        f"{orders.cancelled:,} cancelled; {orders.left:,} orders left at the end",
+    )
 
 
 def _add_pauses(table: Table, pauses: tuple[Pause, ...], row: str) -> None:

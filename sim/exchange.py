@@ -68,7 +68,7 @@ class Exchange:
             )
         self._instruments = tuple(instruments)
         self._tapes = tuple(tapes)
-        self._columns = [tape.columns for tape in tapes]
+        self._columns = [tape.l1 for tape in tapes]
         self._ts = [columns.ts for columns in self._columns]
         self._calendars = tuple(calendars)
         self.start_ns = min(tape.start_ns for tape in tapes) if start_ns is None else start_ns

@@ -147,7 +147,7 @@ class Story:
     @property
     def columns(self) -> TapeColumns:
         """The tape of the order's instrument."""
-        return self.recording.tapes[self.subject.instrument].columns
+        return self.recording.tapes[self.subject.instrument].l1
 
     @property
     def events(self) -> list[OrderEventBase]:
@@ -341,7 +341,7 @@ def tell(recording: Recording, subject: Subject) -> Story:
     happenings = list(_of_interest(happenings))
     spans = list(_spans(happenings, recording, subject, ended_ns))
     closed = _closed(happenings, ended_ns)
-    columns, sign = recording.tapes[subject.instrument].columns, subject.side.sign
+    columns, sign = recording.tapes[subject.instrument].l1, subject.side.sign
     traded, rested_ns = Traded(), 0
     for span in spans:
         if span.place.resting:
@@ -425,8 +425,6 @@ def _approach_of_stop(
             continue
         rows = (start_row, end_row + 1)
         tick_nanos = int(spec.tick_size * NANOS)
-        new = approach(
-            tape.columns, *rows, subject.side.sign, place.stop, source, tick_nanos, closed
-        )
+        new = approach(tape.l1, *rows, subject.side.sign, place.stop, source, tick_nanos, closed)
         found = new if found is None else replace(new, nearest=nearer(found.nearest, new.nearest))
     return found

@@ -267,7 +267,7 @@ def _market(
     simulation: SimulationConfig,
     start_ns: int,
 ) -> Market:
-    rows = [Row._make(values) for values in zip(*(c.tolist() for c in tape.columns), strict=True)]
+    rows = [Row._make(values) for values in zip(*(c.tolist() for c in tape.l1), strict=True)]
     before = sum(row.ts < start_ns for row in rows)
     market = Market(
         index=index,

@@ -34,6 +34,7 @@ from reports.assumptions import assumptions
     [
         (SimulationConfig, {"queu": "front"}, "has no setting 'queu'; did you mean \"queue\""),
         (SimulationConfig, {"queue": "frnt"}, 'did you mean "front"'),
+        (SimulationConfig, {"queue": "Exact"}, "queue = 'Exact': tapes hold rows of single orders"),
         (SimulationConfig, {"queue_power": 3}, "queue_power = 3: is not one of 1, 1.5, 2"),
         (SimulationConfig, {"entry_latency_ms": -1}, "entry_latency_ms = -1: input should be gr"),
         (SimulationConfig, {"feed_latency_ms": float("nan")}, "feed_latency_ms = nan"),
