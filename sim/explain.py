@@ -44,6 +44,7 @@ from sim.explain_tape import (
     traded_around,
 )
 from sim.replay import Recording, replay
+from sim.rules import trigger_way
 from sim.set_up import trigger_source_of
 
 _BLOCK_ROWS = 65_536
@@ -53,12 +54,14 @@ _BLOCK_ROWS = 65_536
 class Place(NamedTuple):
     """An order's slot at one moment: integers as the exchange keeps them; queues in 1/1024 lots."""
 
+    type: int
     status: int
     size: int
     filled: int
     live: int
     limit: int
     stop: int
+    activation: int
     triggered: int
     resting: int
     waiting: int
@@ -69,6 +72,12 @@ class Place(NamedTuple):
     traded_pending: int
     met: int
     priority: int
+
+    def trigger(self, sign: int) -> tuple[int, int]:
+        """(price, way) that the order waits for; of a trailing stop first where it activates."""
+        if self.stop == NO_PRICE:
+            return self.activation, -sign
+        return self.stop, trigger_way(self.type, sign)
 
     @property
     def is_held(self) -> bool:
@@ -416,15 +425,18 @@ def _closed(happenings: Sequence[Happening], ended_ns: int) -> list[tuple[int, i
 def _approach_of_stop(
     recording: Recording, subject: Subject, spans: Sequence[_Span], closed: list[tuple[int, int]]
 ) -> Approach | None:
-    """How near the source came while a stop waited; None for an order that never waited as one."""
+    """How near the source came to an order's trigger; None for one that never waited for one."""
     spec, tape = recording.instruments[subject.instrument], recording.tapes[subject.instrument]
     source, _ = trigger_source_of(spec, tape)
     found: Approach | None = None
     for place, start_row, end_row, _, _ in spans:
-        if place.stop == NO_PRICE or place.triggered or place.is_held or place.resting:
+        trigger, way = place.trigger(subject.side.sign)
+        if trigger == NO_PRICE or place.triggered or place.is_held or place.resting:
             continue
         rows = (start_row, end_row + 1)
         tick_nanos = int(spec.tick_size * NANOS)
-        new = approach(tape.l1, *rows, subject.side.sign, place.stop, source, tick_nanos, closed)
+        new = approach(
+            tape.l1, *rows, subject.side.sign, way, trigger, source, tick_nanos, closed
+        )
         found = new if found is None else replace(new, nearest=nearer(found.nearest, new.nearest))
     return found

@@ -172,7 +172,7 @@ def _comings_and_goings(
 
 @dataclass(frozen=True)
 class Approach:
-    """How near the source of a stop came to it. `source` is what was looked at."""
+    """How near the source of a trigger came to it. `source` is what was looked at."""
 
     source: TriggerSource
     nearest: Near | None = field(default=None)
@@ -183,12 +183,13 @@ def approach(
     start: int,
     end: int,
     sign: int,
-    stop: int,
+    way: int,
+    trigger: int,
     source: TriggerSource,
     tick_nanos: int,
     closed: Closed = (),
 ) -> Approach:
-    """How near rows start..end-1 came to triggering a stop of `sign`."""
+    """How near rows start..end-1 came to a trigger that an order of `sign` reaches on `way`."""
     if end <= start:
         return Approach(source)
     rows = slice(start, end)
@@ -201,10 +202,10 @@ def approach(
         seen, prices = trading & (lots > 0) & (kind <= RowKind.TRADE), touch
     else:
         marked = (kind == RowKind.MARK) | ((kind == RowKind.FUNDING) & (columns.px[rows] > 0))
-        # A mark between two ticks has reached the nearer one on the stop's way.
+        # A mark between two ticks has reached the nearer one on the order's way.
         ticks = columns.px[rows] // tick_nanos
-        seen, prices = trading & marked, ticks if sign > 0 else -(-columns.px[rows] // tick_nanos)
-    return Approach(source, _nearest(columns, start, seen, prices, (stop - prices) * sign))
+        seen, prices = trading & marked, ticks if way > 0 else -(-columns.px[rows] // tick_nanos)
+    return Approach(source, _nearest(columns, start, seen, prices, (trigger - prices) * way))
 
 
 def last_shown(columns: TapeColumns, row: int, first: int, sign: int, price: int) -> int:

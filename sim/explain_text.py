@@ -31,6 +31,7 @@ from broker_api.order import (
     CancelRequest,
     Liquidity,
     OrderStatus,
+    OrderType,
     ReplaceRequest,
 )
 from broker_api.refusals import describe
@@ -264,10 +265,14 @@ def _plain_text(story: Story, each: Happening, event: Event) -> str:
         case OrderTriggered():
             tape = story.recording.tapes[story.subject.instrument]
             source = source_text(trigger_source_of(spec, tape)[0], side)
-            return f"triggered: the {source} was {spec.format_price(event.price_ticks)}"
+            was = f"triggered: the {source} was {spec.format_price(event.price_ticks)}"
+            if each.before is None or each.before.type != OrderType.TRAILING_STOP:
+                return was
+            return f"{was}, its stop had come to {spec.format_price(event.stop_ticks)}"
         case OrderActivated():
             terms = terms_text(spec, event.leaves_lots, event.price_ticks, event.stop_ticks)
-            return f"went live: {terms}"
+            began = each.before is not None and not each.before.is_held
+            return f"{'began to trail' if began else 'went live'}: {terms}"
         case OrderHeld():
             return "filled all that there was; held until its entry fills more"
         case OrderExpired():

@@ -17,13 +17,14 @@ from broker_api.event import (
     Reason,
 )
 from broker_api.journal import RecordedCommand
-from broker_api.order import NO_PRICE, Arm, BracketRequest, OrderStatus, QueueModel
+from broker_api.order import NO_PRICE, Arm, BracketRequest, OrderStatus, OrderType, QueueModel
 from broker_api.refusals import describe
 from sim.arrivals import entry_way
 from sim.explain import Place, Story
 from sim.explain_queue import Cause, fill_text, joining_text, step_of, totals
 from sim.explain_tape import Near
 from sim.explain_words import (
+    TOUCHED,
     ahead_text,
     book_text,
     duration_text,
@@ -180,7 +181,7 @@ def _missing(story: Story) -> str:
         return _missing_while_resting(story, place)
     if place.waiting:
         return f"no liquidity was left to take {_when_it_ended(story)}"
-    if place.stop != NO_PRICE and not _has_triggered(story):
+    if story.stop_approach is not None and not _has_triggered(story):
         return _missing_trigger(story, place)
     return ""
 
@@ -243,11 +244,18 @@ def _missing_entry(story: Story) -> str:
 
 def _missing_trigger(story: Story, place: Place) -> str:
     spec, found = story.spec, story.stop_approach
-    stop = spec.format_price(place.stop)
+    name = "trigger" if place.type in TOUCHED else "stop"
+    if place.stop == NO_PRICE:
+        name = "activation price"
+    price = spec.format_price(place.trigger(story.subject.side.sign)[0])
+    missed = f"its {name} at {price} was never reached"
+    if place.type == OrderType.TRAILING_STOP and place.stop != NO_PRICE:
+        # How near it came there is not known: the stop moved meanwhile.
+        return f"its stop, which had come to {price}, was never reached"
     if found is None or found.nearest is None:
-        return f"its stop at {stop} was never reached: nothing that could trigger it was seen"
+        return f"{missed}: nothing that could trigger it was seen"
     source, near = source_text(found.source, story.subject.side), found.nearest
-    return f"its stop at {stop} was never reached: {_near_text(story, source, near)}"
+    return f"{missed}: {_near_text(story, source, near)}"
 
 
 def _while_text(story: Story) -> str:

@@ -16,6 +16,7 @@ from broker_api.order import (
     ExitRequest,
     OcoRequest,
     OrderRequest,
+    OrderType,
     Role,
     Side,
     TimeInForce,
@@ -38,6 +39,7 @@ CHANGES = {
 }
 """Why the exchange changed an order by itself."""
 
+TOUCHED = (OrderType.MARKET_IF_TOUCHED, OrderType.LIMIT_IF_TOUCHED)
 _TIMES_IN_FORCE = {
     TimeInForce.NONE: "",
     TimeInForce.GTC: ", good till cancelled",
@@ -149,8 +151,11 @@ def title_text(story: Story) -> str:
 def _request_text(spec: Instrument, request: OrderRequest) -> str:
     words = [spec.format_size(request.size_lots), spec.symbol]
     words.append(request.order_type.name.lower().replace("_", "-"))
-    if request.stop_ticks is not None:
-        words.append(f"stop {spec.format_price(request.stop_ticks)}")
+    if request.order_type is OrderType.TRAILING_STOP:
+        words.append(_trail_text(spec, request))
+    elif request.stop_ticks is not None:
+        word = "at" if request.order_type in TOUCHED else "stop"
+        words.append(f"{word} {spec.format_price(request.stop_ticks)}")
     if request.limit_ticks is not None:
         words.append(f"limit {spec.format_price(request.limit_ticks)}")
     text = " ".join(words).replace("limit limit", "limit").replace("stop stop", "stop")
@@ -159,8 +164,18 @@ def _request_text(spec: Instrument, request: OrderRequest) -> str:
     return text + (", reduce-only" if request.reduce_only else "")
 
 
+def _trail_text(spec: Instrument, request: OrderRequest) -> str:
+    distance = ticks_text(request.trail_ticks or 0)
+    if request.trail_ppm is not None:
+        distance = f"{Decimal(request.trail_ppm) / 10_000:f} %"
+    start = request.activation_ticks
+    return f"{distance} behind" + ("" if start is None else f" from {spec.format_price(start)}")
+
+
 def _exit_text(spec: Instrument, request: ExitRequest, role: Role) -> str:
     name = "stop" if role is Role.STOP_EXIT else "target"
+    if request.trail_ticks is not None:
+        return f"stop that trails {ticks_text(request.trail_ticks)} behind"
     if request.price_ticks is not None:
         return f"{name} at {spec.format_price(request.price_ticks)}"
     if request.offset_ticks is not None:
