@@ -204,8 +204,9 @@ class OrderManager:
     ) -> OcoOrderResponse:
         """Two orders of which at most one completes.
 
-        Each is a table of `type` ("limit", "stop", "stop_limit"), `side`, `price` (the limit),
-        `stop_price`, and options of its own. `on_partial` is "shrink" or "cancel".
+        Each is a table of `type` ("limit", "stop", "stop_limit", "market_if_touched",
+        "limit_if_touched"), `side`, `price` (the limit), `stop_price` or `trigger_price`, and
+        options of its own. `on_partial` is "shrink" or "cancel".
         """
         legs = (first_order, second_order)
         return await self._placing.place_oco(contract_id, size, legs, options)

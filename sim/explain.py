@@ -435,8 +435,6 @@ def _approach_of_stop(
             continue
         rows = (start_row, end_row + 1)
         tick_nanos = int(spec.tick_size * NANOS)
-        new = approach(
-            tape.l1, *rows, subject.side.sign, way, trigger, source, tick_nanos, closed
-        )
+        new = approach(tape.l1, *rows, subject.side.sign, way, trigger, source, tick_nanos, closed)
         found = new if found is None else replace(new, nearest=nearer(found.nearest, new.nearest))
     return found
