@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from broker_api import event, order
 from broker_api.event import EventKind
+from broker_api.instrument import MAX_TIERS
 from broker_api.order import (
     NO_PRICE,
     Arm,
@@ -78,7 +79,7 @@ def _cache_folder() -> str:
     for module in (order, event, schema):  # the enumerations and layouts that become constants
         digest.update(Path(module.__file__ or "").read_bytes())
     config = cast(Any, numba.config)
-    modes = (numba.__version__, config.BOUNDSCHECK, config.OPT)
+    modes = (numba.__version__, config.BOUNDSCHECK, config.OPT, MAX_TIERS)
     digest.update(repr(modes).encode())
     root = os.environ.get("PAPERTAPE_CACHE") or os.environ.get("XDG_CACHE_HOME")
     base = Path(root) if root else Path.home() / ".cache"
@@ -134,6 +135,8 @@ Finding = tuple[int, int, int]
 MAX_ORDERS = 1024
 MAX_GROUPS = 512
 MAX_INSTRUMENTS = 16
+MAX_SLOTS = MAX_ORDERS + MAX_INSTRUMENTS
+"""Room for the orders of a session and for one liquidation an instrument."""
 MAX_EVENTS = 32_768
 MAX_WALK_LEVELS = 256
 """Price levels that one order may take at one instant; the rest of it waits for the next row."""
@@ -219,8 +222,11 @@ INSTRUMENT_FIELDS = (
     "taker_ppm",
     "initial_lot",
     "maintenance_lot",
-    "initial_ppm",
-    "maintenance_ppm",
+    "tiers",  # how many margin tiers it has; their figures are in the t_ fields
+    "band_ticks",  # limits further beyond the last price are refused; 0 for none
+    "band_ppm",
+    "isolated",  # 1: its position has a margin of its own
+    "bucket",  # that margin, a part of cash
     "min_lots",
     "max_lots",
     "negative_price",
@@ -252,9 +258,13 @@ INSTRUMENT_FIELDS = (
     "last_ge",
     "every_row",
     "margin_bid_le",
-    "margin_bid_ge",
     "margin_ask_ge",
     "last_wake",
+)
+TIER_FIELDS = (  # MAX_TIERS of them for each instrument
+    "from",  # the tier takes what of a notional lies above, in 1e-9 currency
+    "initial",  # ppm
+    "maintenance",
 )
 SCALAR_FIELDS = (
     "ts",
@@ -285,11 +295,12 @@ SCALAR_FIELDS = (
 )
 BOOK = np.dtype(
     [(name, "<i8") for name in SCALAR_FIELDS]
-    + [(f"o_{name}", "<i8", (MAX_ORDERS,)) for name in ORDER_FIELDS]
+    + [(f"o_{name}", "<i8", (MAX_SLOTS,)) for name in ORDER_FIELDS]
     + [(f"g_{name}", "<i8", (MAX_GROUPS,)) for name in GROUP_FIELDS]
     + [(f"i_{name}", "<i8", (MAX_INSTRUMENTS,)) for name in INSTRUMENT_FIELDS]
+    + [(f"t_{name}", "<i8", (MAX_INSTRUMENTS * MAX_TIERS,)) for name in TIER_FIELDS]
     # `active` is in order of placement; the last three are the lists of the row being processed
-    + [(name, "<i8", (MAX_ORDERS,)) for name in ("active", "free", "printed", "struck", "crossed")]
+    + [(name, "<i8", (MAX_SLOTS,)) for name in ("active", "free", "printed", "struck", "crossed")]
 )
 
 COMMAND = np.dtype(
@@ -381,8 +392,8 @@ def new_book(instrument_count: int) -> npt.NDArray[Any]:
     array = np.zeros(1, dtype=BOOK)
     book = array[0]
     book["instrument_count"] = instrument_count
-    book["free_count"] = MAX_ORDERS
-    book["free"][:] = np.arange(MAX_ORDERS - 1, -1, -1)
+    book["free_count"] = MAX_SLOTS
+    book["free"][:] = np.arange(MAX_SLOTS - 1, -1, -1)
     book["o_group"][:] = NO_SLOT
     book["i_cursor"][:] = -1
     book["next_expiry"] = NEVER

@@ -19,6 +19,7 @@ from sim.book import (
     LIMIT,
     MARKET,
     MAX_GROUPS,
+    MAX_INSTRUMENTS,
     MAX_ORDERS,
     NEVER,
     NO_SLOT,
@@ -79,7 +80,7 @@ def check_arrival(
     if found[0] == OK and command["type"] == MARKET:
         if side_lots(book, tape, row, command["instrument"], command["sign"]) <= 0:
             found = NO_LIQUIDITY, 0, 0
-    if found[0] == OK and book["free_count"] < slots:
+    if found[0] == OK and book["free_count"] < slots + MAX_INSTRUMENTS:
         found = TOO_MANY_ORDERS, book["active_count"] + slots, MAX_ORDERS
     return found
 
@@ -169,7 +170,8 @@ def place_bracket(
     """An entry with its held exits arrives."""
     found = check_arrival(book, tape, row, command, THREE)
     if found[0] == OK:
-        found = check_bracket_levels(book, command, entry_estimate(book, tape, row, command))
+        estimate = entry_estimate(book, tape, row, command)
+        found = check_bracket_levels(book, tape, row, command, estimate)
     group = NO_SLOT
     if found[0] == OK:
         group = open_group(book, command, ZERO)

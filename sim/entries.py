@@ -133,15 +133,15 @@ def expire_due(books: Books, events: EventRows) -> None:
 
 
 @entry
-def is_short_of_margin(books: Books) -> bool:
-    """See `liquidation.is_short_of_margin`."""
-    return liquidation.is_short_of_margin(books[0])
+def next_short(books: Books) -> int:
+    """See `liquidation.next_short`."""
+    return liquidation.next_short(books[0])
 
 
 @entry
-def begin_liquidation(books: Books, events: EventRows) -> None:
+def begin_liquidation(books: Books, events: EventRows, scope: int) -> None:
     """See `liquidation.begin_liquidation`."""
-    liquidation.begin_liquidation(books[0], events)
+    liquidation.begin_liquidation(books[0], events, scope)
 
 
 @entry

@@ -43,6 +43,8 @@ from sim.book import (
     state_hash,
 )
 from sim.encoding import Encoder, or_none
+from sim.liquidation import ACCOUNT, NOBODY
+from sim.overnight import MarginSwitches
 from sim.set_up import set_up_book
 
 
@@ -83,6 +85,9 @@ class Exchange:
         self._ended: dict[int, int] = {}
         self._last_served = 0
         self._boundaries = self._session_boundaries()
+        self._margins = MarginSwitches(
+            self._book, instruments, calendars, self.start_ns, self.end_ns
+        )
         self._close_what_is_closed()
         self._published: list[Event] = self._drain()
         self._run_rows(self.start_ns)
@@ -121,8 +126,8 @@ class Exchange:
 
     @property
     def used_margin_nanos(self) -> int:
-        """Initial margin held for positions and working orders."""
-        return int(entries.used_margin(self._array))
+        """Initial margin held for positions and working orders, isolated ones included."""
+        return int(entries.used_margin(self._array)) + int(self._book["i_bucket"].sum())
 
     @property
     def cash_nanos(self) -> int:
@@ -139,7 +144,7 @@ class Exchange:
         Afterwards `now_ns` is that time and every row up to it has been processed.
         """
         while not self._published and self.now_ns < deadline_ns:
-            target = min(deadline_ns, int(self._book["next_expiry"]))
+            target = min(deadline_ns, int(self._book["next_expiry"]), self._margins.next_ns)
             boundary = self._boundaries[-1][0] if self._boundaries else NEVER
             if boundary > target:
                 self._run_to(max(target, self.now_ns))
@@ -166,6 +171,8 @@ class Exchange:
             for index, columns in enumerate(self._columns):
                 row = int(self._book["i_cursor"][index])
                 entries.run_activations(self._array, columns, self._events, row, index)
+        if self._margins.switch(target_ns):
+            self._look_at_margin()
         self._refresh()
         self._published += self._drain()
 
@@ -248,33 +255,36 @@ class Exchange:
                 entries.move_cursor(self._array, self._columns[index], index, row)
 
     def _look_at_margin(self) -> None:
-        """Liquidate when equity is below maintenance; else move the thresholds."""
+        """Liquidate what stands on less than its maintenance margin; else move the thresholds."""
         book = self._book
         book["margin_wake"] = 0
         book["interest_stale"] = 1
-        if not entries.is_short_of_margin(self._array):
-            return
-        entries.begin_liquidation(self._array, self._events)
-        for index in range(len(self._instruments)):
-            lots = int(book["i_position"][index])
-            if lots == 0:
-                continue
-            book["liquidations"] += 1
-            order = OrderRequest(
-                order_id=-int(book["liquidations"]),
-                client_order_id="",
-                instrument=self._instruments[index].symbol,
-                side=_closing_side(lots),
-                order_type=OrderType.MARKET,
-                size_lots=abs(lots),
-                time_in_force=TimeInForce.NONE,
-                reduce_only=True,
-            )
-            self._encoder.encode(0, order, self.now_ns)
-            row = int(book["i_cursor"][index])
-            entries.liquidate(
-                self._array, self._columns[index], self._events, row, self._encoder.commands
-            )
+        while (scope := int(entries.next_short(self._array))) != NOBODY:
+            entries.begin_liquidation(self._array, self._events, scope)
+            for index in range(len(self._instruments)):
+                own_scope = index if book["i_isolated"][index] else ACCOUNT
+                if book["i_position"][index] and own_scope == scope:
+                    self._liquidate(index)
+
+    def _liquidate(self, index: int) -> None:
+        """Close a position with an order of the venue."""
+        book, lots = self._book, int(self._book["i_position"][index])
+        book["liquidations"] += 1
+        order = OrderRequest(
+            order_id=-int(book["liquidations"]),
+            client_order_id="",
+            instrument=self._instruments[index].symbol,
+            side=_closing_side(lots),
+            order_type=OrderType.MARKET,
+            size_lots=abs(lots),
+            time_in_force=TimeInForce.NONE,
+            reduce_only=True,
+        )
+        self._encoder.encode(0, order, self.now_ns)
+        row = int(book["i_cursor"][index])
+        entries.liquidate(
+            self._array, self._columns[index], self._events, row, self._encoder.commands
+        )
 
     def execute(self, command: Command) -> list[Event]:
         """Run a command at the present time; the first event is its answer."""

@@ -64,7 +64,6 @@ def refresh_interest(book: Book) -> None:
     set_margin_wakes(book)
     for instrument in range(book["instrument_count"]):
         book["i_bid_le"][instrument] = book["i_margin_bid_le"][instrument]
-        book["i_bid_ge"][instrument] = book["i_margin_bid_ge"][instrument]
         book["i_ask_ge"][instrument] = book["i_margin_ask_ge"][instrument]
     for index in range(book["active_count"]):
         slot = book["active"][index]
@@ -235,7 +234,6 @@ def wake_margin(book: Book, tape: TapeColumns, instrument: int, row: int) -> Non
         book["interest_stale"]  # a fill moved equity, the thresholds are from before it
         or tape.kind[row] >= ROW_MARK
         or tape.bid[row] <= book["i_margin_bid_le"][instrument]
-        or tape.bid[row] >= book["i_margin_bid_ge"][instrument]
         or tape.ask[row] >= book["i_margin_ask_ge"][instrument]
     ):
         book["margin_wake"] = 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from broker_api.event import Reason
 from data.schema import TapeColumns
-from sim.account import equity_nanos, required_margin, used_margin
+from sim.account import free_margin, required_margin
 from sim.arrival import arrive, run_activations
 from sim.book import (
     ENTRY,
@@ -46,6 +46,7 @@ from sim.rules import (
     SIZE_BELOW_MINIMUM,
     SIZE_NOT_POSITIVE,
     STOP_WRONG_SIDE,
+    check_band,
     check_market_open,
     has_limit,
     has_trigger,
@@ -93,6 +94,10 @@ def check_replace_prices(
             return PRICE_NOT_POSITIVE, limit, 1
         if stop <= 0 and stop not in (NONE, book["o_stop"][slot]):
             return PRICE_NOT_POSITIVE, stop, 1
+    if limit != book["o_limit"][slot]:
+        found = check_band(book, tape, row, instrument, sign, limit)
+        if found[0] != OK:
+            return found
     live = book["o_status"][slot] != PENDING
     if live and stop != book["o_stop"][slot] and not book["stop_wrong_side_triggers"]:
         source = slot_source_ticks(book, tape, row, slot)
@@ -138,7 +143,7 @@ def check_replace_margin(book: Book, slot: int, size: int, limit: int, stop: int
         return OK, 0, 0
     instrument = book["o_instrument"][slot]
     before = required_margin(book, instrument, ZERO, ZERO, ZERO)
-    available = equity_nanos(book) - used_margin(book)
+    available = free_margin(book)
     live, old_limit, old_stop = book["o_live"][slot], book["o_limit"][slot], book["o_stop"][slot]
     book["o_live"][slot] = live + size - book["o_size"][slot]
     book["o_limit"][slot] = limit

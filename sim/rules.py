@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from broker_api.event import Reason
 from data.schema import TapeColumns
-from sim.account import equity_nanos, met_ticks, required_margin, used_margin
+from sim.account import free_margin, met_ticks, parts_per_million, required_margin
 from sim.book import (
     BY_TAPE,
     LIMIT,
@@ -37,6 +37,7 @@ SIZE_NOT_POSITIVE = i8(Reason.SIZE_NOT_POSITIVE)
 SIZE_BELOW_MINIMUM = i8(Reason.SIZE_BELOW_MINIMUM)
 SIZE_ABOVE_MAXIMUM = i8(Reason.SIZE_ABOVE_MAXIMUM)
 PRICE_MISSING, PRICE_NOT_POSITIVE = i8(Reason.PRICE_MISSING), i8(Reason.PRICE_NOT_POSITIVE)
+PRICE_OUTSIDE_BAND = i8(Reason.PRICE_OUTSIDE_BAND)
 STOP_WRONG_SIDE, NO_TRIGGER_SOURCE = i8(Reason.STOP_WRONG_SIDE), i8(Reason.NO_TRIGGER_SOURCE)
 NO_POSITION_TO_REDUCE = i8(Reason.NO_POSITION_TO_REDUCE)
 REDUCE_ONLY_WRONG_SIDE = i8(Reason.REDUCE_ONLY_WRONG_SIDE)
@@ -279,6 +280,30 @@ def check_prices(book: Book, command: CommandRow) -> Finding:
 
 
 @njit
+def check_band(
+    book: Book, tape: TapeColumns, row: int, instrument: int, sign: int, limit: int
+) -> Finding:
+    """(reason, value, limit) of a limit too far beyond the last print, else the mark.
+
+    Only a price worse for the order than that is outside: above it for a buy.
+    """
+    ticks, ppm = book["i_band_ticks"][instrument], book["i_band_ppm"][instrument]
+    if limit == NONE or (ticks == 0 and ppm == 0):
+        return OK, 0, 0
+    reference = last_trade_ticks(book, tape, row, instrument)
+    if reference == NONE:
+        if book["i_mark"][instrument] <= 0:
+            return OK, 0, 0
+        reference = book["i_mark"][instrument] // book["i_tick_nanos"][instrument]
+    if ticks == 0:
+        ticks = parts_per_million(abs(reference), ppm)
+    furthest = reference + sign * ticks
+    if (limit - furthest) * sign > 0:
+        return PRICE_OUTSIDE_BAND, limit, furthest
+    return OK, 0, 0
+
+
+@njit
 def check_stop_side(
     book: Book, tape: TapeColumns, row: int, instrument: int, sign: int, order_type: int, stop: int
 ) -> Finding:
@@ -330,7 +355,7 @@ def check_margin(
             price = shown_ticks(tape, row, sign)
     before = required_margin(book, instrument, ZERO, ZERO, ZERO)
     more = required_margin(book, instrument, sign, size, price) - before
-    available = equity_nanos(book) - used_margin(book)
+    available = free_margin(book)
     if more > 0 and more > available:
         return INSUFFICIENT_MARGIN, more, available
     return OK, 0, 0
@@ -361,6 +386,8 @@ def check_order(book: Book, tape: TapeColumns, row: int, command: CommandRow) ->
         found = check_size(book, instrument, command["size"], command["size_limit"])
     if found[0] == OK:
         found = check_prices(book, command)
+    if found[0] == OK:
+        found = check_band(book, tape, row, instrument, sign, limit)
     if found[0] == OK:
         trigger = price if kind == TRAILING_STOP else stop
         found = check_stop_side(book, tape, row, instrument, sign, kind, trigger)
@@ -409,7 +436,9 @@ def check_exit_trail(command: CommandRow) -> Finding:
 
 
 @njit
-def check_bracket_levels(book: Book, command: CommandRow, entry_price: int) -> Finding:
+def check_bracket_levels(
+    book: Book, tape: TapeColumns, row: int, command: CommandRow, entry_price: int
+) -> Finding:
     """A bracket's levels must make sense: a long has stop < entry < target."""
     sign = command["sign"]
     stop, target = command["stop_price"], command["target_price"]
@@ -418,6 +447,8 @@ def check_bracket_levels(book: Book, command: CommandRow, entry_price: int) -> F
         found = check_exit(book, command, entry_price, command["stop_offset"], stop, -1)
     if found[0] == OK and command["target_id"] != 0:
         found = check_exit(book, command, entry_price, command["target_offset"], target, 1)
+        if found[0] == OK:
+            found = check_band(book, tape, row, command["instrument"], -sign, target)
     if found[0] != OK:
         return found
     if entry_price != NONE and stop != NONE and (entry_price - stop) * sign <= 0:

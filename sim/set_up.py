@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from broker_api.config import AccountConfig, SimulationConfig
-from broker_api.instrument import NANOS, Instrument
+from broker_api.instrument import MAX_TIERS, NANOS, Instrument, MarginTier, to_nanos
 from broker_api.order import TriggerSource
 from data.tape import Tape
 from sim.book import new_book
@@ -58,6 +58,8 @@ def set_up_book(
     notes: list[str] = []
     for index, (instrument, tape) in enumerate(zip(instruments, tapes, strict=True)):
         notes += _set_up_instrument(book, index, instrument, tape)
+        book["i_isolated"][index] = account.is_isolated(instrument)
+        _set_up_tiers(book, index, account.margin_tiers(instrument))
         before = int(np.searchsorted(tape.columns.ts, start_ns, side="left"))
         book["i_known_from"][index] = before
         book["i_cursor"][index] = before - 1
@@ -74,8 +76,8 @@ def _set_up_instrument(book: np.void, index: int, instrument: Instrument, tape: 
         "taker_ppm": instrument.taker_fee_ppm,
         "initial_lot": instrument.initial_margin_lot_nanos,
         "maintenance_lot": instrument.maintenance_margin_lot_nanos,
-        "initial_ppm": instrument.initial_margin_ppm,
-        "maintenance_ppm": instrument.maintenance_margin_ppm,
+        "band_ticks": instrument.price_band_ticks,
+        "band_ppm": instrument.price_band_ppm,
         "min_lots": instrument.min_lots,
         "max_lots": instrument.max_lots,
         "negative_price": instrument.allow_negative_price,
@@ -85,3 +87,11 @@ def _set_up_instrument(book: np.void, index: int, instrument: Instrument, tape: 
     for name, value in values.items():
         book[f"i_{name}"][index] = value
     return ([note] if note else []) + list(tape.notes)
+
+
+def _set_up_tiers(book: np.void, index: int, tiers: Sequence[MarginTier]) -> None:
+    book["i_tiers"][index] = len(tiers)
+    for at, tier in enumerate(tiers, index * MAX_TIERS):
+        book["t_from"][at] = to_nanos(tier.notional_from)
+        book["t_initial"][at] = tier.initial_ppm
+        book["t_maintenance"][at] = tier.maintenance_ppm

@@ -41,6 +41,8 @@ def apply_status(
 ) -> None:
     """A row that is neither quote nor trade: halts and reopenings, marks, funding."""
     kind = tape.kind[row]
+    if book["i_position"][instrument] != 0:
+        book["interest_stale"] = 1  # what positions are worth, also while nothing trades here
     if kind == ROW_MARK:
         book["i_mark"][instrument] = tape.px[row]
     elif kind == ROW_FUNDING:
@@ -98,6 +100,8 @@ def pay_funding(book: Book, events: EventRows, instrument: int, rate: int) -> No
     value = open_profit(book, instrument) + cost
     payment = share_of(value, rate, NANOS)
     book["cash"] = book["cash"] - payment
+    if book["i_isolated"][instrument]:
+        book["i_bucket"][instrument] -= payment
     book["funding"] = book["funding"] + payment
     index = publish(book, events, EV_FUNDING, instrument)
     events["value"][index] = payment

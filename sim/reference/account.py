@@ -80,6 +80,13 @@ class Account:
         side = Side.BUY if self.positions[market.index].lots > 0 else Side.SELL
         return market.valued_at[side]
 
+    def notional(self, market: Market) -> int:
+        """What the position's lots are worth without sign: at the mark if there is one."""
+        lots, value = abs(self.positions[market.index].lots), market.instrument.tick_value_nanos
+        if market.mark_nanos is not None:
+            return lots * value * market.mark_nanos // market.tick_nanos
+        return lots * value * abs(self._value_ticks(market))
+
     def order_ticks(self, market: Market, side: Side, limit: int | None, stop: int | None) -> int:
         """The price at which an order counts for margin: its limit, its stop, or the side that it
         would meet."""
@@ -93,22 +100,20 @@ class Account:
         """Initial margin with `lots` more of `side` working: the dearer of the two cases that all
         buys fill and that all sells fill."""
         spec, position = market.instrument, self.positions[market.index]
-        value = abs(self._value_ticks(market)) if position.lots else 0
         cases = []
         for case in Side:
             total = case.sign * position.lots
-            ticks_lots = case.sign * position.lots * value
+            notional = self.notional(market) if total > 0 else -self.notional(market)
             for order in orders:
                 if order.market == market.index and order.side is case and reserves(order):
                     price = abs(self.order_ticks(market, case, order.limit, order.stop))
                     total += order.live
-                    ticks_lots += order.live * price
+                    notional += order.live * price * spec.tick_value_nanos
             if side is case:
                 total += lots
-                ticks_lots += lots * abs(ticks)
-            notional = max(0, ticks_lots) * spec.tick_value_nanos
+                notional += lots * abs(ticks) * spec.tick_value_nanos
             fixed = max(0, total) * spec.initial_margin_lot_nanos
-            cases.append(fixed + notional * spec.initial_margin_ppm // PPM)
+            cases.append(fixed + max(0, notional) * spec.initial_margin_ppm // PPM)
         return max(cases)
 
     def used(self, orders: Iterable[Order]) -> int:
@@ -121,9 +126,8 @@ class Account:
         total = 0
         for market in self.markets:
             lots, spec = abs(self.positions[market.index].lots), market.instrument
-            notional = lots * abs(self._value_ticks(market)) * spec.tick_value_nanos
             total += lots * spec.maintenance_margin_lot_nanos
-            total += notional * spec.maintenance_margin_ppm // PPM
+            total += self.notional(market) * spec.maintenance_margin_ppm // PPM
         return total
 
 

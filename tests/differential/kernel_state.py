@@ -17,7 +17,7 @@ from sim.book import (
     INSTRUMENT_FIELDS,
     MAX_GROUPS,
     MAX_INSTRUMENTS,
-    MAX_ORDERS,
+    MAX_SLOTS,
     NO_SLOT,
     ORDER_FIELDS,
     SCALAR_FIELDS,
@@ -34,7 +34,7 @@ AT_ANY_PRICE = (
 )
 WIDTHS = (
     (len(SCALAR_FIELDS), 1),
-    (len(ORDER_FIELDS), MAX_ORDERS),
+    (len(ORDER_FIELDS), MAX_SLOTS),
     (len(GROUP_FIELDS), MAX_GROUPS),
     (len(INSTRUMENT_FIELDS), MAX_INSTRUMENTS),
 )

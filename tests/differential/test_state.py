@@ -31,12 +31,12 @@ SCRATCH = "of the transaction under way; there is none between calls"
 NOT_YET = "the reference has no trailing stops yet"
 FIGURES = (
     *("tick_value", "tick_nanos", "fee_lot", "maker_ppm", "taker_ppm", "min_lots", "max_lots"),
-    *("initial_lot", "maintenance_lot", "initial_ppm", "maintenance_ppm"),
+    *("tiers", "isolated", "band_ticks", "band_ppm"),
     *("negative_price", "bbo_after_trade"),
 )
 THRESHOLDS = (
     *("bid_le", "ask_le", "ask_ge", "bid_ge", "last_le", "last_ge", "every_row", "last_wake"),
-    *("margin_bid_le", "margin_bid_ge", "margin_ask_ge"),
+    *("margin_bid_le", "margin_ask_ge"),
 )
 KERNEL_LEFT_OUT = {
     "scalar": {
@@ -72,7 +72,12 @@ KERNEL_LEFT_OUT = {
         "dirty": SCRATCH,
         "on_partial": "read for pairs",
     },
-    "instrument": dict.fromkeys(FIGURES, SETTING) | dict.fromkeys(THRESHOLDS, CACHE),
+    "instrument": {
+        **dict.fromkeys(FIGURES, SETTING),
+        **dict.fromkeys(THRESHOLDS, CACHE),
+        **dict.fromkeys(("initial_lot", "maintenance_lot"), "follow from the time"),
+        "bucket": "the reference has no isolated margin yet",
+    },
 }
 REFERENCE_LEFT_OUT = {
     Order: {

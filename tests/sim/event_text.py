@@ -86,7 +86,8 @@ def _market_text(event: Event) -> str:
         case MarketResumed():
             return f"resumed at {event.ts_ns}"
         case Liquidation():
-            return f"liquidation {event.value / 1e9:g} < {event.limit / 1e9:g}"
+            whose = "" if event.instrument < 0 else f" of {event.instrument}"
+            return f"liquidation{whose} {event.value / 1e9:g} < {event.limit / 1e9:g}"
         case FundingPaid():
             return f"funding {event.value / 1e9:g} on {event.position_lots}"
     raise AssertionError(f"no text for {event}")

@@ -22,7 +22,7 @@ lacks the rule.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace as changed
 from decimal import Decimal
 from itertools import pairwise
@@ -185,6 +185,7 @@ class Market:
         cash: float = 1_000_000.0,
         trigger: TriggerSource | None = None,
         bbo_after_trade: bool = True,
+        account: Mapping[str, Any] | None = None,
         reference: bool = True,
         **simulation: Any,
     ) -> None:
@@ -196,7 +197,7 @@ class Market:
             tapes,
             [calendar or load_calendar("24/7") for _ in instruments],
             SimulationConfig(**{"margin": False, **simulation}),
-            AccountConfig(cash=cash),
+            AccountConfig(cash=cash, **(account or {})),
         )
         self.exchange = Exchange(*given)
         self.has_reference = reference

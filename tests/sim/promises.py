@@ -41,7 +41,7 @@ from broker_api.order import (
     order_ids_of,
     requests_of,
 )
-from sim.book import MAX_ORDERS, NO_SLOT
+from sim.book import MAX_SLOTS, NO_SLOT
 from sim.exchange import Exchange
 
 PENDING = OrderStatus.PENDING.code
@@ -191,9 +191,11 @@ class Promises:
         expected = self._start_cash + realised - self._fees - self._funding
         assert int(book["cash"]) == expected, f"cash {book['cash']} is not {expected}"
         assert int(book["event_count"]) == 0
+        flat = (book["i_position"] == 0) | (book["i_isolated"] == 0)
+        assert not book["i_bucket"][flat].any(), "margin is kept for a position that is not there"
         active = book["active"][: int(book["active_count"])].tolist()
         free = book["free"][: int(book["free_count"])].tolist()
-        assert sorted(active + free) == list(range(MAX_ORDERS)), "a slot is lost or twice there"
+        assert sorted(active + free) == list(range(MAX_SLOTS)), "a slot is lost or twice there"
         assert not book["o_order_id"][free].any(), "a free slot has an order"
         for slot in active:
             self._check_slot(slot)
