@@ -302,8 +302,8 @@ MONEY = (
     W(
         "marks do not value positions",
         "account.py",
-        "if mark > 0:",
-        "if mark > 1 << 62:",
+        "if mark > 0:\n        # The mark is finer",
+        "if mark > 1 << 62:\n        # The mark is finer",
     ),
     W(
         "both OCO legs of one side reserve margin",
@@ -326,20 +326,20 @@ MONEY = (
     W(
         "a long's margin is looked at too late",
         "account.py",
-        'book["i_value_bid"][instrument] - room - 1',
-        'book["i_value_bid"][instrument] - 2 * room - 3',
+        'book["i_value_bid"][instrument] - room // per_tick - 1',
+        'book["i_value_bid"][instrument] - 2 * room // per_tick - 3',
     ),
     W(
         "a short's margin is looked at too late",
         "account.py",
-        'book["i_value_ask"][instrument] + room + 1',
-        'book["i_value_ask"][instrument] + 2 * room + 3',
+        "at_ask + room // (per_tick + grows) + 1",
+        "at_ask + 2 * room // (per_tick + grows) + 3",
     ),
     W(
         "the room is not shared by the positions",
         "account.py",
-        "maintenance_total(book)) // count",
-        "maintenance_total(book))",
+        "cross_maintenance(book)) // crossed",
+        "cross_maintenance(book))",
     ),
     W(
         "funding is paid by the other side",
@@ -383,14 +383,14 @@ HALTS = (
     W(
         "equity at the maintenance margin is liquidated",
         "liquidation.py",
-        "equity_nanos(book) < needed",
-        "equity_nanos(book) <= needed",
+        "scope_equity(book, scope) < needed",
+        "scope_equity(book, scope) <= needed",
     ),
     W(
         "a liquidation leaves the first order",
         "liquidation.py",
-        'while book["active_count"] > 0:\n        cancel_order(book, events, book["active"][0]',
-        'while book["active_count"] > 1:\n        cancel_order(book, events, book["active"][1]',
+        "at = ZERO\n    while",
+        "at = ZERO + 1\n    while",
     ),
     W(
         "a liquidation while halted does not wait",
@@ -401,8 +401,8 @@ HALTS = (
     W(
         "two liquidations at a time",
         "liquidation.py",
-        "== LIQUIDATION_ORDER:\n            return False",
-        "== LIQUIDATION_ORDER:\n            pass",
+        'if is_in_scope(book, book["o_instrument"][slot], scope):\n                return False',
+        'if is_in_scope(book, book["o_instrument"][slot], scope):\n                pass',
     ),
 )
 
