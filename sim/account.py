@@ -155,14 +155,6 @@ def cross_equity(book: Book) -> int:
 
 
 @njit
-def value_ticks(book: Book, instrument: int) -> int:
-    """The price at which a market order is valued for margin: bid of a long position, else ask."""
-    if book["i_position"][instrument] > 0:
-        return book["i_value_bid"][instrument]
-    return book["i_value_ask"][instrument]
-
-
-@njit
 def met_ticks(book: Book, instrument: int, sign: int) -> int:
     """The newest price of the side that an order of `sign` would meet, empty or not."""
     return book["i_value_ask"][instrument] if sign > 0 else book["i_value_bid"][instrument]
@@ -170,15 +162,19 @@ def met_ticks(book: Book, instrument: int, sign: int) -> int:
 
 @njit
 def position_notional(book: Book, instrument: int) -> int:
-    """The value of the position's lots without sign: at the mark if there is one, else as above."""
-    lots = abs(book["i_position"][instrument])
+    """The value of the position's lots without sign: at the mark if there is one.
+
+    Else at the side that one would get, the bid of a long position.
+    """
+    position = book["i_position"][instrument]
+    lots = abs(position)
     tick_value = book["i_tick_value"][instrument]
     mark = book["i_mark"][instrument]
     if mark > 0:
         tick = book["i_tick_nanos"][instrument]
         whole = lots * (mark // tick) * tick_value
         return whole + share_of(lots * tick_value, mark % tick, tick)
-    return lots * abs(value_ticks(book, instrument)) * tick_value
+    return lots * abs(met_ticks(book, instrument, -position)) * tick_value
 
 
 @njit

@@ -58,12 +58,13 @@ def test_the_dearer_of_all_buys_and_all_sells_counts_as_a_whole() -> None:
     assert market.exchange.used_margin_nanos == 110 * 10**9
 
 
-def test_margin_that_grows_with_the_price_is_looked_at_where_the_mark_stands_still() -> None:
-    rows = ["0 5x99 101x5", "5 mark 100", "10 5x119 121x5", "20 5x190 195x5"]
+def test_margin_that_grows_with_the_price_stands_still_with_the_mark() -> None:
+    rows = ["0 5x99 101x5", "5 mark 100", "10 5x119 121x5", "20 5x190 195x5", "30 mark 60"]
     market = Market(*rows, instruments=[GROWING], cash=60.0, margin=True)
     market.run_to(5)
     market.place("buy 1 market")
-    assert market.run_to(10)[0] == "liquidation 59 < 59.5"
+    assert market.run_to(20) == []
+    assert market.run_to(30)[0] == "liquidation 19 < 30"
 
 
 def test_liquidity_that_we_took_beyond_the_touch_stays_taken_when_a_print_proves_it_the_best() -> (
