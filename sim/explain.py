@@ -8,7 +8,7 @@ and what the tape brought to its price meanwhile. `explain_text.py` puts it into
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ from broker_api.order import (
     OcoRequest,
     OrderRequest,
     OrderStatus,
+    OrderType,
     ReplaceRequest,
     Role,
     Side,
@@ -35,16 +36,9 @@ from broker_api.order import (
 from data.schema import TapeColumns
 from sim.book import NO_SLOT
 from sim.exchange import Exchange
-from sim.explain_tape import (
-    Approach,
-    Traded,
-    approach,
-    nearer,
-    rows_that_touch,
-    traded_around,
-)
+from sim.explain_tape import Traded, rows_that_touch, traded_around
+from sim.explain_trail import Approach, Waiting, approach
 from sim.replay import Recording, replay
-from sim.rules import trigger_way
 from sim.set_up import trigger_source_of
 
 _BLOCK_ROWS = 65_536
@@ -54,14 +48,12 @@ _BLOCK_ROWS = 65_536
 class Place(NamedTuple):
     """An order's slot at one moment: integers as the exchange keeps them; queues in 1/1024 lots."""
 
-    type: int
     status: int
     size: int
     filled: int
     live: int
     limit: int
     stop: int
-    activation: int
     triggered: int
     resting: int
     waiting: int
@@ -72,12 +64,27 @@ class Place(NamedTuple):
     traded_pending: int
     met: int
     priority: int
+    type: int
+    best: int
+    activation: int
+    trail: int
+    trail_ppm: int
 
-    def trigger(self, sign: int) -> tuple[int, int]:
-        """(price, way) that the order waits for; of a trailing stop first where it activates."""
-        if self.stop == NO_PRICE:
-            return self.activation, -sign
-        return self.stop, trigger_way(self.type, sign)
+    @property
+    def trails(self) -> bool:
+        """True of a trailing stop."""
+        return self.type == OrderType.TRAILING_STOP
+
+    @property
+    def is_touched(self) -> bool:
+        """True of an order that waits to be touched, or did."""
+        return self.type in (OrderType.MARKET_IF_TOUCHED, OrderType.LIMIT_IF_TOUCHED)
+
+    @property
+    def waits_for_trigger(self) -> bool:
+        """True of a live stop, trailing stop or touched order that has not triggered."""
+        has_trigger = self.stop != NO_PRICE or self.trails
+        return has_trigger and not (self.triggered or self.is_held or self.resting)
 
     @property
     def is_held(self) -> bool:
@@ -145,7 +152,7 @@ class Story:
     happenings: tuple[Happening, ...]
     rested_ns: int
     traded: Traded
-    stop_approach: Approach | None
+    trigger_approach: Approach | None
     ended_ns: int
 
     @property
@@ -363,7 +370,7 @@ def tell(recording: Recording, subject: Subject) -> Story:
         tuple(happenings),
         rested_ns,
         traded,
-        _approach_of_stop(recording, subject, spans, closed),
+        _approach_of_trigger(recording, subject, spans, closed),
         ended_ns,
     )
 
@@ -387,7 +394,9 @@ class _Span(NamedTuple):
 
 
 def _terms(place: Place) -> tuple[Any, ...]:
-    return place.resting, place.limit, place.stop, place.triggered, place.is_held, place.priority
+    trails = place.best, place.activation, place.trail, place.trail_ppm
+    prices = place.limit, place.stop, *trails
+    return place.resting, place.triggered, place.is_held, place.priority, *prices
 
 
 def _spans(
@@ -422,19 +431,25 @@ def _closed(happenings: Sequence[Happening], ended_ns: int) -> list[tuple[int, i
     return found if since is None else [*found, (since, ended_ns)]
 
 
-def _approach_of_stop(
+def _approach_of_trigger(
     recording: Recording, subject: Subject, spans: Sequence[_Span], closed: list[tuple[int, int]]
 ) -> Approach | None:
-    """How near the source came to an order's trigger; None for one that never waited for one."""
+    """How near the source came while a trigger waited; None for an order that never waited so."""
     spec, tape = recording.instruments[subject.instrument], recording.tapes[subject.instrument]
     source, _ = trigger_source_of(spec, tape)
+    tick_nanos = int(spec.tick_size * NANOS)
     found: Approach | None = None
     for place, start_row, end_row, _, _ in spans:
-        trigger, way = place.trigger(subject.side.sign)
-        if trigger == NO_PRICE or place.triggered or place.is_held or place.resting:
+        if not place.waits_for_trigger:
             continue
+        sign = subject.side.sign
+        way = -sign if place.is_touched else sign
+        waiting = Waiting(sign, way, place.stop)
+        if place.trails:
+            waiting = Waiting(
+                sign, way, place.stop, place.best, place.trail, place.trail_ppm, place.activation
+            )
         rows = (start_row, end_row + 1)
-        tick_nanos = int(spec.tick_size * NANOS)
-        new = approach(tape.l1, *rows, subject.side.sign, way, trigger, source, tick_nanos, closed)
-        found = new if found is None else replace(new, nearest=nearer(found.nearest, new.nearest))
+        new = approach(tape.l1, *rows, waiting, source, tick_nanos, closed)
+        found = new if found is None else found.then(new)
     return found

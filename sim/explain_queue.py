@@ -175,7 +175,8 @@ def _taker_cause(happening: Happening, fill: OrderFilled) -> str:
     before = happening.before
     earlier = [event for event in happening.events if event.seq < fill.seq]
     if any(isinstance(event, OrderTriggered) for event in earlier):
-        return "its stop had just triggered"
+        is_touched = before is not None and before.is_touched
+        return "it had just been touched" if is_touched else "its stop had just triggered"
     if any(isinstance(event, OrderActivated) for event in earlier):
         return "it could trade at once when it went live"
     if any(isinstance(event, OrderReplaced) for event in earlier):

@@ -6,13 +6,12 @@ Pure functions over the tape's columns. Sides are signs: +1 for a buy, -1 for a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from broker_api.order import TriggerSource
 from data.schema import IntColumn, RowKind, TapeColumns
 
 Closed = Sequence[tuple[int, int]]
@@ -61,7 +60,8 @@ def rows_that_touch(
     return found + start
 
 
-def _is_open(columns: TapeColumns, rows: slice, closed: Closed) -> npt.NDArray[np.bool_]:
+def is_open(columns: TapeColumns, rows: slice, closed: Closed) -> npt.NDArray[np.bool_]:
+    """Which of the rows lie in no closed stretch."""
     ts = columns.ts[rows]
     trading = np.ones(len(ts), dtype=bool)
     for first_ns, last_ns in closed:
@@ -118,7 +118,7 @@ def traded_around(
     if end <= start:
         return Traded()
     rows = slice(start, end)
-    trading = _is_open(columns, rows, closed)
+    trading = is_open(columns, rows, closed)
     distance = (columns.px[rows] - price) * sign
     printed = trading & (columns.kind[rows] == RowKind.TRADE)
     wrong = printed & (distance == 0) & (columns.side[rows] * sign > 0)
@@ -135,15 +135,15 @@ def traded_around(
         int(through.sum()),
         int(lots[through].sum()),
         int((offered & ((other - price) * sign <= 0)).sum()),
-        _nearest(columns, start, printed & ~wrong, columns.px[rows], distance),
-        _nearest(columns, start, offered, other, (other - price) * sign),
+        nearest_of(columns, start, printed & ~wrong, columns.px[rows], distance),
+        nearest_of(columns, start, offered, other, (other - price) * sign),
         left,
         returned,
         was_touch,
     )
 
 
-def _nearest(
+def nearest_of(
     columns: TapeColumns,
     start: int,
     rows: npt.NDArray[np.bool_],
@@ -168,44 +168,6 @@ def _comings_and_goings(
     left = int((is_best[:-1] & ~is_best[1:]).sum())
     returned = int((~is_best[:-1] & is_best[1:]).sum())
     return left, returned, bool((shown & (touch == price)).any())
-
-
-@dataclass(frozen=True)
-class Approach:
-    """How near the source of a trigger came to it. `source` is what was looked at."""
-
-    source: TriggerSource
-    nearest: Near | None = field(default=None)
-
-
-def approach(
-    columns: TapeColumns,
-    start: int,
-    end: int,
-    sign: int,
-    way: int,
-    trigger: int,
-    source: TriggerSource,
-    tick_nanos: int,
-    closed: Closed = (),
-) -> Approach:
-    """How near rows start..end-1 came to a trigger that an order of `sign` reaches on `way`."""
-    if end <= start:
-        return Approach(source)
-    rows = slice(start, end)
-    trading = _is_open(columns, rows, closed)
-    kind = columns.kind[rows]
-    if source is TriggerSource.LAST:
-        seen, prices = trading & (kind == RowKind.TRADE), columns.px[rows]
-    elif source is TriggerSource.BID_ASK:
-        touch, lots = (side[rows] for side in other_side(columns, sign))
-        seen, prices = trading & (lots > 0) & (kind <= RowKind.TRADE), touch
-    else:
-        marked = (kind == RowKind.MARK) | ((kind == RowKind.FUNDING) & (columns.px[rows] > 0))
-        # A mark between two ticks has reached the nearer one on the order's way.
-        ticks = columns.px[rows] // tick_nanos
-        seen, prices = trading & marked, ticks if way > 0 else -(-columns.px[rows] // tick_nanos)
-    return Approach(source, _nearest(columns, start, seen, prices, (trigger - prices) * way))
 
 
 def last_shown(columns: TapeColumns, row: int, first: int, sign: int, price: int) -> int:

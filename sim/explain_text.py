@@ -31,13 +31,19 @@ from broker_api.order import (
     CancelRequest,
     Liquidity,
     OrderStatus,
-    OrderType,
     ReplaceRequest,
 )
 from broker_api.refusals import describe
 from sim.explain import Happening, Place, Story
 from sim.explain_queue import Cause, Step, fill_text, joining_text, step_of
 from sim.explain_tape import own_side
+from sim.explain_trigger import (
+    accepted_text,
+    began_text,
+    moved_text,
+    moves_until,
+    triggered_text,
+)
 from sim.explain_verdict import facts_of, session_end_text, verdict_of
 from sim.explain_words import (
     CHANGES,
@@ -46,11 +52,9 @@ from sim.explain_words import (
     duration_text,
     prints_text,
     queue_text,
-    source_text,
     terms_text,
     title_text,
 )
-from sim.set_up import trigger_source_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,7 @@ def lines_of(story: Story) -> Iterator[Line]:
     sent = story.subject.sent
     if sent is not None:
         yield Line(sent.ts_ns, "sent", "", "")
-    stretch = _Stretch()
+    stretch, told = _Stretch(), -1
     for each in story.happenings:
         step = step_of(story, each)
         quiet = not each.events and not each.joined
@@ -119,11 +123,22 @@ def lines_of(story: Story) -> Iterator[Line]:
         if quiet and step is None:
             continue
         yield from _summed_up(story, stretch)
-        stretch = _Stretch()
+        yield from _moved_since(story, told, each)
+        stretch, told = _Stretch(), each.row
         yield from _lines_of_one(story, each, step)
     yield from _summed_up(story, stretch)
+    yield from _moved_since(story, told, None)
     if story.arrival is None or _works_on(story):
         yield Line(story.ended_ns, session_end_text(story), *_columns(story, _last_place(story)))
+
+
+def _moved_since(story: Story, row: int, until: Happening | None) -> Iterator[Line]:
+    """The moves of a trailing stop after a row, up to what happens next, in one line."""
+    moves = moves_until(story, len(story.columns.ts) if until is None else until.row)
+    moves = [move for move in moves if move.row > row]
+    if moves:
+        place = _last_place(story) if until is None else until.before
+        yield Line(moves[-1].ts_ns, moved_text(story, moves), *_columns(story, place))
 
 
 _SAID_ALONE = (Cause.THROUGH, Cause.FELL_BACK, Cause.BECAME_KNOWN)
@@ -254,7 +269,8 @@ def _plain_text(story: Story, each: Happening, event: Event) -> str:
         case OrderAccepted() if event.status is OrderStatus.PENDING:
             return "accepted; held until its entry fills"
         case OrderAccepted():
-            return f"accepted; the book showed {book_text(spec, story.columns, each.row)}"
+            book = book_text(spec, story.columns, each.row)
+            return f"accepted; the book showed {book}{accepted_text(story, event)}"
         case OrderRejected():
             return f"refused: {describe(event.reason, spec, event.value, event.limit, side)}"
         case ReplaceRejected():
@@ -263,16 +279,13 @@ def _plain_text(story: Story, each: Happening, event: Event) -> str:
         case CancelRejected():
             return f"a cancel was refused: {describe(event.reason, spec)}"
         case OrderTriggered():
-            tape = story.recording.tapes[story.subject.instrument]
-            source = source_text(trigger_source_of(spec, tape)[0], side)
-            was = f"triggered: the {source} was {spec.format_price(event.price_ticks)}"
-            if each.before is None or each.before.type != OrderType.TRAILING_STOP:
-                return was
-            return f"{was}, its stop had come to {spec.format_price(event.stop_ticks)}"
+            return triggered_text(story, each, event)
         case OrderActivated():
+            began = began_text(story, each, event)
+            if began is not None:
+                return began
             terms = terms_text(spec, event.leaves_lots, event.price_ticks, event.stop_ticks)
-            began = each.before is not None and not each.before.is_held
-            return f"{'began to trail' if began else 'went live'}: {terms}"
+            return f"went live: {terms}"
         case OrderHeld():
             return "filled all that there was; held until its entry fills more"
         case OrderExpired():

@@ -17,14 +17,13 @@ from broker_api.event import (
     Reason,
 )
 from broker_api.journal import RecordedCommand
-from broker_api.order import NO_PRICE, Arm, BracketRequest, OrderStatus, OrderType, QueueModel
+from broker_api.order import NO_PRICE, Arm, BracketRequest, OrderStatus, QueueModel
 from broker_api.refusals import describe
 from sim.arrivals import entry_way
 from sim.explain import Place, Story
 from sim.explain_queue import Cause, fill_text, joining_text, step_of, totals
-from sim.explain_tape import Near
+from sim.explain_trigger import missing_trigger, near_text, trigger_facts
 from sim.explain_words import (
-    TOUCHED,
     ahead_text,
     book_text,
     duration_text,
@@ -32,7 +31,6 @@ from sim.explain_words import (
     prints_text,
     queue_text,
     source_text,
-    ticks_text,
     time_text,
 )
 from sim.replay import Recording
@@ -181,7 +179,7 @@ def _missing(story: Story) -> str:
         return _missing_while_resting(story, place)
     if place.waiting:
         return f"no liquidity was left to take {_when_it_ended(story)}"
-    if story.stop_approach is not None and not _has_triggered(story):
+    if (place.stop != NO_PRICE or place.trails) and not _has_triggered(story):
         return _missing_trigger(story, place)
     return ""
 
@@ -243,28 +241,14 @@ def _missing_entry(story: Story) -> str:
 
 
 def _missing_trigger(story: Story, place: Place) -> str:
-    spec, found = story.spec, story.stop_approach
-    name = "trigger" if place.type in TOUCHED else "stop"
-    if place.stop == NO_PRICE:
-        name = "activation price"
-    price = spec.format_price(place.trigger(story.subject.side.sign)[0])
-    missed = f"its {name} at {price} was never reached"
-    if place.type == OrderType.TRAILING_STOP and place.stop != NO_PRICE:
-        # How near it came there is not known: the stop moved meanwhile.
-        return f"its stop, which had come to {price}, was never reached"
-    if found is None or found.nearest is None:
-        return f"{missed}: nothing that could trigger it was seen"
-    source, near = source_text(found.source, story.subject.side), found.nearest
-    return f"{missed}: {_near_text(story, source, near)}"
+    found, near = story.trigger_approach, "nothing that could trigger it was seen"
+    if found is not None and found.nearest is not None:
+        near = near_text(story, source_text(found.source, story.subject.side), found.nearest)
+    return missing_trigger(story, place, near)
 
 
 def _while_text(story: Story) -> str:
     return f"in the {duration_text(story.rested_ns)} that it rested"
-
-
-def _near_text(story: Story, what: str, near: Near) -> str:
-    at = f"{story.spec.format_price(near.price)} at {time_text(near.ts_ns)}"
-    return f"closest {what} {ticks_text(near.ticks)} away ({at})"
 
 
 def _missing_while_resting(story: Story, place: Place) -> str:
@@ -279,7 +263,7 @@ def _missing_while_resting(story: Story, place: Place) -> str:
         return f"{only}, and nothing {more}did{met}"
     near = traded.nearest_print
     if not traded.prints_at:
-        away = "" if near is None or near.ticks <= 0 else _near_text(story, "print", near)
+        away = "" if near is None or near.ticks <= 0 else near_text(story, "print", near)
         nothing = f"nothing traded at {price} while it rested"
         return f"{nothing}: {away}" if away else nothing
     at = f"{prints_text(spec, traded.prints_at, traded.lots_at)} at {price}"
@@ -305,7 +289,7 @@ def facts_of(story: Story) -> Iterator[str]:
             yield f"It lost its place and joined again {_times(len(joined) - 1)}."
         yield from _queue_facts(story)
         yield from _traded_facts(story)
-    yield from _trigger_facts(story)
+    yield from trigger_facts(story)
 
 
 def _times(count: int) -> str:
@@ -373,12 +357,4 @@ def _traded_facts(story: Story) -> Iterator[str]:
     near = traded.nearest_touch
     if near is not None and near.ticks > 0 and not traded.prints_at:
         name = "ask" if story.subject.side.sign > 0 else "bid"
-        yield f"To cross it the {name} was missing: {_near_text(story, name, near)}."
-
-
-def _trigger_facts(story: Story) -> Iterator[str]:
-    found = story.stop_approach
-    if found is None:
-        return
-    source = source_text(found.source, story.subject.side)
-    yield f"What triggers its stop is the {source} (trigger source {found.source.name.lower()})."
+        yield f"To cross it the {name} was missing: {near_text(story, name, near)}."

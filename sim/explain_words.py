@@ -39,7 +39,6 @@ CHANGES = {
 }
 """Why the exchange changed an order by itself."""
 
-TOUCHED = (OrderType.MARKET_IF_TOUCHED, OrderType.LIMIT_IF_TOUCHED)
 _TIMES_IN_FORCE = {
     TimeInForce.NONE: "",
     TimeInForce.GTC: ", good till cancelled",
@@ -151,11 +150,14 @@ def title_text(story: Story) -> str:
 def _request_text(spec: Instrument, request: OrderRequest) -> str:
     words = [spec.format_size(request.size_lots), spec.symbol]
     words.append(request.order_type.name.lower().replace("_", "-"))
+    if request.stop_ticks is not None:
+        is_touched = "touched" in words[-1]
+        price = spec.format_price(request.stop_ticks)
+        words.append(f"at {price}" if is_touched else f"stop {price}")
     if request.order_type is OrderType.TRAILING_STOP:
-        words.append(_trail_text(spec, request))
-    elif request.stop_ticks is not None:
-        word = "at" if request.order_type in TOUCHED else "stop"
-        words.append(f"{word} {spec.format_price(request.stop_ticks)}")
+        words.append(trail_text(request.trail_ticks, request.trail_ppm))
+    if request.activation_ticks is not None:
+        words.append(f"from {spec.format_price(request.activation_ticks)} on")
     if request.limit_ticks is not None:
         words.append(f"limit {spec.format_price(request.limit_ticks)}")
     text = " ".join(words).replace("limit limit", "limit").replace("stop stop", "stop")
@@ -164,18 +166,20 @@ def _request_text(spec: Instrument, request: OrderRequest) -> str:
     return text + (", reduce-only" if request.reduce_only else "")
 
 
-def _trail_text(spec: Instrument, request: OrderRequest) -> str:
-    distance = ticks_text(request.trail_ticks or 0)
-    if request.trail_ppm is not None:
-        distance = f"{Decimal(request.trail_ppm) / 10_000:f} %"
-    start = request.activation_ticks
-    return f"{distance} behind" + ("" if start is None else f" from {spec.format_price(start)}")
+def trail_text(ticks: int | None, ppm: int | None) -> str:
+    """How far a trailing stop lies behind the best price.
+
+    >>> trail_text(None, 15_000)
+    '1.5 % behind the best price'
+    """
+    away = f"{Decimal(ppm or 0) / 10_000:f} %" if ticks is None else ticks_text(ticks)
+    return f"{away} behind the best price"
 
 
 def _exit_text(spec: Instrument, request: ExitRequest, role: Role) -> str:
     name = "stop" if role is Role.STOP_EXIT else "target"
     if request.trail_ticks is not None:
-        return f"stop that trails {ticks_text(request.trail_ticks)} behind"
+        return f"trailing {name} {trail_text(request.trail_ticks, None)}"
     if request.price_ticks is not None:
         return f"{name} at {spec.format_price(request.price_ticks)}"
     if request.offset_ticks is not None:

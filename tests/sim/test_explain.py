@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from broker_api.order import TriggerSource
-from sim.explain_text import Explanation, shortened
+from sim.explain_text import shortened
 from tests.sim.explained import QUOTE, Recorded, lines, run, said
 from tests.sim.market import Hours, an_instrument, tape_of
 
@@ -231,49 +231,6 @@ def test_how_near_a_stop_came(rows: list[str], trigger: str, why: str) -> None:
     market.run_to(20)
     verdict = market.explained().verdict
     assert verdict.startswith(f"It did not fill: its stop at 105 was never reached: {why}")
-
-
-def waited(order: str, *rows: str) -> Explanation:
-    """A touched order or trailing stop, placed after a print at 100."""
-    market = Recorded(QUOTE, "1 print 1@100", *rows, reference=False)
-    market.run_to(1)
-    market.place(order)
-    market.run_to(100)
-    return market.explained()
-
-
-def test_a_trailing_stop_tells_where_it_began_and_where_it_had_come_to() -> None:
-    rows = ("10 buy 1@106", "20 buy 1@108", "30 sell 1@104 9x103 105x9")
-    explained = waited("sell 2 trail 4 from 104", *rows)
-    assert "sell 2 X trailing-stop 4 ticks behind from 104, good till" in explained.title
-    assert lines(explained)[2:4] == [
-        "10 | began to trail: 2 lots, stop 102 |  | 2",
-        "30 | triggered: the print was 104, its stop had come to 104 |  | 2",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("order", "why"),
-    [
-        (
-            "sell 1 trail 1.5% from 110",
-            "its activation price at 110 was never reached: closest print 2",
-        ),
-        ("sell 1 trail 4", "its stop, which had come to 104, was never reached"),
-        (
-            "buy 1 touched 95",
-            "its trigger at 95 was never reached: closest print 5 ticks away (100",
-        ),
-        (
-            "sell 1 touched 110 limit 111",
-            "its trigger at 110 was never reached: closest print 2 ticks",
-        ),
-    ],
-)
-def test_what_an_order_with_a_trigger_waited_for(order: str, why: str) -> None:
-    rows = ("10 buy 1@108", "20 sell 1@105", "90 sell 1@105", "100 buy 1@107")
-    verdict = waited(order, "5 print 1@100", *rows).verdict
-    assert verdict.startswith(f"It did not fill: {why}"), verdict
 
 
 def test_a_stop_that_triggers_takes_at_that_row() -> None:
