@@ -12,7 +12,9 @@ from sim.book import (
     EV_TRIGGERED,
     FOK,
     NO_SLOT,
+    NONE,
     PENDING,
+    TARGET_EXIT,
     TRAILING_STOP,
     ZERO,
     Book,
@@ -22,6 +24,7 @@ from sim.book import (
 )
 from sim.exits import ACTIVATE
 from sim.groups import cancel_order
+from sim.path import MOVE, reached_behind_fill
 from sim.publish import live_status, publish_order, publish_terms
 from sim.queue import JOIN_ALL, JOIN_REST, join_rest
 from sim.rules import (
@@ -31,8 +34,8 @@ from sim.rules import (
     is_struck,
     slot_source_ticks,
 )
-from sim.taking import available_to, limit_of_walk, take_and_rest
-from sim.trailing import start_exit
+from sim.taking import available_to, join_book, limit_of_walk, take_and_rest
+from sim.trailing import start_exit, trail_along
 
 FOK_NOT_AVAILABLE = i8(Reason.FOK_NOT_AVAILABLE)
 POST_ONLY_AT_TRIGGER = i8(Reason.POST_ONLY_AT_TRIGGER)
@@ -44,7 +47,11 @@ def arrive(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int
     if has_trigger(book["o_type"][slot]) and not book["o_triggered"][slot]:
         source = slot_source_ticks(book, tape, row, slot)
         if is_struck(book, slot, source):
-            trigger(book, tape, events, row, slot, source)
+            trigger(book, tape, events, row, slot, reached_behind_fill(book, slot, source))
+        return
+    if book["bar_step"] == MOVE and book["o_role"][slot] == TARGET_EXIT:
+        # The price comes through its level on the way: it is crossed there, it takes nothing.
+        join_book(book, tape, events, row, slot)
         return
     meet_market(book, tape, events, row, slot)
 
@@ -75,7 +82,10 @@ def trigger(
     index = publish_order(book, events, EV_TRIGGERED, slot)
     events["price_ticks"][index] = source
     events["stop_ticks"][index] = book["o_stop"][slot]
+    if book["bar_step"]:
+        book["bar_at"] = source
     meet_market(book, tape, events, row, slot)
+    book["bar_at"] = NONE
 
 
 @njit
@@ -119,4 +129,6 @@ def activate(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: i
         book["o_status"][slot] = live_status(book, slot)
         book["o_size"][slot] = book["o_filled"][slot] + book["o_live"][slot]
         publish_terms(book, events, EV_ACTIVATED, slot, ZERO)
+    if book["bar_step"] == MOVE and book["o_type"][slot] == TRAILING_STOP:
+        trail_along(book, slot)
     arrive(book, tape, events, row, slot)

@@ -49,6 +49,7 @@ KERNEL_FILES = (
     "account.py",
     "queue.py",
     "rules.py",
+    "path.py",
     "trailing.py",
     "exits.py",
     "groups.py",
@@ -232,6 +233,7 @@ INSTRUMENT_FIELDS = (
     "negative_price",
     "trigger_source",
     "bbo_after_trade",
+    "bar",  # 1: the tape is made of bars
     "halted",  # 0 trading, 1 halted by the tape, 2 closed by the calendar
     "next_open",
     "known_from",  # first row whose book counts after a reopening
@@ -282,6 +284,13 @@ SCALAR_FIELDS = (
     "interest_stale",
     "margin_wake",
     "ambiguous",
+    "bar_step",  # how the price came to the row of a bar, see `path.py`; 0 outside such a row
+    "bar_from",  # the price of the row before
+    "bar_to",  # the row's own price
+    "bar_at",  # what an order meets whose trigger the price reaches on its way, else NONE
+    "bar_filled",  # price of the newest fill of the row, NONE before
+    "bar_low",  # extremes of the bar behind its open, else an empty range
+    "bar_high",
     "group_high",  # groups at and above this index were never used
     "queue_model",
     "queue_power_halves",
@@ -398,6 +407,8 @@ def new_book(instrument_count: int) -> npt.NDArray[Any]:
     book["i_cursor"][:] = -1
     book["next_expiry"] = NEVER
     book["interest_stale"] = 1
+    book["bar_at"] = book["bar_filled"] = NONE
+    book["bar_low"], book["bar_high"] = NEVER, BELOW_ALL
     for name in ("taken_bid_row", "taken_ask_row"):
         book[f"i_{name}"][:] = -1
     for name in ("stop_leg", "target_leg", "entry"):

@@ -155,8 +155,8 @@ class SimBroker:
 
     @property
     def tapes(self) -> tuple[Tape, ...]:
-        """The tapes, one an instrument."""
-        return self._tapes
+        """The tapes, one an instrument; connected, with bars in the order of their path."""
+        return self._tapes if self._exchange is None else self._exchange.tapes
 
     @property
     def exchange(self) -> Exchange:
@@ -191,6 +191,7 @@ class SimBroker:
         except BaseException:
             self._loop.detach(self)
             raise
+        self._market.show(self._exchange.tapes)
         self._on_event = on_event
         account = self._spec.account
         return Snapshot(account.name, account.currency, account.cash_nanos, ())

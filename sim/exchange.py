@@ -35,6 +35,7 @@ from broker_api.order import (
 )
 from data.tape import Tape
 from sim import entries
+from sim.bar_order import BarOrder
 from sim.book import (
     BY_CALENDAR,
     MAX_EVENTS,
@@ -52,7 +53,8 @@ class Exchange:
     """A deterministic exchange for one account over one or several tapes.
 
     `advance` moves time and returns what was published; `execute` runs a command at the present
-    time. Every method is a function of the tapes, the settings and the calls before it.
+    time. Every method is a function of the tapes, the settings and the calls before it. `tapes` are
+    as the run meets them: of bars a copy, whose rows up to now are in the order of their path.
     """
 
     def __init__(
@@ -69,8 +71,16 @@ class Exchange:
                 f"{len(instruments)} instruments in one session; the limit is {MAX_INSTRUMENTS}"
             )
         self._instruments = tuple(instruments)
-        self._tapes = tuple(tapes)
-        self._columns = [tape.l1 for tape in tapes]
+        self._bar_orders = {
+            index: BarOrder(tape, simulation)
+            for index, tape in enumerate(tapes)
+            if tape.bar_interval_ns
+        }
+        self.tapes = tuple(
+            self._bar_orders[index].tape if index in self._bar_orders else tape
+            for index, tape in enumerate(tapes)
+        )
+        self._columns = [tape.l1 for tape in self.tapes]
         self._ts = [columns.ts for columns in self._columns]
         self._calendars = tuple(calendars)
         self.start_ns = min(tape.start_ns for tape in tapes) if start_ns is None else start_ns
@@ -200,8 +210,21 @@ class Exchange:
 
     def _run_rows(self, until_ns: int) -> bool:
         """Process rows up to `until_ns`, or to the first that publishes; True when one did."""
-        ends = [self.row_in_force(index, until_ns) for index in range(len(self._ts))]
-        return self._run_up_to(ends)
+        book, stop_ns = self._book, -1
+        while stop_ns < until_ns:
+            stop_ns = until_ns
+            for index, order in self._bar_orders.items():
+                position, cursor = int(book["i_position"][index]), int(book["i_cursor"][index])
+                stop_ns = min(stop_ns, order.prepare(position, cursor, until_ns))
+            if self._run_stretch(stop_ns):
+                return True
+        return False
+
+    def _run_stretch(self, until_ns: int) -> bool:
+        """As `_run_rows`, over rows whose order is known."""
+        return self._run_up_to(
+            [self.row_in_force(index, until_ns) for index in range(len(self._ts))]
+        )
 
     def _run_up_to(self, ends: list[int]) -> bool:
         """As `_run_rows`, up to a row of each tape."""

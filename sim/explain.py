@@ -280,7 +280,9 @@ class WatchedExchange(Exchange):
             return None
         return Place(*(int(book[name][self._slot]) for name in _COLUMNS))
 
-    def _run_rows(self, until_ns: int) -> bool:
+    def _run_stretch(self, until_ns: int) -> bool:
+        if self._bar_orders:
+            self._block = None  # its rows may have changed places since
         while (row := self._next_row_of_interest(until_ns)) is not None:
             # Everything before that row first, then that row alone.
             for ends in (self._ends_before(row), self._ends_before(row, with_it=True)):
@@ -288,7 +290,7 @@ class WatchedExchange(Exchange):
                 self._note_rows()
                 if published:
                     return True
-        published = super()._run_rows(until_ns)
+        published = super()._run_stretch(until_ns)
         self._note_rows()
         return published
 
@@ -348,6 +350,7 @@ def tell(recording: Recording, subject: Subject) -> Story:
     """Replay the run and watch the order. Raises ReplayError when the replay is another run."""
     watched = WatchedExchange(recording, subject)
     events = replay(recording, watched, watched.look)
+    recording = replace(recording, tapes=watched.tapes)
     ended_ns = recording.ended_ns
     happenings = watched.happenings
     if len(events) > len(recording.events):

@@ -29,6 +29,7 @@ from sim.book import (
 )
 from sim.exits import cap_brackets, oldest_dirty
 from sim.groups import cancel_order, end_slot, settle_bracket
+from sim.path import sibling_in_bar
 from sim.publish import close_slot, publish_order, publish_position, publish_replaced
 from sim.queue import keep_front
 
@@ -161,6 +162,9 @@ def fill(book: Book, events: EventRows, slot: int, lots: int, price: int, liquid
     events["fee_nanos"][index] = fee
     events["liquidity"][index] = liquidity
     events["ambiguous"][index] = book["ambiguous"]
+    if sibling_in_bar(book, slot):
+        events["ambiguous"][index] = 1
+    book["bar_filled"] = price
     publish_position(book, events, instrument)
     if finished:
         if role == STOP_EXIT:

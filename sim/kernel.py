@@ -33,6 +33,7 @@ from sim.book import (
     njit,
 )
 from sim.filling import fill
+from sim.path import MOVE, enter_bar_row, leave_bar_row, maker_ticks, reached_ticks
 from sim.queue import clear_queue, joined_unknown, meet_print, observe_touch, tracks_queue
 from sim.rules import (
     has_trigger,
@@ -205,6 +206,9 @@ def apply_row(book: Book, tape: TapeColumns, events: EventRows, instrument: int,
         apply_status(book, tape, events, instrument, row)
     if book["i_halted"][instrument] or row < book["i_known_from"][instrument]:
         return
+    is_bar = book["i_bar"][instrument] != 0
+    if is_bar:
+        enter_bar_row(book, tape, instrument, row)
     printed = ZERO
     if kind == ROW_TRADE:
         printed = share_print(book, tape, instrument, row)
@@ -215,6 +219,8 @@ def apply_row(book: Book, tape: TapeColumns, events: EventRows, instrument: int,
         fill_crossed(book, tape, events, instrument, row, BUY)
         fill_crossed(book, tape, events, instrument, row, SELL)
     run_activations(book, tape, events, row, instrument)
+    if is_bar:
+        end_bar_row(book, tape, events, instrument, row)
     for index in range(book["active_count"]):
         slot = book["active"][index]
         if book["o_resting"][slot] and book["o_instrument"][slot] == instrument:
@@ -223,6 +229,18 @@ def apply_row(book: Book, tape: TapeColumns, events: EventRows, instrument: int,
             if known != book["o_queue_known"][slot] or not tracks_queue(book, slot):
                 book["interest_stale"] = 1
     wake_margin(book, tape, instrument, row)
+
+
+@njit
+def end_bar_row(
+    book: Book, tape: TapeColumns, events: EventRows, instrument: int, row: int
+) -> None:
+    """On the path of a bar an exit that the row brought to life may be crossed by its rest."""
+    if book["bar_step"] == MOVE:
+        fill_crossed(book, tape, events, instrument, row, BUY)
+        fill_crossed(book, tape, events, instrument, row, SELL)
+        run_activations(book, tape, events, row, instrument)
+    leave_bar_row(book)
 
 
 @njit
@@ -306,7 +324,7 @@ def fill_printed(book: Book, events: EventRows, count: int) -> None:
         given = book["o_entitled"][slot]
         book["o_entitled"][slot] = 0
         if given > 0 and book["o_order_id"][slot] != 0 and book["o_resting"][slot]:
-            fill(book, events, slot, given, book["o_limit"][slot], MAKER)
+            fill(book, events, slot, given, maker_ticks(book, slot), MAKER)
 
 
 @njit
@@ -333,7 +351,7 @@ def trigger_stops(
             continue
         source = row_source_ticks(book, tape, row, slot)
         book["ambiguous"] = target_was_reached(book, tape, row, slot)
-        trigger(book, tape, events, row, slot, source)
+        trigger(book, tape, events, row, slot, reached_ticks(book, slot, source))
         book["ambiguous"] = 0
 
 
@@ -435,5 +453,5 @@ def fill_crossed(
             continue
         lots = min(book["o_live"][slot], touch_available(book, tape, row, instrument, sign))
         if lots > 0:
-            done = fill(book, events, slot, lots, book["o_limit"][slot], MAKER)
+            done = fill(book, events, slot, lots, maker_ticks(book, slot), MAKER)
             add_taken(book, instrument, sign, ZERO, done)

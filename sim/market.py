@@ -58,6 +58,10 @@ class Market:
         self._rows: list[_RowSubscription] = []
         self._bars: list[_BarSubscription] = []
 
+    def show(self, tapes: Sequence[Tape]) -> None:
+        """Look at these tapes from now on: a run's own, with bars in the order of their path."""
+        self._tapes = tuple(tapes)
+
     def quote_at(self, instrument: int, now_ns: int) -> Quote | None:
         """The quote in force at `now_ns`, None before the first row."""
         row = self._feeds[instrument].row_at(now_ns)

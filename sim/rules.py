@@ -64,8 +64,11 @@ def side_ticks(book: Book, tape: TapeColumns, row: int, instrument: int, sign: i
     """Best price that an aggressor of `sign` would meet: a buyer the ask, a seller the bid.
 
     On a tape whose trade rows carry the book from before the trade, a print beyond the shown touch
-    proves that every level up to it is gone, until the next quote says otherwise.
+    proves that every level up to it is gone, until the next quote says otherwise. An order that the
+    price reaches on the path of a bar meets that very price.
     """
+    if book["bar_at"] != NONE:
+        return book["bar_at"]
     best = shown_ticks(tape, row, sign)
     if book["i_bbo_after_trade"][instrument]:
         return best

@@ -18,15 +18,20 @@ from sim.book import new_book
 def trigger_source_of(instrument: Instrument, tape: Tape) -> tuple[TriggerSource, str | None]:
     """The source that triggers stops on this tape, and a note when it is not the instrument's own.
 
-    A tape without marks falls back to the last trade, one without trades to bid and ask.
+    A tape without marks falls back to the last trade, one without trades to bid and ask; on one of
+    bars the price itself triggers.
     """
     source = instrument.trigger_source
+    if tape.bar_interval_ns:
+        source = TriggerSource.LAST
     if source is TriggerSource.MARK and not tape.has_marks:
         source = TriggerSource.LAST
     if source is TriggerSource.LAST and not tape.has_trades:
         source = TriggerSource.BID_ASK
     if source is instrument.trigger_source:
         return source, None
+    if tape.bar_interval_ns:
+        return source, f"{instrument.symbol}: the tape is made of bars; stops trigger on its price"
     wanted, used = instrument.trigger_source.name.lower(), source.name.lower()
     return source, f"{instrument.symbol}: the tape has no {wanted} prices; stops trigger on {used}"
 
@@ -83,6 +88,7 @@ def _set_up_instrument(book: np.void, index: int, instrument: Instrument, tape: 
         "negative_price": instrument.allow_negative_price,
         "trigger_source": source,
         "bbo_after_trade": tape.bbo_after_trade,
+        "bar": tape.bar_interval_ns > 0,
     }
     for name, value in values.items():
         book[f"i_{name}"][index] = value

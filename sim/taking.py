@@ -31,6 +31,7 @@ from sim.book import (
 )
 from sim.filling import fill, fillable_lots
 from sim.groups import SELF_TRADE, cancel_order
+from sim.path import maker_ticks
 from sim.publish import publish_replaced
 from sim.queue import join
 from sim.rules import (
@@ -55,11 +56,14 @@ def touch_changed(
 ) -> bool:
     """True when the side that `sign` takes from is fresh since it was last looked at.
 
-    Price or size of its touch changed, or a quote shows again what a print had proved gone.
+    Price or size of its touch changed, or a quote shows again what a print had proved gone. Every
+    row of a bar is fresh.
     """
     before = (
         book["i_taken_ask_row"][instrument] if sign > 0 else book["i_taken_bid_row"][instrument]
     )
+    if book["i_bar"][instrument]:
+        return before != row
     price, lots = shown_ticks(tape, before, sign), shown_size(tape, before, sign)
     is_before = not book["i_bbo_after_trade"][instrument]
     gone = best_then != price
@@ -81,7 +85,8 @@ def taken_lots(
 
     The same quote with a newer time is not new liquidity. Takers walk from the best price out, so
     one number tells which of the levels beyond are used up. A print that proves levels gone, on a
-    tape with the BBO from before it, moves the best outward, and what was taken there with it.
+    tape with the BBO from before it, moves the best outward, and what was taken there with it. On
+    the path of a bar a level is counted from where each taker starts.
     """
     best_then = book["i_taken_bid_best"][instrument]
     at_best, beyond = book["i_taken_bid"][instrument], book["i_taken_bid_beyond"][instrument]
@@ -93,7 +98,7 @@ def taken_lots(
         levels = (best - best_then) * sign
         if touch_changed(book, tape, instrument, row, sign, best_then):
             at_best = beyond = 0
-        elif levels > 0:
+        elif levels > 0 and not book["i_bar"][instrument]:
             shown = shown_size(tape, row, sign)
             left = max(0, beyond - (levels - 1) * shown)
             at_best = min(left, shown)
@@ -207,7 +212,7 @@ def fill_entitled(book: Book, events: EventRows, maker: int) -> None:
     lots, ambiguous = book["o_entitled"][maker], book["ambiguous"]
     book["o_entitled"][maker] = 0
     book["ambiguous"] = 0
-    fill(book, events, maker, lots, book["o_limit"][maker], MAKER)
+    fill(book, events, maker, lots, maker_ticks(book, maker), MAKER)
     book["ambiguous"] = ambiguous
 
 

@@ -115,6 +115,15 @@ def start_exit(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
 
 
 @njit
+def trail_along(book: Book, slot: int) -> None:
+    """On the path of a bar the price moves on from the fill that brought the exit to life."""
+    stop = stop_behind(book, slot)
+    if not book["o_triggered"][slot] and (stop - book["o_stop"][slot]) * book["o_sign"][slot] < 0:
+        book["o_stop"][slot] = stop
+        book["g_stop_offset"][book["o_group"][slot]] = NONE
+
+
+@njit
 def stop_at_distance(book: Book, slot: int, trail: int) -> int:
     """The stop of a trailing stop whose distance becomes `trail`; NONE while it has none."""
     stop, sign = book["o_stop"][slot], book["o_sign"][slot]

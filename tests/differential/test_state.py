@@ -29,10 +29,11 @@ CACHE = "derived from the rest; `visit_every_row` checks it"
 SETTING = "never changes in a run"
 SCRATCH = "of the transaction under way; there is none between calls"
 NOT_YET = "the reference has no trailing stops yet"
+BAR_ROW = ("bar_step", "bar_from", "bar_to", "bar_at", "bar_filled", "bar_low", "bar_high")
 FIGURES = (
     *("tick_value", "tick_nanos", "fee_lot", "maker_ppm", "taker_ppm", "min_lots", "max_lots"),
     *("tiers", "isolated", "band_ticks", "band_ppm"),
-    *("negative_price", "bbo_after_trade"),
+    *("negative_price", "bbo_after_trade", "bar"),
 )
 THRESHOLDS = (
     *("bid_le", "ask_le", "ask_ge", "bid_ge", "last_le", "last_ge", "every_row", "last_wake"),
@@ -43,6 +44,7 @@ KERNEL_LEFT_OUT = {
         "ts": "the reading has the exchange's own time",
         "event_count": SCRATCH,
         "ambiguous": SCRATCH,
+        **dict.fromkeys(BAR_ROW, SCRATCH),
         "margin_wake": SCRATCH,
         "instrument_count": SETTING,
         "free_count": "which slot an order gets tells nothing",

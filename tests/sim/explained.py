@@ -50,7 +50,7 @@ class Recorded(Market):
         exchange = self.exchange
         return Recording(
             exchange._instruments,
-            exchange._tapes,
+            self.tapes,
             self._settings,
             self._account,
             exchange.start_ns,

@@ -8,6 +8,7 @@ A row of the tape is a line: time in ns, then what happens.
     20 halt                also resume, open, close
     30 mark 99.5           a mark price, in ticks
     40 funding 100ppm      funding at the mark; `funding 100ppm 99.5` brings one
+    30 bar 100 110 95 105 v40   a bar of 30 ns: open, high, low, close, volume (a tape of bars only)
 
 Orders are text too: `buy 3 market`, `sell 2 stop 95 limit 94`, `sell 2 touched 105`, `buy 1 touched
 95 limit 94`, `sell 2 trail 4`, `sell 2 trail 1.5% from 110`, with the words `ioc`, `fok`, `day`,
@@ -49,8 +50,8 @@ from broker_api.order import (
     TimeInForce,
     TriggerSource,
 )
-from data.schema import COLUMN_TYPES, EMPTY_ASK, EMPTY_BID, RowKind, TapeColumns
-from data.tape import Tape
+from data.schema import COLUMN_TYPES, EMPTY_ASK, EMPTY_BID, RowKind, TapeColumns, TickGrid
+from data.tape import Tape, tape_from_frame
 from sim.exchange import Exchange
 from sim.reference import ReferenceExchange
 from tests.differential.kernel_state import KernelReader
@@ -59,6 +60,7 @@ from tests.sim.event_text import texts
 from tests.sim.promises import Promises
 
 NANO = 10**9
+BAR_NS = 30
 PLAIN = Instrument(
     symbol="X",
     id="X",
@@ -84,6 +86,8 @@ def an_instrument(symbol: str = "X", **fields: Any) -> Instrument:
 
 def tape_of(rows: Sequence[str], *, symbol: str = "X", bbo_after_trade: bool = True) -> Tape:
     """A tape from lines as the module describes them."""
+    if " bar " in rows[0]:
+        return _bar_tape(rows, symbol)
     book = (EMPTY_BID, EMPTY_ASK, 0, 0)
     table = []
     for row in rows:
@@ -92,6 +96,16 @@ def tape_of(rows: Sequence[str], *, symbol: str = "X", bbo_after_trade: bool = T
     named = zip(COLUMN_TYPES.items(), zip(*table, strict=True), strict=True)
     columns = TapeColumns(*(np.array(values, dtype=dtype) for (_, dtype), values in named))
     return Tape(columns, symbol, "memory", "", bbo_after_trade)
+
+
+def _bar_tape(rows: Sequence[str], symbol: str) -> Tape:
+    names = ("ts", "open", "high", "low", "close", "volume")
+    table = [row.replace(" bar ", " ").replace("v", "").split() for row in rows]
+    columns = {name: [int(line[at]) for line in table] for at, name in enumerate(names)}
+    grid = TickGrid(symbol, Decimal(1), Decimal(1))
+    tape = tape_from_frame(columns, grid, bar_interval_ns=BAR_NS)
+    # written to by nobody, but of the type that the other tapes of the tests have: compiled once
+    return changed(tape, columns=TapeColumns(*(column.copy() for column in tape.columns)))
 
 
 def _row(words: list[str], book: tuple[int, ...]) -> tuple[int, int, int, int, tuple[int, ...]]:
@@ -192,6 +206,7 @@ class Market:
         tapes = tapes or [tape_of(rows, bbo_after_trade=bbo_after_trade)]
         if trigger is not None:
             instruments = [changed(item, trigger_source=trigger) for item in instruments]
+        self.tapes = tuple(tapes)
         given = (
             instruments,
             tapes,
