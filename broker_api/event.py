@@ -270,7 +270,10 @@ class OrderUncertain(OrderEventBase):
 
 @dataclass(frozen=True, slots=True)
 class Liquidation(Event):
-    """Equity fell below the maintenance margin: working orders go, positions are closed."""
+    """Equity fell below the maintenance margin: working orders go, positions are closed.
+
+    `instrument` is -1 for the account; else it is the isolated position that stood on too little.
+    """
 
     KIND = EventKind.LIQUIDATION
     value: int
