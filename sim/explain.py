@@ -8,7 +8,7 @@ and what the tape brought to its price meanwhile. `explain_text.py` puts it into
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, NamedTuple
 
