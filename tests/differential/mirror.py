@@ -1,12 +1,13 @@
 """A session in the mirror: prices reflected at an axis, sides swapped, in tapes, commands, events.
 
 Nothing in the rules prefers buyers, so the log of the mirrored session is the mirrored log. What is
-counted in money per unit of price (fees and margins by notional, funding) keeps its size only where
+counted per unit of price (fees and margins by notional, funding, percent) keeps its size only where
 the axis is zero; then, in turn, marks would not be positive, and count as unknown.
 """
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
@@ -29,6 +30,7 @@ from data.tape import Tape
 from sim.exchange import Exchange
 from tests.differential.generate import Case, make_case
 from tests.differential.trade import Trader
+from tests.sim.test_trigger_runs import with_new_types
 
 NANO = 1_000_000_000
 STEPS = 50
@@ -156,12 +158,14 @@ def compare(mirror: Mirror, steps: int = STEPS) -> int:
     """Run a session and its mirror image; the number of events. Raises AssertionError."""
     there = mirror.mirrored_case()
     left, right = _exchange(mirror.case), _exchange(there)
-    trader, count = Trader(mirror.case), 0
+    trader, chance, count = Trader(mirror.case), random.Random(mirror.case.seed), 0
     for _ in range(steps):
         prices: tuple[int | None, ...] = ()
         pause_ns = trader.pause_ns()
         if pause_ns is None:
-            command = trader.command(left.now_ns)
+            command = with_new_types(chance, trader.command(left.now_ns))
+            if mirror.axis:
+                command = _in_ticks(command)
             events = left.execute(command)
             seen = right.execute(mirror.command(command))
             if isinstance(command, ReplaceRequest):
@@ -180,6 +184,19 @@ def compare(mirror: Mirror, steps: int = STEPS) -> int:
         count += len(events)
     assert left.equity_nanos == right.equity_nanos, f"seed {mirror.case.seed}: equity"
     return count
+
+
+def _in_ticks(command: Command) -> Command:
+    """Trailing by ticks instead of percent, which is another distance at another price."""
+    match command:
+        case OrderRequest(trail_ppm=int()):
+            return replace(command, trail_ppm=None, trail_ticks=2)
+        case BracketRequest():
+            return replace(command, entry=_in_ticks(command.entry))
+        case OcoRequest():
+            first, second = _in_ticks(command.first), _in_ticks(command.second)
+            return replace(command, first=first, second=second)
+    return command
 
 
 def _exchange(case: Case) -> Exchange:

@@ -16,6 +16,7 @@ from tests.differential.kernel_state import KernelReader
 from tests.differential.reference_state import ReferenceReader
 
 COMMANDS = 1000
+"""Orders, at least; changes and cancels are between them."""
 CAREFUL = {"queue": "displayed", "beyond_top": "wait", "self_trade": "cancel_oldest"}
 
 
@@ -46,6 +47,7 @@ def compare_on_tape(symbol: str, recorded: str | None, **settings: Any) -> int:
             events = kernel.advance(until_ns)
         assert reference.advance(until_ns) == events
         assert reader.read() == reference_reader.read()
+    assert trader.given >= COMMANDS
     return count
 
 
