@@ -27,7 +27,7 @@ def parse_name(enumeration: type[_E], value: object, field: str) -> _E:
     if isinstance(value, enumeration):
         return value
     if isinstance(value, str):
-        found = _member(enumeration, value)
+        found: _E | None = _member(enumeration, value)
         if found is not None:
             return found
     allowed = [name.lower() for name in enumeration.__members__]
