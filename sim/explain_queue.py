@@ -20,6 +20,7 @@ from broker_api.order import BeyondTop, Liquidity, QueueModel
 from data.schema import RowKind
 from sim.book import QUEUE_UNIT
 from sim.explain import By, Happening, Place, Story
+from sim.explain_bars import ambiguous_text, given_by_bar, taken_on_the_way
 from sim.explain_tape import last_shown, other_side, own_side, row_before_packet
 from sim.explain_words import duration_text, lots_text, queue_text, ticks_text
 from sim.queue import INFINITE_QUEUE
@@ -154,11 +155,16 @@ def fill_text(story: Story, happening: Happening, fill: OrderFilled, earlier: bo
     if fill.liquidity is Liquidity.TAKER:
         text += f" as taker: {_taker_rule(story, happening, fill)}"
     else:
-        text += f" as maker: {_maker_rule(story, happening, fill, earlier)}"
-    return text + ("; the row reached both exits, the stop counts" if fill.ambiguous else "")
+        rule = _maker_rule(story, happening, fill, earlier)
+        text += f" as maker: {given_by_bar(story, happening, fill, rule)}"
+    return text + (ambiguous_text(story) if fill.ambiguous else "")
 
 
 def _taker_rule(story: Story, happening: Happening, fill: OrderFilled) -> str:
+    cause = _taker_cause(happening, fill)
+    on_the_way = taken_on_the_way(story, happening, fill)
+    if on_the_way is not None:
+        return f"{cause}; {on_the_way}"
     columns, row, sign = story.columns, happening.row, story.subject.side.sign
     prices, sizes = other_side(columns, sign)
     beyond = (fill.price_ticks - int(prices[row])) * sign
@@ -168,7 +174,7 @@ def _taker_rule(story: Story, happening: Happening, fill: OrderFilled) -> str:
         offered = f"{ticks_text(beyond)} beyond the {name}, taken to show {shown} as the touch does"
     else:
         offered = f"the {name} showed {shown}"
-    return f"{_taker_cause(happening, fill)}; {offered}"
+    return f"{cause}; {offered}"
 
 
 def _taker_cause(happening: Happening, fill: OrderFilled) -> str:

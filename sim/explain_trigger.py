@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from broker_api.event import OrderAccepted, OrderActivated, OrderTriggered
 from broker_api.order import NO_PRICE, OrderRequest, OrderType
 from sim.explain import Happening, Place, Story
+from sim.explain_bars import is_bars, triggered_in_bar
 from sim.explain_tape import Near
 from sim.explain_trail import Moved
 from sim.explain_words import source_text, ticks_text, time_text
@@ -14,7 +15,9 @@ from sim.set_up import trigger_source_of
 
 
 def source_name(story: Story) -> str:
-    """What triggers the order: print, mark, ask or bid."""
+    """What triggers the order: print, mark, ask or bid; of bars the price itself."""
+    if is_bars(story):
+        return "price"
     tape = story.recording.tapes[story.subject.instrument]
     return source_text(trigger_source_of(story.spec, tape)[0], story.subject.side)
 
@@ -47,14 +50,15 @@ def triggered_text(story: Story, each: Happening, event: OrderTriggered) -> str:
     """What triggered the order, and where its trigger was."""
     price, before = story.spec.format_price, each.before
     text = f"the {source_name(story)} was {price(event.price_ticks)}"
+    where = triggered_in_bar(story, each)
     if before is not None and before.is_touched:
-        return f"touched: {text}, its trigger {price(event.stop_ticks)}"
+        return f"touched: {text}, its trigger {price(event.stop_ticks)}{where}"
     if before is None or not before.trails:
-        return f"triggered: {text}"
+        return f"triggered: {text}{where}"
     best = best_then(story, each)
     return (
         f"triggered: {text}, its trailing stop {price(event.stop_ticks)}, "
-        f"{behind_text(story, best, event.stop_ticks)}"
+        f"{behind_text(story, best, event.stop_ticks)}{where}"
     )
 
 
@@ -111,8 +115,9 @@ def trigger_facts(story: Story) -> Iterator[str]:
     if found is None:
         return
     what = "it" if any(_is_touched(each) for each in story.happenings) else "its stop"
-    source = source_text(found.source, story.subject.side)
-    yield f"What triggers {what} is the {source} (trigger source {found.source.name.lower()})."
+    source = source_name(story)
+    kind = "bars" if is_bars(story) else f"trigger source {found.source.name.lower()}"
+    yield f"What triggers {what} is the {source} ({kind})."
     if found.moves:
         price, first = story.spec.format_price, _first_stop(story)
         last = found.moves[-1]

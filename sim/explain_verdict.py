@@ -22,7 +22,7 @@ from broker_api.refusals import describe
 from sim.arrivals import entry_way
 from sim.explain import Place, Story
 from sim.explain_queue import Cause, fill_text, joining_text, step_of, totals
-from sim.explain_trigger import missing_trigger, near_text, trigger_facts
+from sim.explain_trigger import missing_trigger, near_text, source_name, trigger_facts
 from sim.explain_words import (
     ahead_text,
     book_text,
@@ -30,7 +30,6 @@ from sim.explain_words import (
     lots_text,
     prints_text,
     queue_text,
-    source_text,
     time_text,
 )
 from sim.replay import Recording
@@ -243,7 +242,7 @@ def _missing_entry(story: Story) -> str:
 def _missing_trigger(story: Story, place: Place) -> str:
     found, near = story.trigger_approach, "nothing that could trigger it was seen"
     if found is not None and found.nearest is not None:
-        near = near_text(story, source_text(found.source, story.subject.side), found.nearest)
+        near = near_text(story, source_name(story), found.nearest)
     return missing_trigger(story, place, near)
 
 
