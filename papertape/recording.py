@@ -49,8 +49,10 @@ def _ended_ns(outcome: Outcome, suite: Any) -> int:
     return max(int(now_ns), span[1])
 
 
-def _tape_entry(tape: Any) -> dict[str, str]:
-    return {"symbol": tape.symbol, "path": str(tape.source), "content_hash": tape.content_hash}
+def _tape_entry(tape: Any) -> dict[str, Any]:
+    entry = {"symbol": tape.symbol, "path": str(tape.source), "content_hash": tape.content_hash}
+    bars = {"bar_interval_ns": tape.bar_interval_ns} if tape.bar_interval_ns else {}
+    return {**entry, **bars}
 
 
 def _notes(session: Any) -> list[str]:

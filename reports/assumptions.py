@@ -38,6 +38,12 @@ def assumptions(config: Mapping[str, Any]) -> tuple[str, ...]:
         said.append("No fees are charged.")
     if settings.get("margin") is False:
         said.append("Margin is not checked.")
+    if any(tape.get("bar_interval_ns") for tape in config.get("tapes") or []):
+        path, spread = settings.get("bar_path"), settings.get("spread_ticks")
+        said.append(
+            f"Bars: the order of their extremes ({path}) and spreads of {spread} ticks are "
+            "assumed; between its prices a bar moves without a jump."
+        )
     said.append("Open positions are valued at the mid, at every fill and on a grid of times.")
     return tuple(said)
 

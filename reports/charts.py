@@ -116,7 +116,7 @@ def _fill_text(spec: Instrument, fill: Fill) -> str:
     details = f"order {fill.order_id}, {maker}, fee {money(fill.fee_nanos)}"
     lines = [what, details, moment(fill.ts_ns)]
     if fill.is_ambiguous:
-        lines.append("ambiguous: the row satisfied both exits")
+        lines.append("ambiguous: the row or bar satisfied both exits")
     return "<br>".join(lines)
 
 

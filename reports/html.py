@@ -170,7 +170,8 @@ def _banner(summary: Summary) -> str:
             else f"{summary.ambiguous_fills:,} fills are"
         )
         said.append(
-            f"{fills} ambiguous: one row of the tape satisfied both exits; the stop was taken."
+            f"{fills} ambiguous: one row of the tape, or one bar, satisfied both exits; "
+            "the stop, of bars their path, was taken to come first."
         )
     return "".join(f'<p class="banner">{escape(sentence)}</p>\n' for sentence in said)
 
@@ -242,7 +243,7 @@ def _trades(run: RunRecord, metrics: Metrics) -> str:
 
 
 def _trade_row(number: int, spec: Instrument, trade: Trade, *, with_date: bool) -> str:
-    mark = ' <abbr title="One row of the tape satisfied both exits">ambiguous</abbr>'
+    mark = ' <abbr title="One row of the tape, or one bar, satisfied both exits">ambiguous</abbr>'
     side = f"{'long' if trade.side is Side.BUY else 'short'} {escape(spec.symbol)}"
     held = trade.exit_ns - trade.entry_ns
     opened, closed = (

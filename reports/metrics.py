@@ -122,7 +122,7 @@ class Metrics:
 
     @cached_property
     def ambiguous_fills(self) -> int:
-        """Fills where one row of the tape satisfied both legs of a bracket."""
+        """Fills where one row of the tape, or one bar, satisfied both legs of a bracket."""
         return sum(fill.is_ambiguous for fill in self.fills)
 
     @cached_property

@@ -16,6 +16,7 @@ from sim.book import (
     FIRST_FILL_OVERFLOW,
     FRONT,
     NEVER,
+    NONE,
     PROPORTIONAL,
     QUEUE_UNIT,
     Book,
@@ -84,6 +85,10 @@ def queue_on_joining(
     first = book["i_known_from"][instrument]
     if row < first:
         return UNKNOWN_QUEUE
+    at = book["bar_at"]
+    if at != NONE and (price - at) * sign >= 0:
+        # On the path of a bar the touch is where the price stands while the order joins.
+        return touch_lots(tape, row, sign) * QUEUE_UNIT if price == at else 0
     if touch_lots(tape, row, sign) > 0:
         lots = shown_lots(book, tape, row, instrument, sign, price)
         if lots != UNKNOWN_QUEUE:
