@@ -52,5 +52,5 @@ def test_a_bracket_on_bars_says_which_extreme_was_taken_first(process, tmp_path:
     told = process("explain", folder, "2")
     assert told.code == 0, told.err
     text = " ".join(told.out.split())
-    assert "triggered: the price was 20990.00" in text
-    assert "the bar reached both exits, its path decided (bar_path=pessimistic)" in text
+    assert "filled at 20990.00 as taker" in text
+    assert "which came first is a guess (bar_path=pessimistic)" in text
