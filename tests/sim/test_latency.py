@@ -264,7 +264,7 @@ def test_jumping_and_visiting_every_row_give_the_same_run() -> None:
 
 
 def test_two_processes_give_the_same_run() -> None:
-    digests = []
+    digests = [session(entry_latency_ms=JITTER, seed=3).digest]
     for hash_seed in ("0", "1"):
         done = subprocess.run(
             [sys.executable, "-W", "error", "-m", "tests.sim.latent_session", "3"],
@@ -277,7 +277,7 @@ def test_two_processes_give_the_same_run() -> None:
         )
         assert done.returncode == 0, done.stderr
         digests.append(done.stdout.strip())
-    assert digests[0] == digests[1] == session(entry_latency_ms=JITTER, seed=3).digest
+    assert len(set(digests)) == 1
 
 
 def test_an_order_that_never_got_there_is_told_the_way_it_had() -> None:
