@@ -11,7 +11,7 @@ CODE := broker_api sim data scenarios reports papertape
 WRITTEN := $(CODE) $(wildcard tests examples benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check nightly bench browser format
+.PHONY: help setup demo test check nightly coverage bench browser format
 
 help:  ## show what can be made
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile
@@ -57,6 +57,12 @@ nightly: $(DEV)  ## everything, the tests also with the kernel as plain Python
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/sim --timeout 1200
 	$(BIN)/python -m tests.differential.mutants --hunt
 	$(BIN)/python -m tests.differential.conserve --steps 1000000
+
+coverage: $(DEV)  ## which lines of the exchange and its interface no test runs
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m coverage run -m pytest -q --timeout 1200 \
+	  -m "not slow and not browser and not realdata" \
+	  tests/sim tests/broker_api tests/acceptance tests/cli tests/differential
+	$(BIN)/python -m coverage report
 
 bench: $(DEV)  ## measure; results go to benchmarks/results
 	@for file in benchmarks/bench_*.py; do \

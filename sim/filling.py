@@ -135,11 +135,9 @@ def is_filled(book: Book, slot: int) -> bool:
 def fill(book: Book, events: EventRows, slot: int, lots: int, price: int, liquidity: int) -> int:
     """Execute `lots` of an order at `price`, with everything that follows; return the lots done.
 
-    Returns less than asked when a reduce-only order is clipped, 0 when it may not fill at all.
+    Less than asked when a reduce-only order is clipped; one that could close nothing has ended.
     """
     lots = fillable_lots(book, slot, min(lots, book["o_live"][slot]))
-    if lots <= 0:
-        return 0
     instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
     group, role = book["o_group"][slot], book["o_role"][slot]
     book["o_filled"][slot] += lots

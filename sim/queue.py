@@ -235,10 +235,7 @@ def cancelled_ahead(book: Book, queue: int, level: int, shrink: int) -> int:
     front = float(queue)
     back = float(max(0, level - queue))
     ahead = power(book, front)
-    total = ahead + power(book, back)
-    if total <= 0.0:
-        return 0
-    return min(queue, int(float(shrink) * (ahead / total)))
+    return min(queue, int(float(shrink) * (ahead / (ahead + power(book, back)))))
 
 
 @njit
@@ -351,8 +348,6 @@ def lost_to_cancels(
     """
     sign, instrument = book["o_sign"][slot], book["o_instrument"][slot]
     earlier = max(row_before_packet(tape, row), joined)
-    if earlier < 0:
-        return 0
     level = shown_lots(book, tape, earlier, instrument, sign, book["o_limit"][slot]) - explained
     if level <= shown:
         return 0

@@ -454,12 +454,10 @@ def check_bracket_levels(
             found = check_band(book, tape, row, command["instrument"], -sign, target)
     if found[0] != OK:
         return found
-    if entry_price != NONE and stop != NONE and (entry_price - stop) * sign <= 0:
+    if stop != NONE and (entry_price - stop) * sign <= 0:
         return BRACKET_LEVELS, stop, entry_price
-    if entry_price != NONE and target != NONE and (target - entry_price) * sign <= 0:
+    if target != NONE and (target - entry_price) * sign <= 0:
         return BRACKET_LEVELS, target, entry_price
-    if stop != NONE and target != NONE and (target - stop) * sign <= 0:
-        return BRACKET_LEVELS, stop, target
     return OK, 0, 0
 
 

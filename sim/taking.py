@@ -141,8 +141,6 @@ def add_taken(book: Book, instrument: int, sign: int, level: int, lots: int) -> 
 def touch_available(book: Book, tape: TapeColumns, row: int, instrument: int, sign: int) -> int:
     """Lots at the displayed touch that are really there for us: shown - printed - taken."""
     shown = side_lots(book, tape, row, instrument, sign)
-    if shown <= 0:
-        return 0
     gone = printed_since_quote(book, tape, row, instrument, sign)
     return max(0, shown - gone - taken_lots(book, tape, row, instrument, sign)[0])
 

@@ -93,8 +93,8 @@ QUEUES = (
     W(
         "cancels are shared the other way round",
         "queue.py",
-        "(ahead / total)",
-        "(1.0 - ahead / total)",
+        "(ahead / (ahead + power(book, back)))",
+        "(power(book, back) / (ahead + power(book, back)))",
     ),
     W(
         "every row of a packet ends it",

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from broker_api.order import TriggerSource
 from tests.sim.market import Hours, Market, an_instrument, tape_of
 
 MARGINED = an_instrument(initial_margin=Decimal(10), maintenance_margin=Decimal(8))
@@ -154,3 +155,35 @@ def test_an_order_without_a_price_counts_at_the_side_that_it_would_meet() -> Non
     market.run_to(20)
     answer = market.place("buy 1 market")
     assert answer == [f"#2 rejected insufficient_margin {11 * nanos} {nanos}"]
+
+
+def test_a_print_of_the_first_row_is_gone_from_its_book() -> None:
+    market = Market("0 buy 3@101 5x99 101x5", "9 5x99 101x5", bbo_after_trade=False)
+    answer = market.place("buy 5 market")
+    assert answer[1:] == ["#1 buy 2@101 taker left 3", "#1 buy 3@102 taker left 0"]
+
+
+def test_a_stop_on_marks_waits_for_the_first_mark() -> None:
+    rows = ["10 mark 102", "20 5x99 101x5"]
+    market = Market("0 5x99 101x5", *rows, trigger=TriggerSource.MARK)
+    assert market.place("buy 1 stop 100") == ["#1 accepted buy 1 stop 100"]
+    assert market.run_to(10)[-1] == "#1 buy 1@101 taker left 0"
+
+
+def test_a_resumption_of_what_was_not_halted_changes_nothing() -> None:
+    market = Market("0 5x99 101x5", "10 resume", "20 5x99 101x5")
+    assert market.run_to(10) == []
+    assert market.place("buy 5 market")[-1] == "#1 buy 5@101 taker left 0"
+
+
+def test_a_triggered_leg_ends_when_its_row_had_filled_the_other_leg_that_it_meets() -> None:
+    market = Market("0 5x99 101x5", "10 sell 5@99", queue="front")
+    market.oco("buy 2 limit 99", "sell 2 stop 99")
+    events = market.run_to(10)
+    assert events[-2:] == ["#1 buy 2@99 maker left 0", "#2 cancelled sibling, filled 0"]
+
+
+def test_an_exit_that_closed_all_there_was_takes_no_further_level() -> None:
+    market = Market("0 5x90 101x1", "10 sell 1@80 300x80 -")
+    market.bracket("buy 300 market", stop="85")
+    assert market.run_to(10)[-2:] == ["#2 sell 256@80 taker left 0", "#2 waits for its entry"]
