@@ -106,7 +106,7 @@ class Account:
             notional = self.notional(market) if total > 0 else -self.notional(market)
             for order in orders:
                 if order.market == market.index and order.side is case and reserves(order):
-                    price = abs(self.order_ticks(market, case, order.limit, order.stop))
+                    price = abs(self.order_ticks(market, case, order.limit, order.trigger_price))
                     total += order.live
                     notional += order.live * price * spec.tick_value_nanos
             if side is case:

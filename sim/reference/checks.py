@@ -16,6 +16,7 @@ from broker_api.order import (
     Submission,
     requests_of,
 )
+from sim.reference import triggers
 from sim.reference.floor import Floor
 from sim.reference.market import WALK_LEVELS, Market
 from sim.reference.orders import Doing, Order
@@ -25,9 +26,9 @@ NEVER = (1 << 63) - 1
 WORKING_MAX = 1024
 GROUPS_MAX = 512
 MONEY_MAX = 1 << 61
-SUPPORTED = (OrderType.MARKET, OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT)
-HAS_LIMIT = (OrderType.LIMIT, OrderType.STOP_LIMIT)
-HAS_STOP = (OrderType.STOP, OrderType.STOP_LIMIT)
+HAS_LIMIT = (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.LIMIT_IF_TOUCHED)
+HAS_STOP = (OrderType.STOP, OrderType.STOP_LIMIT, *triggers.TOUCHED)
+TRAIL_PPM_MAX = 999_999
 
 
 class Refusal(NamedTuple):
@@ -45,7 +46,7 @@ def check(
     return (
         check_session(market)
         or _check_expiry(floor, expires_ns)
-        or check_size(floor, market, request.size_lots, (request.limit_ticks, request.stop_ticks))
+        or check_size(floor, market, request.size_lots, _prices_for_room(request))
         or _check_prices(market, request)
         or _check_stop(floor, market, request)
         or _check_reduce_only(floor, market, request)
@@ -62,6 +63,12 @@ def check_session(market: Market) -> Refusal | None:
     opening = market.next_open_ns if closed else None
     reason = Reason.MARKET_CLOSED if closed else Reason.MARKET_HALTED
     return Refusal(reason, 0, NEVER if opening is None else opening)
+
+
+def _prices_for_room(request: OrderRequest) -> tuple[int | None, ...]:
+    if request.order_type is OrderType.TRAILING_STOP:
+        return request.activation_ticks, request.trail_ticks
+    return request.limit_ticks, request.stop_ticks
 
 
 def _check_expiry(floor: Floor, expires_ns: int | None) -> Refusal | None:
@@ -109,6 +116,8 @@ def check_price(market: Market, price: int | None) -> Refusal | None:
 
 def _check_prices(market: Market, request: OrderRequest) -> Refusal | None:
     refusal = None
+    if request.order_type is OrderType.TRAILING_STOP:
+        refusal = _check_trail(market, request)
     if request.order_type in HAS_LIMIT:
         refusal = check_price(market, request.limit_ticks)
     if refusal is None and request.order_type in HAS_STOP:
@@ -116,21 +125,43 @@ def _check_prices(market: Market, request: OrderRequest) -> Refusal | None:
     return refusal
 
 
-def check_stop_side(floor: Floor, market: Market, side: Side, stop: int) -> Refusal | None:
-    """A stop that is through already is refused, unless the setting runs it at once."""
-    source = market.source_ticks(side)
+def _check_trail(market: Market, request: OrderRequest) -> Refusal | None:
+    """One distance, and where the order begins to trail or lies at first is a price."""
+    trail, trail_ppm = request.trail_ticks, request.trail_ppm
+    if (trail is None) == (trail_ppm is None):
+        return Refusal(Reason.PRICE_MISSING)
+    for number in (trail, trail_ppm):
+        if number is not None and number <= 0:
+            return Refusal(Reason.PRICE_NOT_POSITIVE, number, 1)
+    if trail_ppm is not None and trail_ppm > TRAIL_PPM_MAX:
+        return Refusal(Reason.PRICE_NOT_POSITIVE, trail_ppm, TRAIL_PPM_MAX)
+    for price in (request.activation_ticks, triggers.first_stop(market, request)):
+        refusal = None if price is None else check_price(market, price)
+        if refusal is not None:
+            return refusal
+    return None
+
+
+def check_stop_side(
+    floor: Floor, market: Market, order_type: OrderType, side: Side, stop: int
+) -> Refusal | None:
+    """A trigger that is reached already is refused, unless the setting runs it at once."""
+    source = triggers.source(market, order_type, side)
     if source is None or floor.settings.stop_wrong_side == "trigger":
         return None
-    if (source - stop) * side.sign >= 0:
+    if (source - stop) * triggers.way(order_type, side) >= 0:
         return Refusal(Reason.STOP_WRONG_SIDE, stop, source)
     return None
 
 
 def _check_stop(floor: Floor, market: Market, request: OrderRequest) -> Refusal | None:
+    if request.order_type is OrderType.TRAILING_STOP:
+        has_start = request.activation_ticks is not None or triggers.start(market, request)
+        return None if has_start is not None else Refusal(Reason.NO_TRIGGER_SOURCE)
     if request.order_type not in HAS_STOP:
         return None
     assert request.stop_ticks is not None
-    return check_stop_side(floor, market, request.side, request.stop_ticks)
+    return check_stop_side(floor, market, request.order_type, request.side, request.stop_ticks)
 
 
 def _check_reduce_only(floor: Floor, market: Market, request: OrderRequest) -> Refusal | None:
@@ -157,10 +188,18 @@ def check_margin(floor: Floor, market: Market, side: Side, lots: int, ticks: int
     return None
 
 
+def _trigger_price(market: Market, request: OrderRequest) -> int | None:
+    """What a new order waits for: of a trailing stop its first stop, else where it begins."""
+    if request.order_type is not OrderType.TRAILING_STOP:
+        return request.stop_ticks
+    stop = triggers.first_stop(market, request)
+    return request.activation_ticks if stop is None else stop
+
+
 def _check_margin(floor: Floor, market: Market, request: OrderRequest) -> Refusal | None:
     if request.reduce_only:
         return None
-    prices = request.limit_ticks, request.stop_ticks
+    prices = request.limit_ticks, _trigger_price(market, request)
     ticks = floor.account.order_ticks(market, request.side, *prices)
     touch = market.touch[request.side.opposite].price if market.is_known else None
     if request.order_type is OrderType.MARKET and touch is not None:
@@ -201,15 +240,8 @@ def check_groups(floor: Floor) -> Refusal | None:
 
 
 def check_supported(submission: Submission, markets: list[Market]) -> Refusal | None:
-    """Order types, exits and pairs that this exchange lacks."""
+    """Pairs that this exchange lacks."""
     first = requests_of(submission)[0]
-    for request in requests_of(submission):
-        if request.order_type not in SUPPORTED:
-            return Refusal(Reason.UNSUPPORTED, request.order_type, OrderType.STOP_LIMIT)
-    if isinstance(submission, BracketRequest):
-        legs = [leg for leg in (submission.stop, submission.target) if leg is not None]
-        if any(leg.trail_ticks is not None for leg in legs):
-            return Refusal(Reason.UNSUPPORTED, OrderType.TRAILING_STOP, OrderType.STOP_LIMIT)
     if isinstance(submission, OcoRequest) and first.instrument != submission.second.instrument:
         index = {market.instrument.symbol: market.index for market in markets}
         second = index[submission.second.instrument]
@@ -220,11 +252,14 @@ def check_supported(submission: Submission, markets: list[Market]) -> Refusal | 
 def check_levels(market: Market, request: BracketRequest) -> Refusal | None:
     """A long needs stop < entry < target, a short the reverse."""
     entry = request.entry
-    anchor = entry.limit_ticks if entry.limit_ticks is not None else entry.stop_ticks
+    anchor = entry.limit_ticks
+    if anchor is None:
+        anchor = _trigger_price(market, entry)
     if anchor is None:
         anchor = market.best(entry.side.opposite)
     assert anchor is not None
-    refusal = _check_exit(market, request, request.stop, anchor, -1)
+    refusal = _check_trailing_exit(request)
+    refusal = refusal or _check_exit(market, request, request.stop, anchor, -1)
     refusal = refusal or _check_exit(market, request, request.target, anchor, 1)
     stop, target = _fixed(request.stop), _fixed(request.target)
     if refusal is not None:
@@ -236,13 +271,28 @@ def check_levels(market: Market, request: BracketRequest) -> Refusal | None:
     return None
 
 
+def _check_trailing_exit(request: BracketRequest) -> Refusal | None:
+    """Only the stop trails, and its distance is all that it is given."""
+    target, stop = request.target, request.stop
+    if target is not None and target.trail_ticks is not None:
+        return Refusal(Reason.BRACKET_LEVELS, target.trail_ticks)
+    if stop is None or stop.trail_ticks is None:
+        return None
+    is_alone = stop.price_ticks is None and stop.limit_offset_ticks is None
+    is_alone = is_alone and stop.offset_ticks in (None, stop.trail_ticks)
+    if stop.trail_ticks <= 0 or not is_alone:
+        return Refusal(Reason.BRACKET_LEVELS, stop.trail_ticks)
+    return None
+
+
 def _check_exit(
     market: Market, request: BracketRequest, leg: ExitRequest | None, anchor: int, way: int
 ) -> Refusal | None:
     """An exit has one price, and where it will lie is a price."""
     if leg is None:
         return None
-    offset, price = leg.offset_ticks, leg.price_ticks
+    offset = leg.offset_ticks if leg.trail_ticks is None else leg.trail_ticks
+    price = leg.price_ticks
     if offset is not None and (offset <= 0 or price is not None):
         return Refusal(Reason.BRACKET_LEVELS, offset, 0)
     sign = request.entry.side.sign

@@ -18,7 +18,7 @@ from broker_api.order import (
     order_ids_of,
     requests_of,
 )
-from sim.reference import checks
+from sim.reference import checks, triggers
 from sim.reference.checks import Refusal
 from sim.reference.contingent import cancel
 from sim.reference.floor import Floor
@@ -81,6 +81,10 @@ def expiry_ns(floor: Floor, market: Market, request: OrderRequest) -> int | None
 
 def _accept(floor: Floor, market: Market, request: OrderRequest, role: Role) -> Order:
     placed = floor.next_priority()
+    stop = request.stop_ticks if request.order_type in checks.HAS_STOP else None
+    is_trailing = request.order_type is OrderType.TRAILING_STOP
+    if is_trailing:
+        stop = triggers.first_stop(market, request)
     order = Order(
         order_id=request.order_id,
         market=market.index,
@@ -90,7 +94,7 @@ def _accept(floor: Floor, market: Market, request: OrderRequest, role: Role) -> 
         role=role,
         size=request.size_lots,
         limit=request.limit_ticks if request.order_type in checks.HAS_LIMIT else None,
-        stop=request.stop_ticks if request.order_type in checks.HAS_STOP else None,
+        stop=stop,
         protection=request.protection_ticks,
         post_only=request.post_only,
         reduce_only=request.reduce_only,
@@ -98,6 +102,10 @@ def _accept(floor: Floor, market: Market, request: OrderRequest, role: Role) -> 
         placed=placed,
         priority=placed,
         status=OrderStatus.OPEN,
+        trail=request.trail_ticks if is_trailing else None,
+        trail_ppm=request.trail_ppm if is_trailing else None,
+        activation=request.activation_ticks if is_trailing else None,
+        best=triggers.start(market, request) if is_trailing else None,
     )
     _announce(floor, order)
     return order
@@ -123,7 +131,7 @@ def _place_bracket(floor: Floor, market: Market, request: BracketRequest) -> Non
         stop=None,
         target=None,
         arm=request.arm,
-        stop_offset=None if stop is None else stop.offset_ticks,
+        stop_offset=None if stop is None else stop.trail_ticks or stop.offset_ticks,
         limit_offset=None if stop is None else stop.limit_offset_ticks,
         target_offset=None if target is None else target.offset_ticks,
     )
@@ -143,6 +151,8 @@ def _accept_exit(floor: Floor, bracket: Bracket, request: ExitRequest, role: Rol
     if role is Role.STOP_EXIT:
         limit, stop = None, request.price_ticks
         order_type = OrderType.STOP
+        if request.trail_ticks is not None:
+            order_type = OrderType.TRAILING_STOP
         if bracket.limit_offset is not None:
             order_type = OrderType.STOP_LIMIT
             limit = None if stop is None else stop - entry.side.sign * bracket.limit_offset
@@ -164,6 +174,7 @@ def _accept_exit(floor: Floor, bracket: Bracket, request: ExitRequest, role: Rol
         priority=placed,
         doing=Doing.HELD,
         bracket=bracket,
+        trail=request.trail_ticks,
     )
     _announce(floor, leg)
     return leg

@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from sortedcontainers import SortedKeyList
-
 from broker_api.config import SimulationConfig
 from broker_api.event import (
     AccountChanged,
@@ -23,19 +21,10 @@ from broker_api.event import (
     Reason,
     ReplaceRejected,
 )
-from broker_api.order import OrderStatus, Side
+from broker_api.order import OrderStatus
 from sim.reference.account import Account
 from sim.reference.market import Market
 from sim.reference.orders import Bracket, Doing, Order
-
-
-def _stop_key(order: Order) -> tuple[int, int]:
-    assert order.stop is not None
-    return order.side.sign * order.stop, order.priority
-
-
-def _stops_by_side() -> dict[Side, SortedKeyList]:
-    return {side: SortedKeyList(key=_stop_key) for side in Side}
 
 
 @dataclass
@@ -50,7 +39,8 @@ class Floor:
     working: list[Order] = field(default_factory=list)
     brackets: list[Bracket] = field(default_factory=list)
     ended: dict[int, OrderStatus] = field(default_factory=dict)
-    stops: list[dict[Side, SortedKeyList]] = field(default_factory=list)
+    stops: list[list[Order]] = field(default_factory=list)
+    """By market the orders that wait for a trigger."""
     arriving: list[Order] = field(default_factory=list)
     """Exits that go live at the end of the present transaction."""
     published: list[Event] = field(default_factory=list)
@@ -58,7 +48,7 @@ class Floor:
     liquidations: int = 0
 
     def __post_init__(self) -> None:
-        self.stops = [_stops_by_side() for _ in self.markets]
+        self.stops = [[] for _ in self.markets]
 
     def market_of(self, order: Order) -> Market:
         """The market of an order."""
@@ -133,7 +123,7 @@ class Floor:
             market.makers[order.side].remove(order)
             order.places, order.noted = [], 0
         elif order.doing is Doing.STOP:
-            self.stops[order.market][order.side].remove(order)
+            self.stops[order.market].remove(order)
         elif order.doing is Doing.ARRIVING and order in self.arriving:
             self.arriving.remove(order)
         order.doing = doing
@@ -141,7 +131,7 @@ class Floor:
     def wait_as_stop(self, order: Order) -> None:
         """The order waits for its trigger."""
         self.leave(order, Doing.STOP)
-        self.stops[order.market][order.side].add(order)
+        self.stops[order.market].append(order)
 
     def finish(self, order: Order) -> None:
         """The order has ended: it is nowhere any more."""

@@ -14,11 +14,19 @@ from broker_api.order import (
     TimeInForce,
 )
 from data.schema import RowKind
-from sim.reference import queue
+from sim.reference import queue, triggers
 from sim.reference.contingent import after_fill, cancel
 from sim.reference.floor import Floor
 from sim.reference.market import Market, Row
 from sim.reference.orders import Doing, Order
+
+AT_ANY_PRICE = (
+    OrderType.MARKET,
+    OrderType.STOP,
+    OrderType.MARKET_IF_TOUCHED,
+    OrderType.TRAILING_STOP,
+)
+"""Types without a limit, once they have triggered."""
 
 
 def fill(floor: Floor, order: Order, ticks: int, lots: int, liquidity: Liquidity) -> None:
@@ -160,7 +168,7 @@ def would_take(market: Market, order: Order) -> bool:
 def execute(floor: Floor, order: Order) -> None:
     """An order is in the market: it takes what it can, the rest follows its type."""
     limit = order.limit
-    if order.order_type in (OrderType.MARKET, OrderType.STOP):
+    if order.order_type in AT_ANY_PRICE:
         limit = protection_limit(floor, order)
     if order.time_in_force is TimeInForce.FOK and not can_fill_all(floor, order, limit):
         cancel(floor, order, Reason.FOK_NOT_AVAILABLE)
@@ -201,16 +209,9 @@ def rest(floor: Floor, order: Order) -> None:
     market.makers[order.side].add(order)
 
 
-def is_through(market: Market, order: Order) -> bool:
-    """True when the trigger source has reached the order's stop; equality counts."""
-    source = market.source_ticks(order.side)
-    assert order.stop is not None
-    return source is not None and (source - order.stop) * order.side.sign >= 0
-
-
 def trigger(floor: Floor, order: Order) -> None:
-    """The stop saw its price: it becomes a market or a limit order at once."""
-    source = floor.market_of(order).source_ticks(order.side)
+    """The order saw its price: it becomes a market or a limit order at once."""
+    source = triggers.source_of(floor.market_of(order), order)
     assert source is not None
     floor.leave(order, Doing.WAITING)
     order.triggered = True
@@ -227,24 +228,20 @@ def activate_arriving(floor: Floor, market: Market) -> None:
         leg = min(marked, key=lambda marked_leg: marked_leg.placed)
         floor.arriving.remove(leg)
         leg.priority = floor.next_priority()
+        if leg.is_trailing:
+            triggers.join_market(market, leg)
         if leg.status is OrderStatus.PENDING:
             leg.status = leg.working_status
             assert leg.bracket is not None
             leg.size = leg.filled + leg.bracket.due
-            floor.publish_order(
-                OrderActivated,
-                leg,
-                price_ticks=leg.limit_ticks,
-                stop_ticks=leg.stop_ticks,
-                lots=leg.size,
-            )
+            publish_activated(floor, leg)
         arrive(floor, leg)
 
 
 def arrive(floor: Floor, order: Order) -> None:
     """An accepted order meets the market for the first time, or anew."""
-    if order.stop is not None and not order.triggered:
-        if is_through(floor.market_of(order), order):
+    if order.waits_for_trigger:
+        if triggers.is_through(floor.market_of(order), order):
             trigger(floor, order)
         else:
             floor.wait_as_stop(order)
@@ -290,12 +287,11 @@ def fill_all_noted(floor: Floor, market: Market) -> None:
 
 
 def trigger_stops(floor: Floor, market: Market) -> None:
-    """Stops that the row reaches, nearest to the old price first, ties by arrival."""
+    """What the row triggers, nearest to the old price first, ties by arrival."""
     reached: list[tuple[int, int, Order]] = []
-    for side in Side:
-        for order in floor.stops[market.index][side]:
-            if is_through(market, order):
-                reached.append((_distance(market, order), order.priority, order))
+    for order in floor.stops[market.index]:
+        if triggers.is_through(market, order):
+            reached.append((_distance(market, order), order.priority, order))
     for _, _, order in sorted(reached, key=lambda item: item[:2]):
         if order.doing is Doing.STOP:
             order.ambiguous = reaches_sibling(market, order)
@@ -303,9 +299,28 @@ def trigger_stops(floor: Floor, market: Market) -> None:
             order.ambiguous = False
 
 
+def trail_stops(floor: Floor, market: Market) -> None:
+    """Trailing stops move with the row's source, and those that it makes active say so."""
+    waiting = [order for order in floor.stops[market.index] if order.is_trailing]
+    for order in sorted(waiting, key=lambda trailing: trailing.placed):
+        if triggers.trail_along(market, order):
+            publish_activated(floor, order)
+
+
+def publish_activated(floor: Floor, order: Order) -> None:
+    """An exit went live, or a trailing stop began to trail."""
+    floor.publish_order(
+        OrderActivated,
+        order,
+        price_ticks=order.limit_ticks,
+        stop_ticks=order.stop_ticks,
+        lots=order.size,
+    )
+
+
 def _distance(market: Market, order: Order) -> int:
     """For sorting: the farther the row went past a stop, the nearer it was to the old price."""
-    new = market.source_ticks(order.side)
+    new = triggers.source_of(market, order)
     assert order.stop is not None
     assert new is not None
     return -abs(order.stop - new)
@@ -358,6 +373,7 @@ def apply_row(floor: Floor, market: Market, row: Row) -> None:
     if row.kind == RowKind.TRADE:
         note_print(floor, market, row)
     if market.brings_source(row):
+        trail_stops(floor, market)
         trigger_stops(floor, market)
     if row.kind == RowKind.TRADE:
         fill_all_noted(floor, market)

@@ -85,6 +85,12 @@ class Order:
     triggered: bool = False
     ambiguous: bool = False
     places: list[Place] = field(default_factory=list)
+    trail: int | None = None
+    """Of a trailing stop its distance in ticks, else in `trail_ppm`; where it begins to trail; and
+    the best price since then, None before it."""
+    trail_ppm: int | None = None
+    activation: int | None = None
+    best: int | None = None
     noted: int = 0
     """Lots of the present print that this order gets."""
     bracket: Bracket | None = None
@@ -114,6 +120,21 @@ class Order:
     def working_status(self) -> OrderStatus:
         """Open, or partially filled, by what has filled."""
         return OrderStatus.PARTIALLY_FILLED if self.filled else OrderStatus.OPEN
+
+    @property
+    def is_trailing(self) -> bool:
+        """True for a trailing stop, triggered or not."""
+        return self.order_type is OrderType.TRAILING_STOP
+
+    @property
+    def waits_for_trigger(self) -> bool:
+        """True for an order of a type that waits and has not seen what it waits for."""
+        return (self.stop is not None or self.is_trailing) and not self.triggered
+
+    @property
+    def trigger_price(self) -> int | None:
+        """The price it waits for: the stop, else where a trailing stop begins to trail."""
+        return self.activation if self.stop is None else self.stop
 
     @property
     def limit_ticks(self) -> int:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from broker_api.event import Reason, ReplaceRejected
 from broker_api.order import OrderStatus, OrderType, ReplaceRequest, Role
-from sim.reference import checks
+from sim.reference import checks, triggers
 from sim.reference.checks import Refusal
 from sim.reference.contingent import (
     after_end,
     complete_by_size,
+    followed_prices,
     headroom,
     set_smaller,
     sync,
 )
 from sim.reference.floor import Floor
 from sim.reference.market import Market
-from sim.reference.matching import activate_arriving, arrive
+from sim.reference.matching import AT_ANY_PRICE, activate_arriving, arrive
 from sim.reference.orders import Bracket, Doing, Order
 
 
@@ -70,20 +71,23 @@ def _refusal(floor: Floor, order: Order, request: ReplaceRequest) -> Refusal | N
 
 def _check_kind(order: Order, request: ReplaceRequest) -> Refusal | None:
     """Market orders and triggered stops cannot change, nor can a price that the type lacks."""
-    is_market = order.order_type is OrderType.MARKET
-    if is_market or (order.order_type is OrderType.STOP and order.triggered):
+    has_acted = order.triggered or order.order_type is OrderType.MARKET
+    if has_acted and order.order_type in AT_ANY_PRICE:
         return Refusal(Reason.NOT_MODIFIABLE)
     waits_for_stop = order.order_type in checks.HAS_STOP and not order.triggered
     if request.limit_ticks is not None and order.order_type not in checks.HAS_LIMIT:
         return Refusal(Reason.NOT_MODIFIABLE, request.limit_ticks)
     if request.stop_ticks is not None and not waits_for_stop:
         return Refusal(Reason.NOT_MODIFIABLE, request.stop_ticks)
+    if request.trail_ticks is not None and not order.is_trailing:
+        return Refusal(Reason.NOT_MODIFIABLE, request.trail_ticks)
     return None
 
 
 def _check_session(market: Market, order: Order, request: ReplaceRequest) -> Refusal | None:
     """While nothing trades only a reduction of size is taken."""
-    has_price = request.limit_ticks is not None or request.stop_ticks is not None
+    prices = request.limit_ticks, request.stop_ticks, request.trail_ticks
+    has_price = any(price is not None for price in prices)
     is_smaller = request.size_lots is not None and request.size_lots < order.size
     return None if is_smaller and not has_price else checks.check_session(market)
 
@@ -96,7 +100,7 @@ def _check_size(
         return None
     if 0 < size < order.filled:
         return Refusal(Reason.SIZE_BELOW_FILLED, size, order.filled)
-    prices = request.limit_ticks, request.stop_ticks
+    prices = request.limit_ticks, request.stop_ticks, request.trail_ticks
     refusal = checks.check_size(floor, market, size, prices, order.size)
     if 0 < size == order.filled:
         refusal = None
@@ -121,14 +125,17 @@ def _largest_exit(floor: Floor, order: Order) -> int:
 def _check_prices(
     floor: Floor, market: Market, order: Order, request: ReplaceRequest
 ) -> Refusal | None:
-    for price in (request.limit_ticks, request.stop_ticks):
+    if request.trail_ticks is not None and request.trail_ticks <= 0:
+        return Refusal(Reason.PRICE_NOT_POSITIVE, request.trail_ticks, 1)
+    stop = triggers.changed_stop(order, request.trail_ticks, request.stop_ticks)
+    for price in (request.limit_ticks, request.stop_ticks, None if stop == order.stop else stop):
         refusal = None if price is None else checks.check_price(market, price)
         if refusal is not None:
             return refusal
     if order.status is OrderStatus.PENDING:
         return None
-    if request.stop_ticks is not None and request.stop_ticks != order.stop:
-        return checks.check_stop_side(floor, market, order.side, request.stop_ticks)
+    if stop is not None and stop != order.stop:
+        return checks.check_stop_side(floor, market, order.order_type, order.side, stop)
     size, limit = _wanted(request.size_lots, order.size), _wanted(request.limit_ticks, order.limit)
     if order.post_only and order.order_type is OrderType.LIMIT and limit is not None:
         if limit != order.limit or (size or 0) > order.size:
@@ -152,7 +159,7 @@ def _check_margin(
     old = order.size, order.limit, order.stop
     order.size = order.size if request.size_lots is None else request.size_lots
     order.limit = _wanted(request.limit_ticks, order.limit)
-    order.stop = _wanted(request.stop_ticks, order.stop)
+    order.stop = triggers.changed_stop(order, request.trail_ticks, request.stop_ticks)
     added = account.required(market, floor.working, None, 0, 0) - before
     order.size, order.limit, order.stop = old
     return Refusal(Reason.INSUFFICIENT_MARGIN, added, free) if added > 0 and added > free else None
@@ -161,7 +168,8 @@ def _check_margin(
 def _change_order(floor: Floor, order: Order, request: ReplaceRequest) -> None:
     """A new price or a larger size loses the place, a smaller size keeps it."""
     size = order.size if request.size_lots is None else request.size_lots
-    limit, stop = _wanted(request.limit_ticks, order.limit), _wanted(request.stop_ticks, order.stop)
+    limit = _wanted(request.limit_ticks, order.limit)
+    stop = triggers.changed_stop(order, request.trail_ticks, request.stop_ticks)
     if size == order.filled:
         complete_by_size(floor, order)
         after_end(floor, order, Reason.NONE)
@@ -173,6 +181,8 @@ def _change_order(floor: Floor, order: Order, request: ReplaceRequest) -> None:
     if size < order.size:
         set_smaller(order, size)
     order.size, order.limit, order.stop = size, limit, stop
+    if request.trail_ticks is not None:
+        order.trail, order.trail_ppm = request.trail_ticks, None
     floor.publish_replaced(order, Reason.NONE)
     if order.role is Role.ENTRY and order.bracket is not None:
         _resize_held_exits(floor, order.bracket)
@@ -198,9 +208,11 @@ def _change_exit(floor: Floor, order: Order, request: ReplaceRequest) -> None:
     bracket = order.bracket
     assert bracket is not None
     was, size = order.size, order.size if request.size_lots is None else request.size_lots
-    limit, stop = _exit_prices(bracket, order, request)
-    waits_for_stop = order.order_type in checks.HAS_STOP and not order.triggered
-    moved = stop != order.stop if waits_for_stop else limit != order.limit
+    if request.trail_ticks is not None:
+        limit, stop = _trailing_prices(bracket, order, request.trail_ticks)
+    else:
+        limit, stop = _exit_prices(bracket, order, request)
+    moved = stop != order.stop if order.waits_for_trigger else limit != order.limit
     is_live = order.status is not OrderStatus.PENDING
     if is_live and (moved or size > was):
         floor.leave(order, Doing.ARRIVING)
@@ -222,6 +234,18 @@ def _change_exit(floor: Floor, order: Order, request: ReplaceRequest) -> None:
     else:
         bracket.released += was - size
     sync(floor, bracket)
+
+
+def _trailing_prices(
+    bracket: Bracket, order: Order, trail: int
+) -> tuple[int | None, int | None]:
+    """A new distance of a trailing exit: from best where there is one, else from the entry."""
+    order.trail = trail
+    if order.best is None:
+        bracket.stop_offset = trail
+        return followed_prices(bracket, order)
+    bracket.stop_offset = None
+    return None, triggers.stop_at(order, order.best)
 
 
 def _exit_prices(
