@@ -236,9 +236,7 @@ def _change_exit(floor: Floor, order: Order, request: ReplaceRequest) -> None:
     sync(floor, bracket)
 
 
-def _trailing_prices(
-    bracket: Bracket, order: Order, trail: int
-) -> tuple[int | None, int | None]:
+def _trailing_prices(bracket: Bracket, order: Order, trail: int) -> tuple[int | None, int | None]:
     """A new distance of a trailing exit: from best where there is one, else from the entry."""
     order.trail = trail
     if order.best is None:

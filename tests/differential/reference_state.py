@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from operator import attrgetter
 
-from broker_api.order import NO_PRICE, OrderStatus, OrderType, QueueModel, Side
+from broker_api.order import NO_PRICE, OrderStatus, QueueModel, Side
 from sim.reference import ReferenceExchange
 from sim.reference.market import Market
+from sim.reference.matching import AT_ANY_PRICE
 from sim.reference.orders import Bracket, Doing, Oco, Order
 from tests.differential.state import NEVER, State
 
 _DOING = {doing: doing.name.lower() for doing in Doing}
-_AT_ANY_PRICE = (OrderType.MARKET, OrderType.STOP)
 _PRIORITY = attrgetter("priority")
 
 
@@ -64,13 +64,17 @@ def _order(order: Order, is_back: bool) -> State:
         order.cost,
         order.limit_ticks,
         order.stop_ticks,
+        _or(order.trail),
+        _or(order.trail_ppm),
+        _or(order.activation),
+        _or(order.best),
         order.post_only,
         order.reduce_only,
         _or(order.expires_ns, NEVER),
         order.triggered,
         live,
         _DOING[order.doing],
-        _or(order.protection) if order.order_type in _AT_ANY_PRICE else NO_PRICE,
+        _or(order.protection) if order.order_type in AT_ANY_PRICE else NO_PRICE,
         _places(order, is_back) if order.places else (),
     )
 

@@ -22,8 +22,22 @@ from broker_api.order import (
     Side,
     TimeInForce,
     order_ids_of,
+    requests_of,
 )
 from tests.differential.generate import Case
+
+TRAILING = OrderType.TRAILING_STOP
+TOUCHED = [OrderType.MARKET_IF_TOUCHED, OrderType.LIMIT_IF_TOUCHED]
+
+
+def _trailing_in(command: Command) -> set[int]:
+    """The ids of a submission's trailing stops."""
+    if isinstance(command, ReplaceRequest | CancelRequest):
+        return set()
+    found = {item.order_id for item in requests_of(command) if item.order_type is TRAILING}
+    if isinstance(command, BracketRequest) and command.stop and command.stop.trail_ticks:
+        found.add(command.stop.order_id)
+    return found
 
 
 class Trader:
@@ -36,6 +50,7 @@ class Trader:
         self._working: dict[int, OrderAccepted] = {}
         self._positions = [0 for _ in case.instruments]
         self._all_ids: list[int] = []
+        self._trailing: set[int] = set()
         chosen = self._rng
         self._weights = {
             "single": 4,
@@ -46,6 +61,7 @@ class Trader:
         }
         self._types = [OrderType.MARKET, OrderType.LIMIT, OrderType.LIMIT]
         self._types += chosen.choice(([], [OrderType.STOP], [OrderType.STOP, OrderType.STOP_LIMIT]))
+        self._types += chosen.choice(([], [], TOUCHED, [TRAILING], [TRAILING, *TOUCHED]))
         self._fancy = chosen.choice((0.0, 0.1, 0.3))
         self._largest = chosen.choice((3, 8, 30))
         self._distances = chosen.choice(((1,), (1, 2), (1, 1, 2, 3, 5)))
@@ -84,6 +100,7 @@ class Trader:
         elif kind == "bracket":
             command = self._bracket(index, now_ns)
         self._all_ids += order_ids_of(command)
+        self._trailing |= _trailing_in(command)
         return command
 
     def _touch(self, index: int, now_ns: int) -> tuple[int, int]:
@@ -118,24 +135,43 @@ class Trader:
         if order_type in (OrderType.STOP, OrderType.STOP_LIMIT):
             near = ask if side is Side.BUY else bid
             fields["stop_ticks"] = near + side.sign * rng.choice((-2, 0, 1, 1, 2, 2, 3, 5))
+        if order_type in TOUCHED:
+            near = ask if side is Side.BUY else bid
+            fields["stop_ticks"] = near - side.sign * rng.choice((-2, 0, 1, 1, 2, 2, 3, 5))
+        if order_type is TRAILING:
+            fields |= self._trail((bid + ask) // 2)
         if order_type is OrderType.LIMIT:
             near = ask if side is Side.BUY else bid
             fields["limit_ticks"] = near + side.sign * rng.choice((3, 1, 0, 0, -1, -1, -2, -3, -5))
-        if order_type is OrderType.STOP_LIMIT:
+        if order_type in (OrderType.STOP_LIMIT, OrderType.LIMIT_IF_TOUCHED):
             fields["limit_ticks"] = fields["stop_ticks"] + side.sign * rng.choice((-1, 0, 1, 2))
         fields["time_in_force"] = self._time_in_force(order_type)
         if fields["time_in_force"] is TimeInForce.GTD:
             fields["expires_at_ns"] = now_ns + rng.choice((0, 1, 2, 5, 20))
-        if rng.random() < self._fancy and order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT):
+        if rng.random() < self._fancy and "limit_ticks" in fields:
             fields["post_only"] = True
         position = self._positions[index] * side.sign
         if rng.random() < (self._fancy if position < 0 else self._fancy / 10):
             fields["reduce_only"] = True
-        if rng.random() < self._fancy and order_type in (OrderType.MARKET, OrderType.STOP):
+        if rng.random() < self._fancy and "limit_ticks" not in fields:
             fields["protection_ticks"] = rng.choice((0, 1, 3))
         order_id, size = self._new_id(), self._size(index)
         symbol = self._case.instruments[index].symbol
         return OrderRequest(order_id, str(order_id), symbol, side, order_type, size, **fields)
+
+    def _trail(self, near: int) -> dict[str, Any]:
+        """A trailing stop's distance, in ticks or percent, and often where it begins to trail."""
+        rng = self._rng
+        fields: dict[str, Any] = {"trail_ticks": rng.choice((1, 1, 2, 3, 5))}
+        if rng.random() < 0.4:
+            # of prices near 100 a few ticks, of others anything from the least to very far
+            fields = {"trail_ppm": rng.choice((1, 5_000, 10_000, 25_000, 999_999))}
+        if rng.random() < 0.4:
+            fields["activation_ticks"] = near + rng.randint(-4, 4)
+        if rng.random() < 0.02:
+            wrong = ("trail_ticks", 0), ("trail_ppm", 0), ("trail_ppm", 1_000_000)
+            fields |= dict([rng.choice(wrong)])
+        return fields
 
     def _time_in_force(self, order_type: OrderType) -> TimeInForce:
         if self._rng.random() < 0.7:
@@ -170,6 +206,9 @@ class Trader:
             order_type=OrderType.LIMIT,
             limit_ticks=limit,
             stop_ticks=None,
+            trail_ticks=None,
+            trail_ppm=None,
+            activation_ticks=None,
             size_lots=rng.randint(2, 3 * self._largest),
             time_in_force=TimeInForce.GTC,
             post_only=False,
@@ -183,6 +222,9 @@ class Trader:
         order_id = self._new_id()
         fields: dict[str, Any] = {}
         distance = rng.choice(self._distances)
+        if is_stop and rng.random() < 0.25:
+            trail = rng.choice((distance, distance, 0)) if rng.random() < 0.1 else distance
+            return ExitRequest(order_id, str(order_id), trail_ticks=trail)
         if rng.random() < 0.6:
             fields["offset_ticks"] = distance
         else:
@@ -213,4 +255,7 @@ class Trader:
         has_stop = order is not None and order.stop_ticks > -(1 << 60)
         if rng.random() < (0.5 if has_stop else 0.05):
             fields["stop_ticks"] = rng.choice((bid, ask)) + rng.randint(-4, 4)
+        if rng.random() < (0.5 if order_id in self._trailing else 0.03):
+            fields.pop("stop_ticks", None)
+            fields["trail_ticks"] = rng.choice((1, 1, 2, 3, 4, 6, -1))
         return ReplaceRequest(order_id, **fields)

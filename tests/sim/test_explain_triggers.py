@@ -16,7 +16,7 @@ START = ("0 9x99 101x9", "1 sell 1@99")
 
 def run(order: str, *rows: str, trigger: str = "LAST") -> Recorded:
     """One order behind the first print, then the whole tape."""
-    market = Recorded(*START, *rows, trigger=TriggerSource[trigger], reference=False)
+    market = Recorded(*START, *rows, trigger=TriggerSource[trigger])
     market.run_to(1)
     market.place(order)
     market.run_to(int(rows[-1].split()[0]))
@@ -97,7 +97,7 @@ def test_what_a_trailing_stop_was_missing() -> None:
 
 def test_the_trailing_stop_of_a_bracket() -> None:
     rows = ("10 buy 1@104 9x103 104x9", "20 buy 1@108 9x107 108x9", "30 sell 1@105 9x104 105x9")
-    market = Recorded(*START, *rows, trigger=TriggerSource.LAST, reference=False)
+    market = Recorded(*START, *rows, trigger=TriggerSource.LAST)
     market.run_to(1)
     market.bracket("buy 1 market", stop="trail 3", target="+20")
     market.run_to(30)
@@ -114,7 +114,7 @@ def test_the_trailing_stop_of_a_bracket() -> None:
 
 
 def test_a_new_distance_is_told_and_the_stop_goes_on_from_there() -> None:
-    market = Recorded(*START, "10 buy 1@104", "20 buy 1@105", "30 buy 1@105", reference=False)
+    market = Recorded(*START, "10 buy 1@104", "20 buy 1@105", "30 buy 1@105")
     market.run_to(1)
     market.place("sell 1 trail 3")
     market.run_to(10)
@@ -148,7 +148,7 @@ def random_rows(rng: random.Random) -> list[str]:
 def test_the_moves_that_are_told_are_those_that_were_made(seed: int) -> None:
     rng = random.Random(seed)
     source = TriggerSource[("LAST", "BID_ASK", "MARK")[seed % 3]]
-    market = Recorded(*random_rows(rng), trigger=source, reference=False)
+    market = Recorded(*random_rows(rng), trigger=source)
     kept: dict[int, list[tuple[int, int, int]]] = {}
     for ts in range(2, 190):
         market.run_to(ts)

@@ -25,7 +25,7 @@ LAST, BID_ASK, MARK = TriggerSource
 
 def started(*rows: str, **settings: Any) -> Market:
     """A market whose newest print is at 100."""
-    market = Market(QUOTE, START, *rows, reference=False, **settings)
+    market = Market(QUOTE, START, *rows, **settings)
     market.run_to(1)
     return market
 
@@ -115,7 +115,7 @@ def test_in_percent_the_stop_never_moves_back() -> None:
 def test_each_source_is_followed(
     source: TriggerSource, rows: tuple[str, ...], expected: list[tuple[int, int, int]]
 ) -> None:
-    market = Market(QUOTE, START, "2 mark 100", *rows, trigger=source, reference=False)
+    market = Market(QUOTE, START, "2 mark 100", *rows, trigger=source)
     market.run_to(2)
     market.place("sell 1 trail 4")
     market.run_to(30)
@@ -149,7 +149,7 @@ def test_the_first_row_after_a_halt_is_judged() -> None:
 
 
 def test_without_a_price_to_start_from_it_is_refused() -> None:
-    market = Market(QUOTE, START, reference=False)
+    market = Market(QUOTE, START)
     assert market.place("sell 1 trail 4") == ["#1 rejected no_trigger_source 0 0"]
     assert market.place("sell 1 trail 4 from 110") == ["#2 accepted sell 1"]
 

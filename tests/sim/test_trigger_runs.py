@@ -64,7 +64,7 @@ def random_run(seed: int, **extra: Any) -> list[Event]:
     commands = [(ts_ns, with_new_types(rng, command)) for ts_ns, command in commands]
     settings = {**SETTINGS[seed % len(SETTINGS)], "trigger": rng.choice(list(TriggerSource))}
     steps = extra.pop("steps", 0)
-    return play(open_market(rows, reference=False, **settings, **extra), commands, steps=steps)
+    return play(open_market(rows, **settings, **extra), commands, steps=steps)
 
 
 @pytest.mark.parametrize("seed", range(12))
