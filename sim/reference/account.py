@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
+from broker_api.instrument import MarginTier, to_nanos
 from broker_api.order import Liquidity, Role, Side
 from sim.reference.market import Market
 from sim.reference.orders import Order
@@ -19,6 +20,8 @@ class Position:
     lots: int = 0
     cost: int = 0
     realised: int = 0
+    bucket: int = 0
+    """What of the cash an isolated position stands on."""
 
 
 @dataclass
@@ -29,6 +32,11 @@ class Account:
     markets: list[Market]
     positions: list[Position]
     has_fees: bool
+    tiers: list[tuple[MarginTier, ...]]
+    """Each market's margin tiers, with the initial rates that this account pays."""
+    isolated: set[int] = field(default_factory=set)
+    night: set[int] = field(default_factory=set)
+    """Markets whose overnight margins hold."""
     fees: int = 0
     funding: int = 0
 
@@ -54,7 +62,14 @@ class Account:
             position.cost -= released
             position.realised += realised
             self.cash += realised
+            held = abs(position.lots) + closing
+            position.bucket -= position.bucket * closing // held
         opening = side.sign * (lots - closing)
+        if market.index in self.isolated:
+            kept, at = abs(position.lots), abs(ticks) * market.instrument.tick_value_nanos
+            both = kept + lots - closing
+            position.bucket += self.initial(market, both, both * at)
+            position.bucket -= self.initial(market, kept, kept * at)
         position.lots += opening
         position.cost += opening * ticks
         self.cash -= fee
@@ -71,6 +86,42 @@ class Account:
             return at_mark - position.cost * value
         side = Side.BUY if position.lots > 0 else Side.SELL
         return (position.lots * market.valued_at[side] - position.cost) * value
+
+    def initial(self, market: Market, lots: int, notional: int) -> int:
+        """Initial margin of so many lots of such a value."""
+        spec = market.instrument
+        fixed = spec.initial_margin_lot_nanos
+        if market.index in self.night:
+            fixed = spec.overnight_initial_lot_nanos
+        rates = [tier.initial_ppm for tier in self.tiers[market.index]]
+        return lots * fixed + self._tiered(market, rates, notional)
+
+    def maintenance_of(self, market: Market) -> int:
+        """Maintenance margin of one position at its present value."""
+        spec, lots = market.instrument, abs(self.positions[market.index].lots)
+        fixed = spec.maintenance_margin_lot_nanos
+        if market.index in self.night:
+            fixed = spec.overnight_maintenance_lot_nanos
+        rates = [tier.maintenance_ppm for tier in self.tiers[market.index]]
+        return lots * fixed + self._tiered(market, rates, self.notional(market))
+
+    def _tiered(self, market: Market, rates: list[int], notional: int) -> int:
+        """Each part of a notional pays the rate of its own tier, rounded down."""
+        starts = [to_nanos(tier.notional_from) for tier in self.tiers[market.index]]
+        total = 0
+        for start, end, ppm in zip(starts, [*starts[1:], None], rates, strict=True):
+            part = (notional if end is None else min(notional, end)) - start
+            total += max(0, part) * ppm // PPM
+        return total
+
+    def isolated_equity(self, market: Market) -> int:
+        """What an isolated position stands on."""
+        return self.positions[market.index].bucket + self.open_profit(market)
+
+    def cross_equity(self) -> int:
+        """What all other positions, and new orders, stand on."""
+        isolated = (m for m in self.markets if m.index in self.isolated)
+        return self.equity() - sum(self.isolated_equity(market) for market in isolated)
 
     def equity(self) -> int:
         """Cash plus the open profit of every position."""
@@ -98,9 +149,24 @@ class Account:
         self, market: Market, orders: Iterable[Order], side: Side | None, lots: int, ticks: int
     ) -> int:
         """Initial margin with `lots` more of `side` working: the dearer of the two cases that all
-        buys fill and that all sells fill."""
-        spec, position = market.instrument, self.positions[market.index]
-        cases = []
+        buys fill and that all sells fill.
+
+        Of an isolated position what the orders would take from free cash: nothing for what is there
+        already, nor for what turning it frees."""
+        position, found = self.positions[market.index], []
+        for case, total, needed in self._cases(market, orders, side, lots, ticks):
+            if market.index in self.isolated and position.lots * case.sign > 0:
+                needed -= self.initial(market, abs(position.lots), self.notional(market))
+            elif market.index in self.isolated and position.lots != 0:
+                needed = max(0, needed - self.isolated_equity(market)) if total > 0 else 0
+            found.append(needed)
+        return max(found)
+
+    def _cases(
+        self, market: Market, orders: Iterable[Order], side: Side | None, lots: int, ticks: int
+    ) -> Iterator[tuple[Side, int, int]]:
+        """For all buys and for all sells filled: lots on that side, and their initial margin."""
+        spec, position, orders = market.instrument, self.positions[market.index], list(orders)
         for case in Side:
             total = case.sign * position.lots
             notional = self.notional(market) if total > 0 else -self.notional(market)
@@ -112,23 +178,25 @@ class Account:
             if side is case:
                 total += lots
                 notional += lots * abs(ticks) * spec.tick_value_nanos
-            fixed = max(0, total) * spec.initial_margin_lot_nanos
-            cases.append(fixed + max(0, notional) * spec.initial_margin_ppm // PPM)
-        return max(cases)
+            yield case, total, self.initial(market, max(0, total), max(0, notional))
+
+    def free(self, orders: Iterable[Order]) -> int:
+        """What a new order may claim."""
+        working = list(orders)
+        return self.cross_equity() - sum(
+            self.required(market, working, None, 0, 0) for market in self.markets
+        )
 
     def used(self, orders: Iterable[Order]) -> int:
-        """Initial margin of all positions and working orders."""
+        """Initial margin of all positions and working orders, buckets included."""
         working = list(orders)
-        return sum(self.required(market, working, None, 0, 0) for market in self.markets)
+        buckets = sum(position.bucket for position in self.positions)
+        return buckets + sum(self.required(market, working, None, 0, 0) for market in self.markets)
 
-    def maintenance(self) -> int:
-        """Maintenance margin of all positions at their present value."""
-        total = 0
-        for market in self.markets:
-            lots, spec = abs(self.positions[market.index].lots), market.instrument
-            total += lots * spec.maintenance_margin_lot_nanos
-            total += self.notional(market) * spec.maintenance_margin_ppm // PPM
-        return total
+    def cross_maintenance(self) -> int:
+        """Maintenance margin of all positions that are not isolated."""
+        cross = (market for market in self.markets if market.index not in self.isolated)
+        return sum(self.maintenance_of(market) for market in cross)
 
 
 def reserves(order: Order) -> bool:

@@ -17,6 +17,7 @@ from broker_api.order import (
     requests_of,
 )
 from sim.reference import triggers
+from sim.reference.account import PPM
 from sim.reference.floor import Floor
 from sim.reference.market import WALK_LEVELS, Market
 from sim.reference.orders import Doing, Order
@@ -48,6 +49,7 @@ def check(
         or _check_expiry(floor, expires_ns)
         or check_size(floor, market, request.size_lots, _prices_for_room(request))
         or _check_prices(market, request)
+        or _check_band(market, request)
         or _check_stop(floor, market, request)
         or _check_reduce_only(floor, market, request)
         or _check_margin(floor, market, request)
@@ -125,6 +127,23 @@ def _check_prices(market: Market, request: OrderRequest) -> Refusal | None:
     return refusal
 
 
+def check_band(market: Market, side: Side, limit: int | None) -> Refusal | None:
+    """A buy limit not too far above the market, a sell limit not too far below it."""
+    spec, reference = market.instrument, market.last
+    if reference is None and market.mark_nanos is not None:
+        reference = market.mark_nanos // market.tick_nanos
+    if limit is None or reference is None or not (spec.price_band_ticks or spec.price_band_ppm):
+        return None
+    band = spec.price_band_ticks or abs(reference) * spec.price_band_ppm // PPM
+    last = reference + side.sign * band
+    return Refusal(Reason.PRICE_OUTSIDE_BAND, limit, last) if is_better(side, limit, last) else None
+
+
+def _check_band(market: Market, request: OrderRequest) -> Refusal | None:
+    has_limit = request.order_type in HAS_LIMIT
+    return check_band(market, request.side, request.limit_ticks) if has_limit else None
+
+
 def _check_trail(market: Market, request: OrderRequest) -> Refusal | None:
     """One distance, and where the order begins to trail or lies at first is a price."""
     trail, trail_ppm = request.trail_ticks, request.trail_ppm
@@ -182,7 +201,7 @@ def check_margin(floor: Floor, market: Market, side: Side, lots: int, ticks: int
     account = floor.account
     added = account.required(market, floor.working, side, lots, ticks)
     added -= account.required(market, floor.working, None, 0, 0)
-    free = account.equity() - account.used(floor.working)
+    free = account.free(floor.working)
     if added > 0 and added > free:
         return Refusal(Reason.INSUFFICIENT_MARGIN, added, free)
     return None
@@ -262,6 +281,7 @@ def check_levels(market: Market, request: BracketRequest) -> Refusal | None:
     refusal = refusal or _check_exit(market, request, request.stop, anchor, -1)
     refusal = refusal or _check_exit(market, request, request.target, anchor, 1)
     stop, target = _fixed(request.stop), _fixed(request.target)
+    refusal = refusal or check_band(market, entry.side.opposite, target)
     if refusal is not None:
         return refusal
     if stop is not None and not is_better(entry.side, anchor, stop):

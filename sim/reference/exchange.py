@@ -9,7 +9,6 @@ from broker_api.config import AccountConfig, SimulationConfig
 from broker_api.event import (
     Event,
     FundingPaid,
-    Liquidation,
     MarketHalted,
     MarketResumed,
     Reason,
@@ -22,15 +21,15 @@ from broker_api.order import (
     OcoRequest,
     OrderRequest,
     ReplaceRequest,
-    Role,
     TriggerSource,
 )
 from data.schema import RowKind
 from data.tape import Tape
 from sim.reference import commands, replacing
 from sim.reference.account import Account, Position
-from sim.reference.contingent import after_end, cancel
+from sim.reference.contingent import after_end
 from sim.reference.floor import Floor
+from sim.reference.margin import look_at_margin, switches_of_margin
 from sim.reference.market import Market, Row
 from sim.reference.matching import activate_arriving, apply_row
 
@@ -56,9 +55,17 @@ class ReferenceExchange:
             _market(index, *parts, simulation, self.start_ns)
             for index, parts in enumerate(zip(instruments, tapes, calendars, strict=True))
         ]
-        money = Account(account.cash_nanos, markets, [Position() for _ in markets], simulation.fees)
+        money = Account(
+            account.cash_nanos,
+            markets,
+            [Position() for _ in markets],
+            simulation.fees,
+            [account.margin_tiers(market.instrument) for market in markets],
+            {market.index for market in markets if account.is_isolated(market.instrument)},
+        )
         self.floor = Floor(simulation, markets, money, self.start_ns)
         self._boundaries = self._session_boundaries()
+        self._switches = switches_of_margin(money, self.start_ns, self.end_ns)
         for market in markets:
             if not market.calendar.is_open(self.start_ns):
                 self._close(market, self.start_ns)
@@ -93,7 +100,7 @@ class ReferenceExchange:
         untold, self._untold = self._untold, []
         while not untold and not self.floor.published and self.now_ns < deadline_ns:
             boundary_ns = self._boundaries[0][0] if self._boundaries else FOREVER
-            target_ns = min(deadline_ns, self._next_expiry())
+            target_ns = min(deadline_ns, self._next_expiry(), self._next_switch())
             if boundary_ns > target_ns:
                 self._run_to(max(target_ns, self.now_ns))
             elif boundary_ns - 1 > self.now_ns:
@@ -109,6 +116,21 @@ class ReferenceExchange:
         target_ns = self._run_rows(target_ns)
         self.now_ns = self.floor.ts_ns = target_ns
         self._expire(target_ns)
+        self._switch_margins(target_ns)
+
+    def _next_switch(self) -> int:
+        return self._switches[0][0] if self._switches else FOREVER
+
+    def _switch_margins(self, ts_ns: int) -> None:
+        """Day and overnight margins take turns; a beginning night is looked at."""
+        begins = False
+        while self._next_switch() <= ts_ns:
+            _, index, is_night = self._switches.pop(0)
+            night = self.floor.account.night
+            (night.add if is_night else night.discard)(index)
+            begins = begins or is_night
+        if begins:
+            look_at_margin(self.floor)
 
     def execute(self, command: Command) -> list[Event]:
         """Run a command at the present time; the first event is its answer."""
@@ -222,7 +244,7 @@ class ReferenceExchange:
         market.know()
         apply_row(self.floor, market, row)
         if self.floor.position(market.index):
-            self._look_at_margin()
+            look_at_margin(self.floor)
 
     def _pay_funding(self, market: Market, row: Row) -> None:
         """Longs pay the rate times the value of their position, shorts receive it."""
@@ -239,24 +261,10 @@ class ReferenceExchange:
         paid = value * row.qty // NANOS
         self.floor.account.cash -= paid
         self.floor.account.funding += paid
+        if market.index in self.floor.account.isolated:
+            self.floor.account.positions[market.index].bucket -= paid
         self.floor.publish(FundingPaid, market.index, value=paid, position_lots=lots)
         self.floor.publish_money(market.index)
-
-    def _look_at_margin(self) -> None:
-        """Below the maintenance margin all orders go and all positions are closed."""
-        floor = self.floor
-        is_under_way = any(order.role is Role.LIQUIDATION for order in floor.working)
-        if not floor.settings.margin or is_under_way:
-            return
-        equity, needed = floor.account.equity(), floor.account.maintenance()
-        if needed == 0 or equity >= needed:
-            return
-        floor.publish(Liquidation, -1, value=equity, limit=needed)
-        while floor.working:
-            cancel(floor, floor.working[0], Reason.LIQUIDATED)
-        for market in floor.markets:
-            if floor.position(market.index):
-                commands.liquidate(floor, market)
 
 
 def _market(

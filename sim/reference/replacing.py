@@ -132,6 +132,10 @@ def _check_prices(
         refusal = None if price is None else checks.check_price(market, price)
         if refusal is not None:
             return refusal
+    if request.limit_ticks is not None and request.limit_ticks != order.limit:
+        refusal = checks.check_band(market, order.side, request.limit_ticks)
+        if refusal is not None:
+            return refusal
     if order.status is OrderStatus.PENDING:
         return None
     if stop is not None and stop != order.stop:
@@ -155,7 +159,7 @@ def _check_margin(
         return None
     account = floor.account
     before = account.required(market, floor.working, None, 0, 0)
-    free = account.equity() - account.used(floor.working)
+    free = account.free(floor.working)
     old = order.size, order.limit, order.stop
     order.size = order.size if request.size_lots is None else request.size_lots
     order.limit = _wanted(request.limit_ticks, order.limit)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 
 from broker_api.config import AccountConfig, SimulationConfig
-from broker_api.instrument import Instrument
+from broker_api.instrument import PPM, Instrument, MarginTier
 from broker_api.order import TriggerSource
 from data.schema import COLUMN_TYPES, EMPTY_ASK, EMPTY_BID, RowKind, TapeColumns
 from data.tape import Tape
@@ -61,7 +62,9 @@ def make_case(seed: int, rows: int = ROWS) -> Case:
     rng = random.Random(f"session {seed}")
     count = rng.choice((1, 1, 1, 2, 3))
     has_margin = rng.random() < 0.4
-    instruments = tuple(_instrument(rng, f"I{i}", has_margin) for i in range(count))
+    money = random.Random(f"money {seed}")
+    plain = [_instrument(rng, f"I{i}", has_margin) for i in range(count)]
+    instruments = tuple(_with_money_rules(money, item, has_margin) for item in plain)
     tapes = tuple(_tape(rng, item, rows) for item in instruments)
     end_ns = max(tape.end_ns for tape in tapes)
     simulation = SimulationConfig(
@@ -82,7 +85,7 @@ def make_case(seed: int, rows: int = ROWS) -> Case:
         tapes,
         tuple(_calendar(rng, end_ns) for _ in instruments),
         simulation,
-        AccountConfig(cash=float(cash)),
+        _account(money, instruments, float(cash), has_margin),
         rng.choice((None, None, None, end_ns // 4)),
     )
 
@@ -113,6 +116,43 @@ def _instrument(rng: random.Random, symbol: str, has_margin: bool) -> Instrument
         maintenance_margin_ppm=50_000 if has_margin and by_notional else 0,
         trigger_source=rng.choice(list(TriggerSource)),
         allow_negative_price=rng.random() < 0.1,
+    )
+
+
+def _with_money_rules(rng: random.Random, item: Instrument, has_margin: bool) -> Instrument:
+    """Margin tiers, overnight margins and price bands, each in some of the sessions."""
+    fields: dict[str, Any] = {}
+    if rng.random() < 0.15:
+        fields["price_band_ticks"] = rng.choice((0, 1, 3, 6))
+        fields["price_band_ppm"] = rng.choice((0, 5_000, 30_000))
+    if has_margin and rng.random() < 0.3:
+        first, width = rng.choice((1, 3)), Decimal(rng.choice((20, 150, 1_000)))
+        fields["margin_tiers"] = tuple(
+            MarginTier(width * (at * at), 50_000 * first * (at + 1), 25_000 * first * (at + 1))
+            for at in range(rng.randint(1, 4))
+        )
+        fields["initial_margin_ppm"] = rng.choice((0, 0, 120_000))
+        fields["maintenance_margin_ppm"] = 0
+    if has_margin and rng.random() < 0.3:
+        fields["overnight_initial_margin"] = item.initial_margin * rng.choice((2, 5))
+        fields["overnight_maintenance_margin"] = item.maintenance_margin * rng.choice((1, 2, 4))
+        fields["overnight_from_minutes"] = rng.choice((0, 0, 1))
+    return replace(item, **fields)
+
+
+def _account(
+    rng: random.Random, instruments: tuple[Instrument, ...], cash: float, has_margin: bool
+) -> AccountConfig:
+    """Leverage where the margin knows one; isolated positions in a third of the sessions."""
+    isolated = [item.symbol for item in instruments if rng.random() < 0.5]
+    leverage = {
+        item.symbol: rng.randint(1, PPM // item.tiers[0].initial_ppm)
+        for item in instruments
+        if item.tiers[0].initial_ppm and rng.random() < 0.3
+    }
+    use_isolated = has_margin and rng.random() < 0.35
+    return AccountConfig(
+        cash=cash, leverage=leverage, isolated=tuple(isolated) if use_isolated else ()
     )
 
 

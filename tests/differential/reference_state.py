@@ -132,6 +132,7 @@ def _market(exchange: ReferenceExchange, market: Market) -> State:
         position.lots,
         position.cost,
         position.realised,
+        position.bucket,
         _or(market.mark_nanos, 0),
         market.cursor,
         halted,

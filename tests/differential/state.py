@@ -39,6 +39,7 @@ MARKET = (
     "position",
     "position_cost",
     "realised",
+    "bucket",
     "mark",
     "cursor",
     "halted",  # 1 by the tape, 2 by the calendar, 3 by both

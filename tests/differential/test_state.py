@@ -76,7 +76,6 @@ KERNEL_LEFT_OUT = {
         **dict.fromkeys(FIGURES, SETTING),
         **dict.fromkeys(THRESHOLDS, CACHE),
         **dict.fromkeys(("initial_lot", "maintenance_lot"), "follow from the time"),
-        "bucket": "the reference has no isolated margin yet",
     },
 }
 REFERENCE_LEFT_OUT = {
@@ -90,7 +89,11 @@ REFERENCE_LEFT_OUT = {
     Bracket: {},
     Oco: {},
     Position: {},
-    Account: {"markets": SETTING, "has_fees": SETTING, "positions": "read by market"},
+    Account: {
+        **dict.fromkeys(("markets", "has_fees", "tiers", "isolated"), SETTING),
+        "positions": "read by market",
+        "night": "follows from the time",
+    },
     Market: {
         **dict.fromkeys(("instrument", "calendar", "tape", "beyond_top", "rows", "index"), SETTING),
         "touch": "the row of the cursor",

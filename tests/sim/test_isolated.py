@@ -15,7 +15,7 @@ UNIT = 10**9
 def isolated(*rows: str, **more: object) -> Market:
     """A market of one instrument whose positions are isolated."""
     given = {"instruments": [an_instrument(**RATES)], "margin": True, "fees": False} | more
-    return Market(QUOTE, *rows, account={"isolated": ["X"]}, reference=False, **given)
+    return Market(QUOTE, *rows, account={"isolated": ["X"]}, **given)
 
 
 def pair(first: list[str], second: list[str], **more: object) -> Market:
@@ -25,7 +25,6 @@ def pair(first: list[str], second: list[str], **more: object) -> Market:
         instruments=[an_instrument("X", **RATES), an_instrument("Y", **RATES)],
         margin=True,
         account={"isolated": ["X"]},
-        reference=False,
         **more,
     )
 
@@ -49,6 +48,7 @@ def test_closing_gives_back_its_share_rounded_down_and_the_last_lot_all() -> Non
     market = isolated()
     market.place("buy 3 market")
     market.book["i_bucket"][0] = 10  # nanos
+    market.reference.floor.account.positions[0].bucket = 10
     market.place("sell 1 market")
     assert int(market.book["i_bucket"][0]) == 10 - 3
     market.place("sell 2 market")
@@ -151,7 +151,6 @@ def test_isolated_positions_go_first_and_by_instrument() -> None:
         fees=False,
         cash=100,
         account={"isolated": ["Y", "X"]},
-        reference=False,
     )
     for name in "ZYX":
         market.place("buy 2 market", symbol=name)
@@ -217,6 +216,6 @@ def test_a_liquidation_that_waits_does_not_keep_others_from_theirs() -> None:
 
 def test_names_of_the_account_go_by_symbol_or_id_in_any_case() -> None:
     spec = an_instrument(**RATES)
-    market = Market(QUOTE, instruments=[spec], account={"isolated": ["x"]}, reference=False)
+    market = Market(QUOTE, instruments=[spec], account={"isolated": ["x"]})
     market.place("buy 4 market")
     assert bucket(market) == 40.4

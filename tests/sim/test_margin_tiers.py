@@ -22,7 +22,7 @@ QUOTE = "0 100x99 101x100"
 
 def tiered(*rows: str, **more: object) -> Market:
     """A market of the tiered instrument with margin."""
-    return Market(QUOTE, *rows, instruments=[TIERED], margin=True, reference=False, **more)
+    return Market(QUOTE, *rows, instruments=[TIERED], margin=True, **more)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_the_rate_of_a_leverage_is_rounded_up() -> None:
 
 def test_without_leverage_the_instruments_own_rate_is_the_least() -> None:
     careful = an_instrument(margin_tiers=TIERS, initial_margin_ppm=150_000)
-    market = Market(QUOTE, instruments=[careful], margin=True, reference=False)
+    market = Market(QUOTE, instruments=[careful], margin=True)
     market.place("buy 15 limit 100 post-only")
     assert market.exchange.used_margin_nanos == (150 + 100) * 10**9
 

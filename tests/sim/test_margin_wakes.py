@@ -62,7 +62,6 @@ def _play(seed: int, *, visit_every_row: bool) -> list[Event]:
         account={"isolated": [name for name in symbols if rng.random() < 0.4]},
         margin=True,
         cash=rng.choice((60, 200, 800, 3000)),
-        reference=False,
         visit_every_row=visit_every_row,
     )
     for ts_ns in range(60):
@@ -97,7 +96,7 @@ def test_below_zero_a_long_position_needs_more_with_every_tick_down() -> None:
         initial_margin_ppm=300_000, maintenance_margin_ppm=300_000, allow_negative_price=True
     )
     rows = ("0 99x-10 -9x99", "10 99x-22 -9x99", "20 99x-23 -9x99")
-    market = Market(*rows, instruments=[spec], margin=True, cash=200, reference=False)
+    market = Market(*rows, instruments=[spec], margin=True, cash=200)
     market.place("buy 10 market")
     assert market.run_to(10) == []
     assert market.run_to(20)[0] == "liquidation 60 < 69"

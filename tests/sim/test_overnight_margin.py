@@ -29,7 +29,7 @@ END = f"{149 * MINUTE} 9x99 101x9"
 def future(*rows: str, **more: object) -> Market:
     """A market with two sessions."""
     given = {"instruments": [FUTURE], "margin": True, "calendar": SESSIONS} | more
-    return Market(QUOTE, *rows, END, reference=False, **given)
+    return Market(QUOTE, *rows, END, **given)
 
 
 def used(market: Market, ts_ns: int) -> int:
@@ -64,9 +64,7 @@ def test_a_session_shorter_than_the_minutes_is_all_night() -> None:
 @pytest.mark.parametrize(("start", "margin"), [(44, 100), (45, 400), (75, 400), (90, 100)])
 def test_a_session_that_begins_in_the_night_has_its_margins(start: int, margin: int) -> None:
     rows = [f"{start * MINUTE} 9x99 101x9", END]
-    market = Market(
-        tapes=[tape_of(rows)], instruments=[FUTURE], calendar=SESSIONS, margin=True, reference=False
-    )
+    market = Market(tapes=[tape_of(rows)], instruments=[FUTURE], calendar=SESSIONS, margin=True)
     assert market.book["i_initial_lot"][0] == margin * UNIT
 
 
@@ -169,7 +167,6 @@ def test_shipped_calendars_switch_by_chicagos_clock(start: str, night: str, open
         instruments=[FUTURE],
         calendar=load_calendar("CME_GLOBEX_EQUITY"),
         margin=True,
-        reference=False,
     )
     market.place("buy 1 limit 90")
     times = (night_ns - 1, night_ns, opening_ns - 1, opening_ns)

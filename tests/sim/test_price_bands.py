@@ -80,7 +80,7 @@ def test_after_a_reopening_the_prints_before_it_count_no_more() -> None:
 
 def test_below_zero_the_band_is_as_wide_as_above() -> None:
     spec = an_instrument(price_band_ppm=100_000, allow_negative_price=True)
-    market = Market("0 9x-41 -39x9", "1 sell 1@-40", instruments=[spec], reference=False)
+    market = Market("0 9x-41 -39x9", "1 sell 1@-40", instruments=[spec])
     market.run_to(1)
     assert market.place("buy 1 limit -35") == ["#1 rejected price_outside_band -35 -36"]
     assert market.place("sell 1 limit -45") == ["#2 rejected price_outside_band -45 -44"]
