@@ -30,7 +30,7 @@ def look_at_margin(floor: Floor) -> None:
         if market.index not in account.isolated or _is_under_way(floor, [market]):
             continue
         equity, needed = account.isolated_equity(market), account.maintenance_of(market)
-        if 0 < needed and equity < needed:
+        if needed > 0 and equity < needed:
             _publish(floor, market.index, equity, needed)
             _cancel_all(floor, partial(_is_of, market))
             commands.liquidate(floor, market)
