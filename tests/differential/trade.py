@@ -61,7 +61,11 @@ class Trader:
         }
         self._types = [OrderType.MARKET, OrderType.LIMIT, OrderType.LIMIT]
         self._types += chosen.choice(([], [OrderType.STOP], [OrderType.STOP, OrderType.STOP_LIMIT]))
-        self._types += chosen.choice(([], [], TOUCHED, [TRAILING], [TRAILING, *TOUCHED]))
+        # of a generator of its own, so that sessions without them are what they were before
+        triggers = random.Random(f"triggers {case.seed}")
+        new_types = triggers.choice(([], [], [], TOUCHED, [TRAILING], [TRAILING, *TOUCHED]))
+        self._types += new_types
+        self._trails = TRAILING in new_types
         self._fancy = chosen.choice((0.0, 0.1, 0.3))
         self._largest = chosen.choice((3, 8, 30))
         self._distances = chosen.choice(((1,), (1, 2), (1, 1, 2, 3, 5)))
@@ -222,7 +226,7 @@ class Trader:
         order_id = self._new_id()
         fields: dict[str, Any] = {}
         distance = rng.choice(self._distances)
-        if is_stop and rng.random() < 0.25:
+        if is_stop and self._trails and rng.random() < 0.5:
             trail = rng.choice((distance, distance, 0)) if rng.random() < 0.1 else distance
             return ExitRequest(order_id, str(order_id), trail_ticks=trail)
         if rng.random() < 0.6:
@@ -255,7 +259,7 @@ class Trader:
         has_stop = order is not None and order.stop_ticks > -(1 << 60)
         if rng.random() < (0.5 if has_stop else 0.05):
             fields["stop_ticks"] = rng.choice((bid, ask)) + rng.randint(-4, 4)
-        if rng.random() < (0.5 if order_id in self._trailing else 0.03):
+        if self._trails and rng.random() < (0.5 if order_id in self._trailing else 0.05):
             fields.pop("stop_ticks", None)
             fields["trail_ticks"] = rng.choice((1, 1, 2, 3, 4, 6, -1))
         return ReplaceRequest(order_id, **fields)
