@@ -29,12 +29,13 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from tests.differential.wrong_effects import EFFECTS
+from tests.differential.wrong_money import NEWER_MONEY
 from tests.differential.wrong_path import PATH
 from tests.differential.wrong_rows import QUEUES_AND_ROWS
 from tests.differential.wrong_rules import MATCHING, WrongRule
 from tests.differential.wrong_triggers import TRIGGERS
 
-WRONG_RULES = (*MATCHING, *QUEUES_AND_ROWS, *EFFECTS, *TRIGGERS, *PATH)
+WRONG_RULES = (*MATCHING, *QUEUES_AND_ROWS, *EFFECTS, *TRIGGERS, *PATH, *NEWER_MONEY)
 ROOT = Path(__file__).resolve().parents[2]
 KNOWN_SEEDS = Path(__file__).with_name("mutant_seeds.json")
 SEEDS = 60
@@ -42,7 +43,8 @@ SEEDS = 60
 SECONDS_EACH = 20
 WORKERS = 2
 EXAMPLES = (
-    "bars", "brackets", "changes", "edges", "instruments", "money", "oco", "reduce_only", "resting",
+    "bars", "brackets", "changes", "edges", "instruments", "isolated", "margin_tiers",
+    "margin_wakes", "money", "oco", "overnight_margin", "price_bands", "reduce_only", "resting",
     "stops", "taking", "time", "touched", "trailing",
 )  # fmt: skip
 """The files of rules by example, tests/sim/test_*.py."""
