@@ -202,9 +202,9 @@ def place_oco(
     other: CommandRow,
 ) -> None:
     """Two orders arrive of which at most one completes; a refusal of one refuses both."""
-    found = check_arrival(book, tape, row, command, TWO)
-    if found[0] == OK and other["instrument"] != command["instrument"]:
-        found = UNSUPPORTED, other["instrument"], command["instrument"]
+    found = UNSUPPORTED, other["instrument"], command["instrument"]
+    if other["instrument"] == command["instrument"]:
+        found = check_arrival(book, tape, row, command, TWO)
     if found[0] == OK:
         found = check_arrival(book, tape, row, other, TWO)
     group = NO_SLOT

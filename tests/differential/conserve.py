@@ -97,7 +97,7 @@ def conserve(seed: int, steps: int = STEPS_EACH, rows: int = ROWS_EACH) -> Ledge
     )
     trader, ledger = Trader(case), Ledger(case)
     for _ in range(steps):
-        pause_ns = trader.pause_ns()
+        pause_ns = trader.pause_ns(exchange.now_ns)
         if pause_ns is None:
             answers = [exchange.execute(trader.command(exchange.now_ns))]
         else:

@@ -11,9 +11,10 @@ from broker_api.event import Event
 from broker_api.order import NO_PRICE, Command
 from sim.exchange import Exchange
 from sim.reference import ReferenceExchange
-from tests.differential.generate import Case, make_case, rows_near
+from tests.differential.generate import Case, make_case
 from tests.differential.kernel_state import KernelReader
 from tests.differential.reference_state import ReferenceReader
+from tests.differential.rows import rows_near
 from tests.differential.state import State, differences, fingerprint
 from tests.differential.trade import Trader
 from tests.sim.promises import Promises
@@ -60,7 +61,7 @@ class Pair:
         """Drive both through the random commands of the case's seed."""
         trader = Trader(self.case)
         for _ in range(steps):
-            pause_ns = trader.pause_ns()
+            pause_ns = trader.pause_ns(self.kernel.now_ns)
             action = trader.command(self.kernel.now_ns) if pause_ns is None else pause_ns
             before = len(self.events)
             self.act(action)

@@ -161,7 +161,7 @@ def compare(mirror: Mirror, steps: int = STEPS) -> int:
     trader, chance, count = Trader(mirror.case), random.Random(mirror.case.seed), 0
     for _ in range(steps):
         prices: tuple[int | None, ...] = ()
-        pause_ns = trader.pause_ns()
+        pause_ns = trader.pause_ns(left.now_ns)
         if pause_ns is None:
             command = with_new_types(chance, trader.command(left.now_ns))
             if mirror.axis:

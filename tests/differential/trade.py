@@ -51,7 +51,8 @@ class Trader:
         self._positions = [0 for _ in case.instruments]
         self._all_ids: list[int] = []
         self._trailing: set[int] = set()
-        chosen = self._rng
+        self._filled: dict[int, int] = {}
+        chosen, lean = self._rng, case.mood.trader
         self._weights = {
             "single": 4,
             "bracket": chosen.choice((0, 0, 2, 5)),
@@ -59,8 +60,9 @@ class Trader:
             "replace": chosen.choice((0, 1, 3)),
             "cancel": chosen.choice((0, 1, 2)),
         }
+        stops = lean.get("stops", chosen.choice((0, 1, 2)))
         self._types = [OrderType.MARKET, OrderType.LIMIT, OrderType.LIMIT]
-        self._types += chosen.choice(([], [OrderType.STOP], [OrderType.STOP, OrderType.STOP_LIMIT]))
+        self._types += [OrderType.STOP, OrderType.STOP_LIMIT][:stops]
         # of a generator of its own, so that sessions without them are what they were before
         triggers = random.Random(f"triggers {case.seed}")
         new_types = triggers.choice(([], [], [], TOUCHED, [TRAILING], [TRAILING, *TOUCHED]))
@@ -70,26 +72,45 @@ class Trader:
         self._largest = chosen.choice((3, 8, 30))
         self._distances = chosen.choice(((1,), (1, 2), (1, 1, 2, 3, 5)))
         self._pause = chosen.choice((0.3, 0.5, 0.7, 0.85))
+        self._in_parts = lean.get("in_parts", 0.5)
+        self._sides = (Side.BUY, Side.SELL)
+        if lean.get("one_way", False):
+            self._sides = (chosen.choice(self._sides),) * 5 + self._sides
+        self._dated = lean.get("dated", 0.3)
         if chosen.random() < 0.25:  # a patient trader, whose exits live for a while
             self._weights |= {"single": 0, "bracket": 5, "oco": chosen.choice((0, 2)), "cancel": 0}
             self._distances = (1, 2, 2, 3)
             self._pause = 0.85
+        self._weights |= lean.get("weights", {})
+        self._distances = lean.get("distances", self._distances)
+        self._pause = lean.get("pause", self._pause)
+        self._largest = lean.get("largest", self._largest)
 
     def note(self, events: Iterable[Event]) -> None:
         """Remember what there is to change, to cancel and to close."""
         for event in events:
             if isinstance(event, OrderAccepted):
                 self._working[event.order_id] = event
-            elif isinstance(event, OrderEventBase) and event.status.is_terminal:
-                self._working.pop(event.order_id, None)
+            elif isinstance(event, OrderEventBase):
+                self._filled[event.order_id] = event.filled_lots
+                if event.status.is_terminal:
+                    self._working.pop(event.order_id, None)
             elif isinstance(event, PositionChanged):
                 self._positions[event.instrument] = event.position_lots
 
-    def pause_ns(self) -> int | None:
+    def pause_ns(self, now_ns: int) -> int | None:
         """How long to wait now, None to send a command instead."""
-        if self._rng.random() < self._pause:
-            return self._rng.choice((1, 1, 1, 2, 3, 7, 20))
-        return None
+        if self._rng.random() >= self._pause:
+            return None
+        if self._rng.random() < 0.05:  # up to a row, which may be behind a gap
+            return self._time_of_row(self._rng.randrange(len(self._positions)), now_ns) - now_ns
+        return self._rng.choice((1, 1, 1, 1, 2, 2, 3, 3, 7, 12))
+
+    def _time_of_row(self, index: int, now_ns: int) -> int:
+        """The time of one of the next rows."""
+        ts = self._case.tapes[index].columns.ts
+        row = int(ts.searchsorted(now_ns, side="right")) + self._rng.choice((0, 0, 1, 3))
+        return int(ts[row]) if row < len(ts) else now_ns + 20
 
     def command(self, now_ns: int) -> Command:
         """The next command."""
@@ -124,7 +145,7 @@ class Trader:
     def _size(self, index: int) -> int:
         rng = self._rng
         if rng.random() < 0.02:
-            return rng.choice((0, -1, 1, 600, 1001))
+            return rng.choice((0, -1, 1, 600, 1001, 1 << 40))
         position = abs(self._positions[index])
         if position and rng.random() < 0.3:
             return max(1, position + rng.choice((0, 0, 0, 1, -1)))
@@ -132,7 +153,7 @@ class Trader:
 
     def _order(self, index: int, now_ns: int) -> OrderRequest:
         rng = self._rng
-        side = rng.choice((Side.BUY, Side.SELL))
+        side = rng.choice(self._sides)
         order_type = rng.choice(self._types)
         bid, ask = self._touch(index, now_ns)
         fields: dict[str, Any] = {}
@@ -149,10 +170,14 @@ class Trader:
             fields["limit_ticks"] = near + side.sign * rng.choice((3, 1, 0, 0, -1, -1, -2, -3, -5))
         if order_type in (OrderType.STOP_LIMIT, OrderType.LIMIT_IF_TOUCHED):
             fields["limit_ticks"] = fields["stop_ticks"] + side.sign * rng.choice((-1, 0, 1, 2))
+        if rng.random() < 0.01:
+            fields.pop("limit_ticks", None)  # refused: a price is missing
         fields["time_in_force"] = self._time_in_force(order_type)
         if fields["time_in_force"] is TimeInForce.GTD:
-            fields["expires_at_ns"] = now_ns + rng.choice((0, 1, 2, 5, 20))
-        if rng.random() < self._fancy and "limit_ticks" in fields:
+            expiries = [now_ns + wait for wait in (0, 1, 2, 5, 20)]
+            fields["expires_at_ns"] = rng.choice([*expiries, self._time_of_row(index, now_ns)])
+        likely = self._fancy + (0.2 if order_type is OrderType.STOP_LIMIT else 0.0)
+        if rng.random() < likely and "limit_ticks" in fields:
             fields["post_only"] = True
         position = self._positions[index] * side.sign
         if rng.random() < (self._fancy if position < 0 else self._fancy / 10):
@@ -178,20 +203,21 @@ class Trader:
         return fields
 
     def _time_in_force(self, order_type: OrderType) -> TimeInForce:
-        if self._rng.random() < 0.7:
+        if self._rng.random() >= self._dated:
             return TimeInForce.NONE if order_type is OrderType.MARKET else TimeInForce.GTC
         given = [TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTD, TimeInForce.DAY]
         return self._rng.choice(given)
 
     def _oco(self, index: int, now_ns: int) -> OcoRequest:
         rng = self._rng
-        first, second = self._order(index, now_ns), self._order(index, now_ns)
+        other = rng.randrange(len(self._positions)) if rng.random() < 0.03 else index
+        first, second = self._order(index, now_ns), self._order(other, now_ns)
         return OcoRequest(first, second, rng.choice(list(OnPartial)))
 
     def _bracket(self, index: int, now_ns: int) -> BracketRequest:
         rng = self._rng
         entry = self._order(index, now_ns)
-        if rng.random() < 0.5:
+        if rng.random() < self._in_parts:
             entry = self._taking_entry(entry, index, now_ns)
         has = rng.choice(((True, True), (True, True), (True, False), (False, True)))
         exits = [
@@ -204,7 +230,7 @@ class Trader:
         """An entry that fills in parts and at several prices."""
         rng = self._rng
         near = self._touch(index, now_ns)[entry.side is Side.BUY]
-        limit = near + entry.side.sign * rng.choice((0, 1, 1, 2))
+        limit = near + entry.side.sign * rng.choice((0, 0, 1, 1, 2, 4))
         return replace(
             entry,
             order_type=OrderType.LIMIT,
@@ -229,12 +255,13 @@ class Trader:
         if is_stop and self._trails and rng.random() < 0.5:
             trail = rng.choice((distance, distance, 0)) if rng.random() < 0.1 else distance
             return ExitRequest(order_id, str(order_id), trail_ticks=trail)
-        if rng.random() < 0.6:
+        given = rng.random()
+        if given < 0.6:
             fields["offset_ticks"] = distance
-        else:
+        if given > 0.59:  # seldom both; an exit without either is refused, too
             anchor = entry.limit_ticks or entry.stop_ticks or self._touch(index, now_ns)[0]
             sign = entry.side.sign * (-1 if is_stop else 1)
-            fields["price_ticks"] = anchor + sign * distance
+            fields["price_ticks"] = anchor + sign * distance if given < 0.995 else None
         if is_stop and rng.random() < 0.3:
             fields["limit_offset_ticks"] = rng.choice((0, 1, 3))
         return ExitRequest(order_id, str(order_id), **fields)
@@ -252,7 +279,10 @@ class Trader:
         fields: dict[str, int] = {}
         if rng.random() < 0.6:
             size = 3 if order is None else order.lots
-            fields["size_lots"] = size + rng.choice((-3, -2, -1, -1, 0, 1, 2))
+            fields["size_lots"] = size + rng.choice((-3, -2, -1, -1, 0, 1, 2, 2 * size))
+            filled = self._filled.get(order_id, 0)
+            if filled and rng.random() < 0.5:
+                fields["size_lots"] = filled + rng.choice((-1, 0, 0, 1))
         has_limit = order is None or order.price_ticks > -(1 << 60)
         if rng.random() < (0.5 if has_limit else 0.05):
             fields["limit_ticks"] = rng.choice((bid, ask)) + rng.randint(-3, 3)
