@@ -49,12 +49,14 @@ check: $(DEV)  ## format, lint, types and the quick tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -x -q -m "not slow and not browser"
 
-nightly: $(DEV)  ## everything, the tests also with the kernel as plain Python
+nightly: $(DEV)  ## everything, also with the kernel as plain Python, and a million sessions
 	$(BIN)/ruff check $(WRITTEN)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/.boundscheck $(BIN)/python -m pytest tests/sim
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/sim --timeout 1200
+	$(BIN)/python -m pytest tests/differential/test_stateful.py --hypothesis-profile nightly
+	$(BIN)/python -m tests.differential.run --seeds 0:1000000
 	$(BIN)/python -m tests.differential.mutants --hunt
 	$(BIN)/python -m tests.differential.conserve --steps 1000000
 

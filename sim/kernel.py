@@ -146,12 +146,13 @@ def next_row(book: Book, tape: TapeColumns, instrument: int, start: int, end: in
     bid_le, ask_le = book["i_bid_le"][instrument], book["i_ask_le"][instrument]
     bid_ge, ask_ge = book["i_bid_ge"][instrument], book["i_ask_ge"][instrument]
     last_le, last_ge = book["i_last_le"][instrument], book["i_last_ge"][instrument]
-    halted = book["i_halted"][instrument] != 0
+    # In a halt only what a position is worth can matter: to the margin, at another's next row.
+    idle = book["i_halted"][instrument] != 0 and book["i_position"][instrument] == 0
     kind, px, bid, ask = tape.kind, tape.px, tape.bid, tape.ask
     for row in range(start, end + 1):
         if kind[row] >= ROW_OPEN:
             return row
-        if halted:
+        if idle:
             continue
         if kind[row] == ROW_TRADE and (px[row] <= last_le or px[row] >= last_ge):
             return row
@@ -165,6 +166,8 @@ def move_cursor(book: Book, tape: TapeColumns, instrument: int, row: int) -> Non
     """The row's state is in force; positions are valued at the newest sizes that were not empty."""
     before = book["i_cursor"][instrument]
     book["i_cursor"][instrument] = row
+    if book["i_halted"][instrument] and book["i_position"][instrument] != 0:
+        book["interest_stale"] = 1  # its value moves unseen: the others' next row has to look
     at = row
     while at > before and tape.bid_qty[at] <= 0:
         at -= 1

@@ -5,10 +5,13 @@ The market runs kernel and reference side by side (`tests.sim.market`).
 
 from __future__ import annotations
 
+from dataclasses import replace as changed
 from decimal import Decimal
 
-from broker_api.order import TriggerSource
-from tests.sim.market import Market, an_instrument
+import pytest
+
+from broker_api.order import OcoRequest, TriggerSource
+from tests.sim.market import Market, an_instrument, order_of, tape_of
 
 MARGINED = an_instrument(initial_margin=Decimal(10), maintenance_margin=Decimal(8))
 BY_BOTH = an_instrument(initial_margin=Decimal(10), initial_margin_ppm=100_000)
@@ -141,3 +144,31 @@ def test_what_an_exit_grew_queues_also_when_its_old_part_is_used_up_in_the_same_
     market.run_to(5)
     assert market.run_to(10)[-1] == "#2 sell 1@100 maker left 2"
     assert market.queue_ahead(2) == 4
+
+
+@pytest.mark.parametrize("row", ["10 mark 80", "10 5x80 82x5"])
+def test_a_fall_in_a_halt_is_looked_at_on_the_next_row_of_another_instrument(row: str) -> None:
+    halted = ["0 5x99 101x5", "5 halt", row]
+    halted[1:1] = ["0 mark 100"] if "mark" in row else []
+    other = ["0 5x99 101x5", "20 5x100 101x5"]
+    names = ("X", "Y")
+    market = Market(
+        tapes=[
+            tape_of(rows, symbol=name) for rows, name in zip((halted, other), names, strict=True)
+        ],
+        instruments=[changed(MARGINED, symbol=name, id=name) for name in names],
+        margin=True,
+        cash=50.0,
+    )
+    for name in names:
+        market.execute(order_of("buy 2 market", len(market.events) + 1, name))
+    assert "liquidation" in " ".join(market.run_to(20))
+
+
+def test_a_pair_across_instruments_is_refused_as_such_before_anything_else() -> None:
+    tapes = [tape_of(["0 - -"], symbol=name) for name in ("X", "Y")]
+    instruments = [an_instrument(symbol=name) for name in ("X", "Y")]
+    market = Market(tapes=tapes, instruments=instruments)
+    first, second = order_of("buy 1 market", 1, "X"), order_of("sell 1 limit 99", 2, "Y")
+    answer = market.execute(OcoRequest(first, second))
+    assert answer == ["#1 rejected unsupported 1 0", "#2 rejected unsupported 1 0"]
