@@ -18,7 +18,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multi
 from broker_api.order import TriggerSource
 from tests.sim.market import Market, an_instrument
 
-KINDS = ("market", "limit", "limit", "stop", "stop limit")
+KINDS = ("market", "limit", "limit", "stop", "stop limit", "touched", "touched limit", "trail")
 NIGHTLY = "nightly"
 IS_NIGHTLY = settings.get_current_profile_name() == NIGHTLY
 
@@ -69,7 +69,7 @@ def orders(draw: Any) -> str:
         words += ["market", *draw(st.sampled_from(((), ("ioc",), ("fok",), ("protect=1",))))]
     for word in kind.split():
         if word != "market":
-            words += [word, str(draw(prices))]
+            words += [word, str(draw(st.integers(1, 4) if word == "trail" else prices))]
     if kind != "market":
         extra = ((), (), ("post-only",), ("fok",), ("ioc",), ("gtd=20",), ("reduce-only",))
         words += draw(st.sampled_from(extra))
@@ -81,7 +81,9 @@ exits = st.one_of(
     st.integers(1, 4).map("+{}".format),
     st.integers(94, 106).map(str),
 )
-stop_exits = st.one_of(exits, st.integers(1, 3).map("+{} limit 1".format))
+stop_exits = st.one_of(
+    exits, st.integers(1, 3).map("+{} limit 1".format), st.integers(1, 3).map("trail {}".format)
+)
 
 
 class TwoExchanges(RuleBasedStateMachine):
