@@ -23,6 +23,7 @@ from data.bar_tape import convert_bars
 from data.cache import EntryWriter, cache_folder, content_hash, entry_key, load_entry
 from data.check import CheckReport, FaultLog, check_columns
 from data.convert import MemorySink, Options, Sink, Source, Summary, convert
+from data.index import IndexTable, build_index
 from data.schema import (
     BAR_KEY,
     BBO_KEY,
@@ -108,6 +109,11 @@ class Tape:
     def has_marks(self) -> bool:
         """Whether any row is a mark price."""
         return self._has(RowKind.MARK)
+
+    @cached_property
+    def index(self) -> IndexTable:
+        """The block index of the rows, see `data.index`."""
+        return build_index(self.columns)
 
     def _has(self, kind: RowKind) -> bool:
         return bool((self.columns.kind == kind).any())

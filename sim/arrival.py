@@ -6,7 +6,7 @@ Activation is arrival: an exit that is already through or marketable acts at onc
 from __future__ import annotations
 
 from broker_api.event import Reason
-from data.schema import TapeColumns
+from data.index import TapeRows
 from sim.book import (
     EV_ACTIVATED,
     EV_TRIGGERED,
@@ -42,7 +42,7 @@ POST_ONLY_AT_TRIGGER = i8(Reason.POST_ONLY_AT_TRIGGER)
 
 
 @njit
-def arrive(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int) -> None:
+def arrive(book: Book, tape: TapeRows, events: EventRows, row: int, slot: int) -> None:
     """An order becomes active: one with a trigger waits unless that is through, others trade."""
     if has_trigger(book["o_type"][slot]) and not book["o_triggered"][slot]:
         source = slot_source_ticks(book, tape, row, slot)
@@ -57,7 +57,7 @@ def arrive(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int
 
 
 @njit
-def meet_market(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int) -> None:
+def meet_market(book: Book, tape: TapeRows, events: EventRows, row: int, slot: int) -> None:
     """An order that waits for nothing trades or rests; FOK and post-only are judged here."""
     if book["o_time_in_force"][slot] == FOK:
         worst = limit_of_walk(book, tape, row, slot)
@@ -74,7 +74,7 @@ def meet_market(book: Book, tape: TapeColumns, events: EventRows, row: int, slot
 
 @njit
 def trigger(
-    book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int, source: int
+    book: Book, tape: TapeRows, events: EventRows, row: int, slot: int, source: int
 ) -> None:
     """An order saw its trigger: it takes liquidity at this very row, or arrives as a limit."""
     book["o_triggered"][slot] = 1
@@ -100,7 +100,7 @@ def next_marked(book: Book, instrument: int) -> int:
 
 @njit
 def run_activations(
-    book: Book, tape: TapeColumns, events: EventRows, row: int, instrument: int
+    book: Book, tape: TapeRows, events: EventRows, row: int, instrument: int
 ) -> None:
     """Let every marked exit arrive; what it causes may mark others, so go on until none is left."""
     if book["i_halted"][instrument]:
@@ -118,7 +118,7 @@ def run_activations(
 
 
 @njit
-def activate(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int) -> None:
+def activate(book: Book, tape: TapeRows, events: EventRows, row: int, slot: int) -> None:
     """A held exit goes live, or a repriced one arrives at its new price."""
     book["interest_stale"] = 1
     book["priority"] = book["priority"] + 1

@@ -39,12 +39,13 @@ from broker_api.order import (
     TimeInForce,
     TriggerSource,
 )
-from data import schema
+from data import index, schema
 from data.schema import RowKind
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 KERNEL_FILES = (
     "book.py",
+    "search.py",
     "publish.py",
     "account.py",
     "queue.py",
@@ -77,7 +78,12 @@ def _cache_folder() -> str:
     digest = hashlib.sha256()
     for name in KERNEL_FILES:
         digest.update((here / name).read_bytes())
-    for module in (order, event, schema):  # the enumerations and layouts that become constants
+    for module in (
+        order,
+        event,
+        schema,
+        index,
+    ):  # the enumerations and layouts that become constants
         digest.update(Path(module.__file__ or "").read_bytes())
     config = cast(Any, numba.config)
     modes = (numba.__version__, config.BOUNDSCHECK, config.OPT, MAX_TIERS)

@@ -7,7 +7,7 @@ of its own (accepted or rejected, cancelled or not) before anything that it caus
 from __future__ import annotations
 
 from broker_api.event import Reason
-from data.schema import TapeColumns
+from data.index import TapeRows
 from sim.arrival import arrive, run_activations
 from sim.book import (
     ENTRY,
@@ -71,9 +71,7 @@ BY_USER, NO_REASON = i8(Reason.BY_USER), i8(Reason.NONE)
 
 
 @njit
-def check_arrival(
-    book: Book, tape: TapeColumns, row: int, command: CommandRow, slots: int
-) -> Finding:
+def check_arrival(book: Book, tape: TapeRows, row: int, command: CommandRow, slots: int) -> Finding:
     """All checks of an arriving order, room for it, and for a market order someone to trade."""
     start_trailing(book, tape, row, command)
     found = check_order(book, tape, row, command)
@@ -93,7 +91,7 @@ def accept(book: Book, events: EventRows, slot: int, status: int) -> None:
 
 
 @njit
-def place(book: Book, tape: TapeColumns, events: EventRows, row: int, command: CommandRow) -> None:
+def place(book: Book, tape: TapeRows, events: EventRows, row: int, command: CommandRow) -> None:
     """A single order arrives."""
     found = check_arrival(book, tape, row, command, ONE)
     if found[0] != OK:
@@ -118,7 +116,7 @@ def reject_all(book: Book, events: EventRows, command: CommandRow, found: Findin
 
 
 @njit
-def entry_estimate(book: Book, tape: TapeColumns, row: int, command: CommandRow) -> int:
+def entry_estimate(book: Book, tape: TapeRows, row: int, command: CommandRow) -> int:
     """The price against which a bracket's absolute exits are judged: its own, or the touch."""
     price = command_price(command)
     if price != NONE:
@@ -165,7 +163,7 @@ def open_leg(book: Book, command: CommandRow, group: int, role: int) -> int:
 
 @njit
 def place_bracket(
-    book: Book, tape: TapeColumns, events: EventRows, row: int, command: CommandRow
+    book: Book, tape: TapeRows, events: EventRows, row: int, command: CommandRow
 ) -> None:
     """An entry with its held exits arrives."""
     found = check_arrival(book, tape, row, command, THREE)
@@ -195,7 +193,7 @@ def place_bracket(
 @njit
 def place_oco(
     book: Book,
-    tape: TapeColumns,
+    tape: TapeRows,
     events: EventRows,
     row: int,
     command: CommandRow,
@@ -233,7 +231,7 @@ def place_oco(
 
 @njit
 def cancel(
-    book: Book, tape: TapeColumns, events: EventRows, row: int, order_id: int, ended_status: int
+    book: Book, tape: TapeRows, events: EventRows, row: int, order_id: int, ended_status: int
 ) -> None:
     """A cancel arrives; `ended_status` is how the order ended if it did, 0 if it never was."""
     slot = find_slot(book, order_id)

@@ -6,7 +6,7 @@ and a lone record in seventeen; so do commands. Behind the doors everything work
 
 from __future__ import annotations
 
-from data.schema import TapeColumns
+from data.index import TapeRows
 from sim import account, arrival, commands, kernel, liquidation, replacing, status
 from sim.book import BY_CALENDAR, Book, CommandRow, EventRows, entry
 
@@ -24,27 +24,25 @@ def refresh_interest(books: Books) -> None:
 
 
 @entry
-def next_row(books: Books, tape: TapeColumns, instrument: int, start: int, end: int) -> int:
+def next_row(books: Books, tape: TapeRows, instrument: int, start: int, end: int) -> int:
     """See `kernel.next_row`."""
     return kernel.next_row(books[0], tape, instrument, start, end)
 
 
 @entry
-def move_cursor(books: Books, tape: TapeColumns, instrument: int, row: int) -> None:
+def move_cursor(books: Books, tape: TapeRows, instrument: int, row: int) -> None:
     """See `kernel.move_cursor`."""
     kernel.move_cursor(books[0], tape, instrument, row)
 
 
 @entry
-def apply_row(
-    books: Books, tape: TapeColumns, events: EventRows, instrument: int, row: int
-) -> None:
+def apply_row(books: Books, tape: TapeRows, events: EventRows, instrument: int, row: int) -> None:
     """See `kernel.apply_row`."""
     kernel.apply_row(books[0], tape, events, instrument, row)
 
 
 @entry
-def run_until(books: Books, tape: TapeColumns, events: EventRows, instrument: int, end: int) -> int:
+def run_until(books: Books, tape: TapeRows, events: EventRows, instrument: int, end: int) -> int:
     """See `kernel.run_until`."""
     return kernel.run_until(books[0], tape, events, instrument, end)
 
@@ -63,23 +61,21 @@ def resume(books: Books, events: EventRows, instrument: int, known_from: int) ->
 
 @entry
 def run_activations(
-    books: Books, tape: TapeColumns, events: EventRows, row: int, instrument: int
+    books: Books, tape: TapeRows, events: EventRows, row: int, instrument: int
 ) -> None:
     """See `arrival.run_activations`."""
     arrival.run_activations(books[0], tape, events, row, instrument)
 
 
 @entry
-def place(
-    books: Books, tape: TapeColumns, events: EventRows, row: int, records: CommandRows
-) -> None:
+def place(books: Books, tape: TapeRows, events: EventRows, row: int, records: CommandRows) -> None:
     """See `commands.place`; the order is the first record."""
     commands.place(books[0], tape, events, row, records[0])
 
 
 @entry
 def place_bracket(
-    books: Books, tape: TapeColumns, events: EventRows, row: int, records: CommandRows
+    books: Books, tape: TapeRows, events: EventRows, row: int, records: CommandRows
 ) -> None:
     """See `commands.place_bracket`; entry and exits are in the first record."""
     commands.place_bracket(books[0], tape, events, row, records[0])
@@ -87,7 +83,7 @@ def place_bracket(
 
 @entry
 def place_oco(
-    books: Books, tape: TapeColumns, events: EventRows, row: int, records: CommandRows
+    books: Books, tape: TapeRows, events: EventRows, row: int, records: CommandRows
 ) -> None:
     """See `commands.place_oco`; the legs are the first two records."""
     commands.place_oco(books[0], tape, events, row, records[0], records[1])
@@ -96,7 +92,7 @@ def place_oco(
 @entry
 def replace(
     books: Books,
-    tape: TapeColumns,
+    tape: TapeRows,
     events: EventRows,
     row: int,
     order_id: int,
@@ -116,7 +112,7 @@ def replace(
 @entry
 def cancel(
     books: Books,
-    tape: TapeColumns,
+    tape: TapeRows,
     events: EventRows,
     row: int,
     order_id: int,
@@ -146,7 +142,7 @@ def begin_liquidation(books: Books, events: EventRows, scope: int) -> None:
 
 @entry
 def liquidate(
-    books: Books, tape: TapeColumns, events: EventRows, row: int, records: CommandRows
+    books: Books, tape: TapeRows, events: EventRows, row: int, records: CommandRows
 ) -> None:
     """See `liquidation.liquidate`; the venue's order is the first record."""
     liquidation.liquidate(books[0], tape, events, row, records[0])

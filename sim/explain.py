@@ -326,7 +326,7 @@ class WatchedExchange(Exchange):
         if place is None or not place.resting:
             return None
         index, sign = self._subject.instrument, self._subject.side.sign
-        columns = self._columns[index]
+        columns = self.tapes[index].columns
         at = int(self._book["i_cursor"][index]) + 1
         last = self.row_in_force(index, until_ns)
         while at <= last:

@@ -8,7 +8,8 @@ at the first row that published something. A run that visits every row gives the
 from __future__ import annotations
 
 from broker_api.event import Reason
-from data.schema import IntColumn, TapeColumns
+from data.index import TapeRows
+from data.schema import IntColumn
 from sim.account import set_margin_wakes
 from sim.arrival import run_activations, trigger
 from sim.book import (
@@ -43,6 +44,7 @@ from sim.rules import (
     side_ticks,
     trigger_way,
 )
+from sim.search import next_hit
 from sim.status import apply_status
 from sim.taking import add_taken, take_and_rest, touch_available
 from sim.trailing import follow_source
@@ -139,30 +141,22 @@ def want_source(book: Book, slot: int, way: int, price: int) -> None:
 
 
 @njit
-def next_row(book: Book, tape: TapeColumns, instrument: int, start: int, end: int) -> int:
+def next_row(book: Book, tape: TapeRows, instrument: int, start: int, end: int) -> int:
     """The first row in start..end that concerns someone; end + 1 when none does."""
     if book["visit_every_row"] or book["i_every_row"][instrument]:
         return start
     bid_le, ask_le = book["i_bid_le"][instrument], book["i_ask_le"][instrument]
     bid_ge, ask_ge = book["i_bid_ge"][instrument], book["i_ask_ge"][instrument]
     last_le, last_ge = book["i_last_le"][instrument], book["i_last_ge"][instrument]
-    # In a halt only what a position is worth can matter: to the margin, at another's next row.
-    idle = book["i_halted"][instrument] != 0 and book["i_position"][instrument] == 0
-    kind, px, bid, ask = tape.kind, tape.px, tape.bid, tape.ask
-    for row in range(start, end + 1):
-        if kind[row] >= ROW_OPEN:
-            return row
-        if idle:
-            continue
-        if kind[row] == ROW_TRADE and (px[row] <= last_le or px[row] >= last_ge):
-            return row
-        if bid[row] <= bid_le or ask[row] >= ask_ge or ask[row] <= ask_le or bid[row] >= bid_ge:
-            return row
-    return end + 1
+    if book["i_halted"][instrument] and book["i_position"][instrument] == 0:
+        # In a halt only what a position is worth can matter: to the margin, at another's next row.
+        bid_le, ask_le, last_le = BELOW_ALL, BELOW_ALL, BELOW_ALL
+        bid_ge, ask_ge, last_ge = NEVER, NEVER, NEVER
+    return next_hit(tape, start, end, bid_le, bid_ge, ask_le, ask_ge, last_le, last_ge)
 
 
 @njit
-def move_cursor(book: Book, tape: TapeColumns, instrument: int, row: int) -> None:
+def move_cursor(book: Book, tape: TapeRows, instrument: int, row: int) -> None:
     """The row's state is in force; positions are valued at the newest sizes that were not empty."""
     before = book["i_cursor"][instrument]
     book["i_cursor"][instrument] = row
@@ -181,7 +175,7 @@ def move_cursor(book: Book, tape: TapeColumns, instrument: int, row: int) -> Non
 
 
 @njit
-def run_until(book: Book, tape: TapeColumns, events: EventRows, instrument: int, end: int) -> int:
+def run_until(book: Book, tape: TapeRows, events: EventRows, instrument: int, end: int) -> int:
     """Process the rows of interest up to row `end`; stop behind the first that published something.
 
     Also stops where margin must be looked at (`margin_wake`). Returns the row in force.
@@ -200,7 +194,7 @@ def run_until(book: Book, tape: TapeColumns, events: EventRows, instrument: int,
 
 
 @njit
-def apply_row(book: Book, tape: TapeColumns, events: EventRows, instrument: int, row: int) -> None:
+def apply_row(book: Book, tape: TapeRows, events: EventRows, instrument: int, row: int) -> None:
     """One row, in the order of docs/fills.md: prints meet queues, stops, fills, crossings, caps."""
     book["ts"] = tape.ts[row]
     move_cursor(book, tape, instrument, row)
@@ -235,9 +229,7 @@ def apply_row(book: Book, tape: TapeColumns, events: EventRows, instrument: int,
 
 
 @njit
-def end_bar_row(
-    book: Book, tape: TapeColumns, events: EventRows, instrument: int, row: int
-) -> None:
+def end_bar_row(book: Book, tape: TapeRows, events: EventRows, instrument: int, row: int) -> None:
     """On the path of a bar an exit that the row brought to life may be crossed by its rest."""
     if book["bar_step"] == MOVE:
         fill_crossed(book, tape, events, instrument, row, BUY)
@@ -247,7 +239,7 @@ def end_bar_row(
 
 
 @njit
-def wake_margin(book: Book, tape: TapeColumns, instrument: int, row: int) -> None:
+def wake_margin(book: Book, tape: TapeRows, instrument: int, row: int) -> None:
     """Ask for a look at the margin when the row passed a price where it could have become short."""
     if not book["margin_on"] or book["i_position"][instrument] == 0:
         return
@@ -276,7 +268,7 @@ def insert_best_first(book: Book, into: IntColumn, count: int, slot: int) -> int
 
 
 @njit
-def share_print(book: Book, tape: TapeColumns, instrument: int, row: int) -> int:
+def share_print(book: Book, tape: TapeRows, instrument: int, row: int) -> int:
     """The print meets the own makers at its price or better, best price first; returns how many.
 
     What it gives each is kept in `o_entitled` until the row's stops have been served: the stop leg
@@ -331,9 +323,7 @@ def fill_printed(book: Book, events: EventRows, count: int) -> None:
 
 
 @njit
-def trigger_stops(
-    book: Book, tape: TapeColumns, events: EventRows, instrument: int, row: int
-) -> None:
+def trigger_stops(book: Book, tape: TapeRows, events: EventRows, instrument: int, row: int) -> None:
     """Trailing stops follow the row, then every order whose trigger it reaches acts.
 
     Stops and touched orders are one list: nearest to the old price first, ties by arrival.
@@ -367,13 +357,13 @@ def is_waiting_stop(book: Book, slot: int) -> bool:
 
 
 @njit
-def ticks_past(book: Book, tape: TapeColumns, row: int, slot: int) -> int:
+def ticks_past(book: Book, tape: TapeRows, row: int, slot: int) -> int:
     """How far the row went past a struck trigger: farther is nearer to the old price."""
     return abs(book["o_stop"][slot] - row_source_ticks(book, tape, row, slot))
 
 
 @njit
-def insert_nearest_first(book: Book, tape: TapeColumns, row: int, count: int, slot: int) -> int:
+def insert_nearest_first(book: Book, tape: TapeRows, row: int, count: int, slot: int) -> int:
     """Insert a struck stop into the list kept nearest to the old price first, ties by arrival."""
     struck = book["struck"]
     at = count
@@ -389,7 +379,7 @@ def insert_nearest_first(book: Book, tape: TapeColumns, row: int, count: int, sl
 
 
 @njit
-def target_was_reached(book: Book, tape: TapeColumns, row: int, slot: int) -> int:
+def target_was_reached(book: Book, tape: TapeRows, row: int, slot: int) -> int:
     """1 when the same row also gives the stop's sibling a fill: which came first?"""
     group = book["o_group"][slot]
     if group == NO_SLOT:
@@ -411,9 +401,7 @@ def target_was_reached(book: Book, tape: TapeColumns, row: int, slot: int) -> in
 
 
 @njit
-def serve_waiting(
-    book: Book, tape: TapeColumns, events: EventRows, instrument: int, row: int
-) -> None:
+def serve_waiting(book: Book, tape: TapeRows, events: EventRows, instrument: int, row: int) -> None:
     """Market orders and triggered stops that found no liquidity take the first that comes."""
     if not book["i_every_row"][instrument] and not book["interest_stale"]:
         return
@@ -433,7 +421,7 @@ def serve_waiting(
 
 @njit
 def fill_crossed(
-    book: Book, tape: TapeColumns, events: EventRows, instrument: int, row: int, sign: int
+    book: Book, tape: TapeRows, events: EventRows, instrument: int, row: int, sign: int
 ) -> None:
     """The row's touch crosses own makers of `sign`: they fill at their price, best first.
 

@@ -6,7 +6,7 @@ Each isolated position is a scope of its own, named by its instrument; all other
 from __future__ import annotations
 
 from broker_api.event import Reason
-from data.schema import TapeColumns
+from data.index import TapeRows
 from sim.account import (
     cross_equity,
     cross_maintenance,
@@ -112,9 +112,7 @@ def begin_liquidation(book: Book, events: EventRows, scope: int) -> None:
 
 
 @njit
-def liquidate(
-    book: Book, tape: TapeColumns, events: EventRows, row: int, command: CommandRow
-) -> None:
+def liquidate(book: Book, tape: TapeRows, events: EventRows, row: int, command: CommandRow) -> None:
     """Close one position with the venue's own market order.
 
     Without liquidity, or while nothing trades, it waits for the first row that has some.

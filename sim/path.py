@@ -7,7 +7,8 @@ row is; everything here is silent on tapes that are not made of bars.
 
 from __future__ import annotations
 
-from data.schema import ROWS_OF_BAR, TapeColumns
+from data.index import TapeRows
+from data.schema import ROWS_OF_BAR
 from sim.book import (
     BELOW_ALL,
     ENTRY,
@@ -27,7 +28,7 @@ BAR = i8(ROWS_OF_BAR)
 
 
 @njit
-def enter_bar_row(book: Book, tape: TapeColumns, instrument: int, row: int) -> None:
+def enter_bar_row(book: Book, tape: TapeRows, instrument: int, row: int) -> None:
     """Note how the price came to this row of a bar, and the bar's extremes if it is past its
     open."""
     place = row % BAR

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from math import sqrt
 
-from data.schema import TapeColumns
+from data.index import TapeRows
 from sim.book import (
     BACK,
     DISPLAYED,
@@ -23,6 +23,7 @@ from sim.book import (
     njit,
 )
 from sim.rules import printed_since_quote, side_ticks
+from sim.search import last_row_showing
 
 INFINITE_QUEUE = NEVER // 4
 UNKNOWN_QUEUE = -1
@@ -31,31 +32,26 @@ JOIN_REST, JOIN_ALL = 2, 3
 
 
 @njit
-def touch_ticks(tape: TapeColumns, row: int, sign: int) -> int:
+def touch_ticks(tape: TapeRows, row: int, sign: int) -> int:
     """Best price of the side that an order of `sign` rests on."""
     return tape.bid[row] if sign > 0 else tape.ask[row]
 
 
 @njit
-def touch_lots(tape: TapeColumns, row: int, sign: int) -> int:
+def touch_lots(tape: TapeRows, row: int, sign: int) -> int:
     """Size at the best price of the side that an order of `sign` rests on; 0 when it is empty."""
     return tape.bid_qty[row] if sign > 0 else tape.ask_qty[row]
 
 
 @njit
-def last_shown_lots(tape: TapeColumns, row: int, first_row: int, sign: int, price: int) -> int:
+def last_shown_lots(tape: TapeRows, row: int, first_row: int, sign: int, price: int) -> int:
     """The size last shown at `price` on our side in rows `first_row`..`row`; -1 if it never was."""
-    while row >= first_row:
-        if touch_ticks(tape, row, sign) == price and touch_lots(tape, row, sign) > 0:
-            return touch_lots(tape, row, sign)
-        row -= 1
-    return -1
+    found = last_row_showing(tape, row, first_row, sign, price)
+    return touch_lots(tape, found, sign) if found >= first_row else -1
 
 
 @njit
-def shown_lots(
-    book: Book, tape: TapeColumns, row: int, instrument: int, sign: int, price: int
-) -> int:
+def shown_lots(book: Book, tape: TapeRows, row: int, instrument: int, sign: int, price: int) -> int:
     """Size shown at `price` if it is the touch that an order of `sign` rests on, else -1.
 
     Less prints that are not in it yet; a touch that a print has proved gone is none.
@@ -70,7 +66,7 @@ def shown_lots(
 
 @njit
 def queue_on_joining(
-    book: Book, tape: TapeColumns, row: int, instrument: int, sign: int, price: int
+    book: Book, tape: TapeRows, row: int, instrument: int, sign: int, price: int
 ) -> int:
     """What is ahead of an order that joins at `price` now; UNKNOWN_QUEUE where nothing tells.
 
@@ -100,7 +96,7 @@ def queue_on_joining(
 
 
 @njit
-def join(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
+def join(book: Book, tape: TapeRows, row: int, slot: int) -> None:
     """The order becomes a maker at its limit, all of it behind what is there."""
     instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
     queue = queue_on_joining(book, tape, row, instrument, sign, book["o_limit"][slot])
@@ -120,7 +116,7 @@ def join(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
 
 
 @njit
-def join_rest(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
+def join_rest(book: Book, tape: TapeRows, row: int, slot: int) -> None:
     """The order grew: the new part queues behind everything, the old part keeps its place.
 
     When the old part was used up meanwhile, the new part is all there is (JOIN_ALL).
@@ -250,7 +246,7 @@ def tracks_queue(book: Book, slot: int) -> bool:
 
 
 @njit
-def ends_packet(tape: TapeColumns, row: int) -> bool:
+def ends_packet(tape: TapeRows, row: int) -> bool:
     """True for the last row of its timestamp: only its book is what the packet left behind.
 
     A sweep is several prints of one time, each with the book from after the last; judged by that
@@ -260,7 +256,7 @@ def ends_packet(tape: TapeColumns, row: int) -> bool:
 
 
 @njit
-def row_before_packet(tape: TapeColumns, row: int) -> int:
+def row_before_packet(tape: TapeRows, row: int) -> int:
     """The last row of the time before this row's, -1 at the tape's beginning."""
     earlier = row - 1
     while earlier >= 0 and tape.ts[earlier] == tape.ts[row]:
@@ -278,7 +274,7 @@ def joined_unknown(book: Book, slot: int) -> bool:
 
 
 @njit
-def observe_touch(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
+def observe_touch(book: Book, tape: TapeRows, row: int, slot: int) -> None:
     """The packet's BBO puts its caps on the order's queue: prints come first, then the quote.
 
     A touch beyond our price: all ahead of us is gone. Our price is the touch: an unknown depth
@@ -304,7 +300,7 @@ def observe_touch(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
 
 
 @njit
-def observe_level(book: Book, tape: TapeColumns, row: int, slot: int, shown: int) -> None:
+def observe_level(book: Book, tape: TapeRows, row: int, slot: int, shown: int) -> None:
     """Our price is the touch: what it shows now against what it showed before this packet."""
     if not book["o_queue_known"][slot]:
         traded = book["o_traded_pending"][slot]
@@ -333,7 +329,7 @@ def observe_level(book: Book, tape: TapeColumns, row: int, slot: int, shown: int
 @njit
 def lost_to_cancels(
     book: Book,
-    tape: TapeColumns,
+    tape: TapeRows,
     row: int,
     slot: int,
     shown: int,

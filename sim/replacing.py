@@ -7,7 +7,7 @@ cancels and places.
 from __future__ import annotations
 
 from broker_api.event import Reason
-from data.schema import TapeColumns
+from data.index import TapeRows
 from sim.account import free_margin, required_margin
 from sim.arrival import arrive, run_activations
 from sim.book import (
@@ -83,7 +83,7 @@ def check_replace_size(book: Book, slot: int, size: int, size_limit: int) -> Fin
 
 @njit
 def check_replace_prices(
-    book: Book, tape: TapeColumns, row: int, slot: int, size: int, limit: int, stop: int, trail: int
+    book: Book, tape: TapeRows, row: int, slot: int, size: int, limit: int, stop: int, trail: int
 ) -> Finding:
     """(reason, value, limit) of new prices; a stop is judged only while it waits."""
     instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
@@ -166,7 +166,7 @@ def is_exit(book: Book, slot: int) -> bool:
 @njit
 def replace(
     book: Book,
-    tape: TapeColumns,
+    tape: TapeRows,
     events: EventRows,
     row: int,
     order_id: int,
@@ -228,7 +228,7 @@ def replace(
 @njit
 def replace_order(
     book: Book,
-    tape: TapeColumns,
+    tape: TapeRows,
     events: EventRows,
     row: int,
     slot: int,

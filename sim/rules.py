@@ -7,7 +7,7 @@ is in `taking.py` (aggressors), `filling.py` (fills and what they cause) and `ke
 from __future__ import annotations
 
 from broker_api.event import Reason
-from data.schema import TapeColumns
+from data.index import TapeRows
 from sim.account import free_margin, met_ticks, parts_per_million, required_margin
 from sim.book import (
     BY_TAPE,
@@ -29,6 +29,7 @@ from sim.book import (
     i8,
     njit,
 )
+from sim.search import last_trade_row
 
 OK = i8(Reason.NONE)
 MARKET_CLOSED, MARKET_HALTED = i8(Reason.MARKET_CLOSED), i8(Reason.MARKET_HALTED)
@@ -48,19 +49,19 @@ BRACKET_LEVELS, UNSUPPORTED = i8(Reason.BRACKET_LEVELS), i8(Reason.UNSUPPORTED)
 
 
 @njit
-def shown_ticks(tape: TapeColumns, row: int, sign: int) -> int:
+def shown_ticks(tape: TapeRows, row: int, sign: int) -> int:
     """The touch that the row shows to an aggressor of `sign`: the ask of a buyer."""
     return tape.ask[row] if sign > 0 else tape.bid[row]
 
 
 @njit
-def shown_size(tape: TapeColumns, row: int, sign: int) -> int:
+def shown_size(tape: TapeRows, row: int, sign: int) -> int:
     """The size at that touch as the row shows it."""
     return tape.ask_qty[row] if sign > 0 else tape.bid_qty[row]
 
 
 @njit
-def side_ticks(book: Book, tape: TapeColumns, row: int, instrument: int, sign: int) -> int:
+def side_ticks(book: Book, tape: TapeRows, row: int, instrument: int, sign: int) -> int:
     """Best price that an aggressor of `sign` would meet: a buyer the ask, a seller the bid.
 
     On a tape whose trade rows carry the book from before the trade, a print beyond the shown touch
@@ -82,13 +83,13 @@ def side_ticks(book: Book, tape: TapeColumns, row: int, instrument: int, sign: i
 
 
 @njit
-def is_taken_by_print(tape: TapeColumns, row: int, sign: int) -> bool:
+def is_taken_by_print(tape: TapeRows, row: int, sign: int) -> bool:
     """True for a print that took, or may have taken, from the side that `sign` takes from."""
     return tape.kind[row] == ROW_TRADE and tape.side[row] * sign >= 0
 
 
 @njit
-def shows_same_touch(tape: TapeColumns, row: int, sign: int) -> bool:
+def shows_same_touch(tape: TapeRows, row: int, sign: int) -> bool:
     """True when the row before shows the same touch: its print, if it was one, is not in it yet."""
     if row == 0:
         return False
@@ -98,7 +99,7 @@ def shows_same_touch(tape: TapeColumns, row: int, sign: int) -> bool:
 
 
 @njit
-def printed_since_quote(book: Book, tape: TapeColumns, row: int, instrument: int, sign: int) -> int:
+def printed_since_quote(book: Book, tape: TapeRows, row: int, instrument: int, sign: int) -> int:
     """Lots that prints took from the touch since the quote, on a tape with the BBO from before.
 
     Those at the best price that is left (`side_ticks`): what they printed there is gone until the
@@ -118,7 +119,7 @@ def printed_since_quote(book: Book, tape: TapeColumns, row: int, instrument: int
 
 
 @njit
-def side_lots(book: Book, tape: TapeColumns, row: int, instrument: int, sign: int) -> int:
+def side_lots(book: Book, tape: TapeRows, row: int, instrument: int, sign: int) -> int:
     """Size that an aggressor of `sign` would meet; 0 when empty or unknown after a reopening."""
     if row < book["i_known_from"][instrument] or row < 0:
         return 0
@@ -126,20 +127,15 @@ def side_lots(book: Book, tape: TapeColumns, row: int, instrument: int, sign: in
 
 
 @njit
-def last_trade_ticks(book: Book, tape: TapeColumns, row: int, instrument: int) -> int:
+def last_trade_ticks(book: Book, tape: TapeRows, row: int, instrument: int) -> int:
     """Price of the newest print of this run at or before `row`; NONE before the first."""
-    first = book["i_known_from"][instrument]
-    while row >= first and row >= 0:
-        if tape.kind[row] == ROW_TRADE:
-            return tape.px[row]
-        row -= 1
-    return NONE
+    first = max(ZERO, book["i_known_from"][instrument])
+    found = last_trade_row(tape, row, first)
+    return tape.px[found] if found >= first else NONE
 
 
 @njit
-def source_ticks(
-    book: Book, tape: TapeColumns, row: int, instrument: int, sign: int, way: int
-) -> int:
+def source_ticks(book: Book, tape: TapeRows, row: int, instrument: int, sign: int, way: int) -> int:
     """The price that triggers an order of `sign`: last trade, its touch, or mark; NONE if none.
 
     A mark between two ticks counts as the tick that it has reached on the order's `way`.
@@ -159,7 +155,7 @@ def source_ticks(
 
 
 @njit
-def row_source_ticks(book: Book, tape: TapeColumns, row: int, slot: int) -> int:
+def row_source_ticks(book: Book, tape: TapeRows, row: int, slot: int) -> int:
     """The trigger price that this very row brings to an order, NONE when it brings none.
 
     Prints move LAST, rows with a book move BID_ASK, mark rows move MARK.
@@ -175,7 +171,7 @@ def row_source_ticks(book: Book, tape: TapeColumns, row: int, slot: int) -> int:
 
 
 @njit
-def slot_source_ticks(book: Book, tape: TapeColumns, row: int, slot: int) -> int:
+def slot_source_ticks(book: Book, tape: TapeRows, row: int, slot: int) -> int:
     """The trigger price in force for an order; see `source_ticks`."""
     sign = book["o_sign"][slot]
     way = trigger_way(book["o_type"][slot], sign)
@@ -230,7 +226,7 @@ def check_trail(trail: int, trail_ppm: int) -> Finding:
 
 @njit
 def is_marketable(
-    book: Book, tape: TapeColumns, row: int, instrument: int, sign: int, limit: int
+    book: Book, tape: TapeRows, row: int, instrument: int, sign: int, limit: int
 ) -> bool:
     """True when a limit order at `limit` meets the displayed touch."""
     if side_lots(book, tape, row, instrument, sign) <= 0:
@@ -284,7 +280,7 @@ def check_prices(book: Book, command: CommandRow) -> Finding:
 
 @njit
 def check_band(
-    book: Book, tape: TapeColumns, row: int, instrument: int, sign: int, limit: int
+    book: Book, tape: TapeRows, row: int, instrument: int, sign: int, limit: int
 ) -> Finding:
     """(reason, value, limit) of a limit too far beyond the last print, else the mark.
 
@@ -308,7 +304,7 @@ def check_band(
 
 @njit
 def check_stop_side(
-    book: Book, tape: TapeColumns, row: int, instrument: int, sign: int, order_type: int, stop: int
+    book: Book, tape: TapeRows, row: int, instrument: int, sign: int, order_type: int, stop: int
 ) -> Finding:
     """(reason, value, limit) of a trigger that the market has already reached; equality counts.
 
@@ -341,7 +337,7 @@ def check_reduce_only(book: Book, instrument: int, sign: int, reduce_only: int) 
 @njit
 def check_margin(
     book: Book,
-    tape: TapeColumns,
+    tape: TapeRows,
     row: int,
     instrument: int,
     sign: int,
@@ -373,7 +369,7 @@ def command_price(command: CommandRow) -> int:
 
 
 @njit
-def check_order(book: Book, tape: TapeColumns, row: int, command: CommandRow) -> Finding:
+def check_order(book: Book, tape: TapeRows, row: int, command: CommandRow) -> Finding:
     """The checks of an arriving order in the exchange's order; the first failure wins.
 
     Returns (reason, value, limit); reason 0 lets it in. Post-only and FOK come after these because
@@ -440,7 +436,7 @@ def check_exit_trail(command: CommandRow) -> Finding:
 
 @njit
 def check_bracket_levels(
-    book: Book, tape: TapeColumns, row: int, command: CommandRow, entry_price: int
+    book: Book, tape: TapeRows, row: int, command: CommandRow, entry_price: int
 ) -> Finding:
     """A bracket's levels must make sense: a long has stop < entry < target."""
     sign = command["sign"]

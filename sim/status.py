@@ -6,7 +6,7 @@ A market trades when its calendar and the tape both have it open; each is ended 
 from __future__ import annotations
 
 from broker_api.event import Reason
-from data.schema import TapeColumns
+from data.index import TapeRows
 from sim.account import NANOS, open_profit, share_of
 from sim.book import (
     BUY,
@@ -36,9 +36,7 @@ MARKET_CLOSED, MARKET_HALTED = i8(Reason.MARKET_CLOSED), i8(Reason.MARKET_HALTED
 
 
 @njit
-def apply_status(
-    book: Book, tape: TapeColumns, events: EventRows, instrument: int, row: int
-) -> None:
+def apply_status(book: Book, tape: TapeRows, events: EventRows, instrument: int, row: int) -> None:
     """A row that is neither quote nor trade: halts and reopenings, marks, funding."""
     kind = tape.kind[row]
     if book["i_position"][instrument] != 0:

@@ -7,7 +7,7 @@ that each show the touch's size, nothing until the next row, or everything at th
 from __future__ import annotations
 
 from broker_api.event import Reason
-from data.schema import TapeColumns
+from data.index import TapeRows
 from sim.book import (
     CANCEL_BOTH,
     CANCEL_OLDEST,
@@ -52,7 +52,7 @@ NO_LIMIT = i8(1 << 62)
 
 @njit
 def touch_changed(
-    book: Book, tape: TapeColumns, instrument: int, row: int, sign: int, best_then: int
+    book: Book, tape: TapeRows, instrument: int, row: int, sign: int, best_then: int
 ) -> bool:
     """True when the side that `sign` takes from is fresh since it was last looked at.
 
@@ -78,9 +78,7 @@ def touch_changed(
 
 
 @njit
-def taken_lots(
-    book: Book, tape: TapeColumns, row: int, instrument: int, sign: int
-) -> tuple[int, int]:
+def taken_lots(book: Book, tape: TapeRows, row: int, instrument: int, sign: int) -> tuple[int, int]:
     """Lots that this run took from the side since its touch last changed: (at the best, beyond).
 
     The same quote with a newer time is not new liquidity. Takers walk from the best price out, so
@@ -138,7 +136,7 @@ def add_taken(book: Book, instrument: int, sign: int, level: int, lots: int) -> 
 
 
 @njit
-def touch_available(book: Book, tape: TapeColumns, row: int, instrument: int, sign: int) -> int:
+def touch_available(book: Book, tape: TapeRows, row: int, instrument: int, sign: int) -> int:
     """Lots at the displayed touch that are really there for us: shown - printed - taken."""
     shown = side_lots(book, tape, row, instrument, sign)
     gone = printed_since_quote(book, tape, row, instrument, sign)
@@ -238,7 +236,7 @@ def prevent_self_trade(book: Book, events: EventRows, slot: int, price: int) -> 
 
 
 @njit
-def limit_of_walk(book: Book, tape: TapeColumns, row: int, slot: int) -> int:
+def limit_of_walk(book: Book, tape: TapeRows, row: int, slot: int) -> int:
     """The worst price that the order may take at: its limit, its protection, or none.
 
     A ladder downwards ends at the lowest price that the instrument has.
@@ -256,7 +254,7 @@ def limit_of_walk(book: Book, tape: TapeColumns, row: int, slot: int) -> int:
 
 
 @njit
-def available_to(book: Book, tape: TapeColumns, row: int, slot: int, worst: int) -> int:
+def available_to(book: Book, tape: TapeRows, row: int, slot: int, worst: int) -> int:
     """Lots that the order could take now, up to its own size: what fill-or-kill is judged on.
 
     Nothing when it may not take all of it: reduce-only, or because it would meet an own order.
@@ -284,7 +282,7 @@ def available_to(book: Book, tape: TapeColumns, row: int, slot: int, worst: int)
 
 
 @njit
-def take(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int) -> None:
+def take(book: Book, tape: TapeRows, events: EventRows, row: int, slot: int) -> None:
     """Walk the book from the touch out, one fill a level, as far as the order's limit allows."""
     instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
     order_id = book["o_order_id"][slot]
@@ -320,7 +318,7 @@ def take(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int) 
 
 
 @njit
-def rest_of_order(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int) -> None:
+def rest_of_order(book: Book, tape: TapeRows, events: EventRows, row: int, slot: int) -> None:
     """What becomes of the part that found no liquidity now.
 
     IOC: cancelled. A market order under protection: a limit at the protection price. Another market
@@ -344,7 +342,7 @@ def rest_of_order(book: Book, tape: TapeColumns, events: EventRows, row: int, sl
 
 @njit
 def become_protection_limit(
-    book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int
+    book: Book, tape: TapeRows, events: EventRows, row: int, slot: int
 ) -> None:
     """The rest of a protected market order works on as a limit at the protection price."""
     book["o_limit"][slot] = limit_of_walk(book, tape, row, slot)
@@ -358,7 +356,7 @@ def become_protection_limit(
 
 
 @njit
-def join_book(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int) -> None:
+def join_book(book: Book, tape: TapeRows, events: EventRows, row: int, slot: int) -> None:
     """The rest becomes a maker, unless it would cross an own maker inside the tape's spread."""
     if prevent_self_trade(book, events, slot, book["o_limit"][slot]):
         if book["o_live"][slot] > 0 and not book["o_activate"][slot]:
@@ -366,7 +364,7 @@ def join_book(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: 
 
 
 @njit
-def take_and_rest(book: Book, tape: TapeColumns, events: EventRows, row: int, slot: int) -> None:
+def take_and_rest(book: Book, tape: TapeRows, events: EventRows, row: int, slot: int) -> None:
     """An aggressor arrives or goes on: it takes what it can, and the rest finds its place."""
     order_id = book["o_order_id"][slot]
     take(book, tape, events, row, slot)

@@ -7,7 +7,7 @@ distance behind it and moves only when `o_best` does. Triggering is the same as 
 from __future__ import annotations
 
 from broker_api.event import Reason
-from data.schema import TapeColumns
+from data.index import TapeRows
 from sim.account import PPM
 from sim.book import (
     EV_ACTIVATED,
@@ -46,7 +46,7 @@ def better(sign: int, first: int, second: int) -> int:
 
 
 @njit
-def start_trailing(book: Book, tape: TapeColumns, row: int, command: CommandRow) -> None:
+def start_trailing(book: Book, tape: TapeRows, row: int, command: CommandRow) -> None:
     """Give a new trailing stop its best price and stop if it is active on arrival."""
     command["best"] = NONE
     if command["type"] != TRAILING_STOP:
@@ -99,7 +99,7 @@ def follow_source(book: Book, events: EventRows, slot: int, source: int) -> None
 
 
 @njit
-def start_exit(book: Book, tape: TapeColumns, row: int, slot: int) -> None:
+def start_exit(book: Book, tape: TapeRows, row: int, slot: int) -> None:
     """A bracket's trailing stop arrives: it starts at the better of entry and market.
 
     While it follows the entry's average its stop stays at the average; the market moves it later.
