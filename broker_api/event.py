@@ -9,36 +9,44 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from enum import IntEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from broker_api.order import NO_PRICE, Liquidity, OrderStatus, Side
 
-EVENT_COLUMNS = (
-    "seq",
-    "ts_ns",
-    "kind",
-    "instrument",
-    "order_id",
-    "status",
-    "side",
-    "price_ticks",
-    "stop_ticks",
-    "lots",
-    "filled_lots",
-    "leaves_lots",
-    "fee_nanos",
-    "liquidity",
-    "ambiguous",
-    "reason",
-    "value",
-    "limit",
-    "position_lots",
-    "position_cost",
-    "realised_nanos",
-    "cash_nanos",
-)
+
+class EventRow(NamedTuple):
+    """An event as it travels from a broker to the journal and the ledger; see EVENT_COLUMNS.
+
+    Objects of the classes below are made of it for those who read them (`decode`).
+    """
+
+    seq: int
+    ts_ns: int
+    kind: int
+    instrument: int
+    order_id: int
+    status: int
+    side: int
+    price_ticks: int
+    stop_ticks: int
+    lots: int
+    filled_lots: int
+    leaves_lots: int
+    fee_nanos: int
+    liquidity: int
+    ambiguous: int
+    reason: int
+    value: int
+    limit: int
+    position_lots: int
+    position_cost: int
+    realised_nanos: int
+    cash_nanos: int
+
+
+EVENT_COLUMNS = EventRow._fields
 EVENT_ROW = np.dtype([(name, "<i8") for name in EVENT_COLUMNS])
 """One event as it is stored. Columns that an event does not use are 0, prices NO_PRICE."""
 
@@ -385,18 +393,17 @@ def decode(row: tuple[int, ...]) -> Event:
     )
 
 
-def encode(event: Event) -> tuple[int, ...]:
+def encode(event: Event) -> EventRow:
     """The row of an event: ints in the order of EVENT_COLUMNS. `decode` is its inverse."""
     row = list(_EMPTY_ROW)
     row[2] = int(event.KIND)
     for name, index, _ in _LAYOUTS[int(event.KIND)]:
         value = getattr(event, name)
         row[index] = value.code if name == "status" else int(value)
-    return tuple(row)
+    return EventRow._make(row)
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(NamedTuple):
     """The best bid and offer after a row of the tape, in the instrument's own units.
 
     Prices are None where the side is empty.
@@ -415,8 +422,7 @@ class Quote:
         return None if self.bid is None or self.ask is None else (self.bid + self.ask) / 2
 
 
-@dataclass(frozen=True, slots=True)
-class Trade:
+class Trade(NamedTuple):
     """One print. `side` is the aggressor's, None where the feed does not say."""
 
     instrument: str
@@ -426,8 +432,7 @@ class Trade:
     side: Side | None
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(NamedTuple):
     """Open, high, low, close and volume of [`ts_ns`, `ts_ns` + `interval_ns`)."""
 
     instrument: str

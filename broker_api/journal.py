@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from broker_api.event import EVENT_COLUMNS, EVENT_ROW, Event, encode
+from broker_api.event import EVENT_COLUMNS, EVENT_ROW, EventRow
 from broker_api.order import (
     Arm,
     BracketRequest,
@@ -114,9 +114,9 @@ class Journal:
         """Record that a handler failed, at session time `ts_ns`."""
         self._commands.append(RecordedError(ts_ns, self._event_count, text))
 
-    def record_event(self, event: Event) -> None:
+    def record_event(self, row: EventRow) -> None:
         """Record an event that is about to be seen."""
-        self._rows.extend(encode(event))
+        self._rows.extend(row)
         self._event_count += 1
 
     def events(self) -> npt.NDArray[np.void]:

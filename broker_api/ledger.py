@@ -10,29 +10,12 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from broker_api.broker import Snapshot
-from broker_api.event import (
-    AccountChanged,
-    CancelRejected,
-    Event,
-    FundingPaid,
-    OrderAccepted,
-    OrderActivated,
-    OrderCancelled,
-    OrderEventBase,
-    OrderExpired,
-    OrderFilled,
-    OrderHeld,
-    OrderRejected,
-    OrderReplaced,
-    OrderTriggered,
-    PositionChanged,
-    ReplaceRejected,
-    Unprotected,
-)
+from broker_api.event import EVENT_TYPES, EventKind, EventRow, OrderEventBase, Reason
 from broker_api.instrument import Instrument
 from broker_api.order import (
     LEGAL_TRANSITIONS,
     NO_PRICE,
+    STATUS_BY_CODE,
     BracketRequest,
     Command,
     ExitRequest,
@@ -46,10 +29,12 @@ from broker_api.order import (
 )
 from broker_api.record import EXIT_ROLES, OrderRecord, PositionRecord
 from broker_api.refusals import EXPIRED, describe
-from broker_api.view import Fill
 
-_STATELESS = (ReplaceRejected, CancelRejected, Unprotected)
+_ORDER_KINDS = frozenset(int(each.KIND) for each in EVENT_TYPES if issubclass(each, OrderEventBase))
+_STATELESS = (EventKind.REPLACE_REJECTED, EventKind.CANCEL_REJECTED, EventKind.UNPROTECTED)
 """Events that tell of an order without changing it."""
+_WITH_TERMS = (EventKind.ACCEPTED, EventKind.REPLACED, EventKind.ACTIVATED)
+"""Events that bring an order's prices and total size."""
 
 
 class Change(NamedTuple):
@@ -139,59 +124,61 @@ class Ledger:
 
     # --- events --------------------------------------------------------------------------------
 
-    def apply_event(self, event: Event) -> Change | None:
+    def apply_event(self, row: EventRow) -> Change | None:
         """Apply what happened. Returns the change of the order that the event is about, if any."""
-        if isinstance(event, OrderEventBase):
-            return self._apply_order_event(event)
-        if isinstance(event, PositionChanged):
-            self._check_position(event)
-        elif isinstance(event, AccountChanged):
-            assert event.cash_nanos == self.cash_nanos, (
-                f"cash {event.cash_nanos} of the broker is not the ledger's {self.cash_nanos}"
+        kind = row.kind
+        if kind in _ORDER_KINDS:
+            return self._apply_order_event(row)
+        if kind == EventKind.POSITION:
+            self._check_position(row)
+        elif kind == EventKind.ACCOUNT:
+            assert row.cash_nanos == self.cash_nanos, (
+                f"cash {row.cash_nanos} of the broker is not the ledger's {self.cash_nanos}"
             )
-            assert event.fee_nanos == self.fees_nanos, (
-                f"fees {event.fee_nanos} of the broker are not the ledger's {self.fees_nanos}"
+            assert row.fee_nanos == self.fees_nanos, (
+                f"fees {row.fee_nanos} of the broker are not the ledger's {self.fees_nanos}"
             )
-        elif isinstance(event, FundingPaid):
-            self.cash_nanos -= event.value
-            self.funding_nanos += event.value
+        elif kind == EventKind.FUNDING:
+            self.cash_nanos -= row.value
+            self.funding_nanos += row.value
         return None
 
-    def _apply_order_event(self, event: OrderEventBase) -> Change | None:
-        record = self.orders.get(event.order_id)
+    def _apply_order_event(self, row: EventRow) -> Change | None:
+        kind = row.kind
+        record = self.orders.get(row.order_id)
         if record is None:
-            if isinstance(event, OrderAccepted) and event.order_id < 0:
-                record = self._add_liquidation(event)
+            if kind == EventKind.ACCEPTED and row.order_id < 0:
+                record = self._add_liquidation(row)
             else:
                 return None
         previous = record.status
-        if isinstance(event, _STATELESS):
+        if kind in _STATELESS:
             return Change(record, previous)
-        if isinstance(event, OrderRejected) and previous is OrderStatus.REJECTED:
+        if kind == EventKind.REJECTED and previous is OrderStatus.REJECTED:
             # A group that was refused whole is refused at its first order's answer already.
             return Change(record, previous)
-        record.updated_ns = event.ts_ns
-        if isinstance(event, OrderFilled):
-            self._apply_fill(record, event)
+        record.updated_ns = row.ts_ns
+        if kind == EventKind.FILLED:
+            self._apply_fill(record, row)
         else:
-            _apply_terms(record, event)
-        self._move(record, event.status)
-        assert record.filled_lots == event.filled_lots, (
-            f"order {record.order_id}: filled {event.filled_lots} of the broker is not the "
+            _apply_terms(record, row)
+        self._move(record, STATUS_BY_CODE[row.status])
+        assert record.filled_lots == row.filled_lots, (
+            f"order {record.order_id}: filled {row.filled_lots} of the broker is not the "
             f"ledger's {record.filled_lots}"
         )
-        record.leaves_lots = event.leaves_lots
-        if isinstance(event, OrderRejected):
-            return Change(record, previous, self._reject_group(record, event))
+        record.leaves_lots = row.leaves_lots
+        if kind == EventKind.REJECTED:
+            return Change(record, previous, self._reject_group(record, row))
         return Change(record, previous)
 
-    def _add_liquidation(self, event: OrderAccepted) -> OrderRecord:
+    def _add_liquidation(self, event: EventRow) -> OrderRecord:
         spec = self.instruments[event.instrument]
         request = OrderRequest(
             order_id=event.order_id,
             client_order_id=f"liquidation{event.order_id}",
             instrument=spec.symbol,
-            side=event.side,
+            side=Side(event.side),
             order_type=OrderType.MARKET,
             size_lots=event.lots,
             time_in_force=TimeInForce.NONE,
@@ -218,30 +205,18 @@ class Ledger:
         if not self._keep_ended:
             del self.orders[record.order_id], self._client_ids[record.client_order_id]
 
-    def _apply_fill(self, record: OrderRecord, event: OrderFilled) -> None:
-        record.filled_lots += event.lots
-        record.filled_cost += event.lots * event.price_ticks
-        record.fee_nanos += event.fee_nanos
-        record.fills.append(
-            Fill(
-                record.spec,
-                event.seq,
-                event.order_id,
-                event.ts_ns,
-                event.side,
-                event.price_ticks,
-                event.lots,
-                event.fee_nanos,
-                event.liquidity,
-                event.ambiguous,
-            )
-        )
-        position = self.positions[record.instrument]
-        self.cash_nanos += position.net(event.side.sign * event.lots, event.price_ticks)
-        self.cash_nanos -= event.fee_nanos
-        self.fees_nanos += event.fee_nanos
+    def _apply_fill(self, record: OrderRecord, row: EventRow) -> None:
+        lots, price = row.lots, row.price_ticks
+        record.filled_lots += lots
+        record.filled_cost += lots * price
+        record.fee_nanos += row.fee_nanos
+        record.fills.append(row)
+        signed = lots if row.side == Side.BUY else -lots
+        realised = self.positions[record.instrument].net(signed, price)
+        self.cash_nanos += realised - row.fee_nanos
+        self.fees_nanos += row.fee_nanos
 
-    def _reject_group(self, record: OrderRecord, event: OrderRejected) -> tuple[OrderRecord, ...]:
+    def _reject_group(self, record: OrderRecord, event: EventRow) -> tuple[OrderRecord, ...]:
         """A group is refused whole: orders that never were accepted go with the first."""
         refused = []
         for order_id in record.group:
@@ -254,7 +229,7 @@ class Ledger:
                 refused.append(other)
         return tuple(refused)
 
-    def _check_position(self, event: PositionChanged) -> None:
+    def _check_position(self, event: EventRow) -> None:
         position = self.positions[event.instrument]
         ours = (position.lots, position.cost, position.realised_nanos)
         theirs = (event.position_lots, event.position_cost, event.realised_nanos)
@@ -287,40 +262,41 @@ def _exit_order(entry: OrderRequest, leg: ExitRequest, role: Role) -> OrderReque
     )
 
 
-def _apply_terms(record: OrderRecord, event: OrderEventBase) -> None:
+def _apply_terms(record: OrderRecord, row: EventRow) -> None:
     """Take over prices, size, reason and whether the order is held."""
-    if isinstance(event, OrderAccepted | OrderReplaced | OrderActivated):
-        record.size_lots = event.lots
-        record.limit_ticks = None if event.price_ticks == NO_PRICE else event.price_ticks
-        record.stop_ticks = None if event.stop_ticks == NO_PRICE else event.stop_ticks
-    elif isinstance(event, OrderTriggered):
-        record.stop_ticks = event.stop_ticks
-    if isinstance(event, OrderAccepted):
+    kind = row.kind
+    if kind in _WITH_TERMS:
+        record.size_lots = row.lots
+        record.limit_ticks = None if row.price_ticks == NO_PRICE else row.price_ticks
+        record.stop_ticks = None if row.stop_ticks == NO_PRICE else row.stop_ticks
+    elif kind == EventKind.TRIGGERED:
+        record.stop_ticks = row.stop_ticks
+    if kind == EventKind.ACCEPTED:
         record.accepted = True
-        record.held = event.status is OrderStatus.PENDING and record.role in EXIT_ROLES
-    elif isinstance(event, OrderActivated):
+        record.held = row.status == OrderStatus.PENDING.code and record.role in EXIT_ROLES
+    elif kind == EventKind.ACTIVATED:
         record.held = False
-    elif isinstance(event, OrderHeld):
+    elif kind == EventKind.HELD:
         record.held = True
-    elif isinstance(event, OrderRejected):
-        _refuse(record, event)
-    elif isinstance(event, OrderCancelled):
-        record.reason = event.reason
-        record.reason_text = describe(event.reason, record.spec)
-    elif isinstance(event, OrderExpired):
+    elif kind == EventKind.REJECTED:
+        _refuse(record, row)
+    elif kind == EventKind.CANCELLED:
+        record.reason = Reason(row.reason)
+        record.reason_text = describe(record.reason, record.spec)
+    elif kind == EventKind.EXPIRED:
         record.reason_text = EXPIRED
 
 
-def _refuse(record: OrderRecord, event: OrderRejected) -> None:
-    record.reason = event.reason
-    record.reason_text = describe(event.reason, record.spec, event.value, event.limit, record.side)
+def _refuse(record: OrderRecord, row: EventRow) -> None:
+    record.reason = Reason(row.reason)
+    record.reason_text = describe(record.reason, record.spec, row.value, row.limit, record.side)
 
 
 def fold(
     instruments: Sequence[Instrument],
     snapshot: Snapshot,
     commands: Iterable[tuple[int, int, Command]],
-    events: Iterable[Event],
+    events: Iterable[EventRow],
 ) -> Ledger:
     """The ledger of a whole journal: commands as (ts_ns, events_before, command), and events.
 

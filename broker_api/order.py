@@ -139,14 +139,14 @@ class OrderStatus(str, Enum):
     @classmethod
     def from_code(cls, code: int) -> OrderStatus:
         """The member with this journal code."""
-        return _STATUS_BY_CODE[code]
+        return STATUS_BY_CODE[code]
 
 
 TERMINAL_STATUSES = frozenset(
     {OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.EXPIRED, OrderStatus.REJECTED}
 )
 WORKING_STATUSES = frozenset({OrderStatus.PENDING, OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED})
-_STATUS_BY_CODE = {status.code: status for status in OrderStatus}
+STATUS_BY_CODE = {status.code: status for status in OrderStatus}
 
 _ENDS = (OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.EXPIRED)
 _LIVE = (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)

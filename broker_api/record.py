@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from broker_api.event import Reason
+from broker_api.event import EventRow, Reason
 from broker_api.instrument import Instrument
-from broker_api.order import OrderRequest, OrderStatus, Role
+from broker_api.order import Liquidity, OrderRequest, OrderStatus, Role, Side
 from broker_api.view import Fill, Order
 
 EXIT_ROLES = (Role.STOP_EXIT, Role.TARGET_EXIT)
@@ -68,7 +68,7 @@ class OrderRecord:
         self.leaves_lots = request.size_lots
         self.filled_cost = 0
         self.fee_nanos = 0
-        self.fills: list[Fill] = []
+        self.fills: list[EventRow] = []
         self.reason = Reason.NONE
         self.reason_text = ""
         self.created_ns = ts_ns
@@ -114,8 +114,23 @@ class OrderRecord:
             created_ns=self.created_ns,
             updated_ns=self.updated_ns,
             tag=self.tag,
-            fills=tuple(self.fills),
+            fills=tuple(_fill(self.spec, row) for row in self.fills),
         )
+
+
+def _fill(spec: Instrument, row: EventRow) -> Fill:
+    return Fill(
+        spec,
+        row.seq,
+        row.order_id,
+        row.ts_ns,
+        Side(row.side),
+        row.price_ticks,
+        row.lots,
+        row.fee_nanos,
+        Liquidity(row.liquidity),
+        bool(row.ambiguous),
+    )
 
 
 class PositionRecord:

@@ -13,16 +13,10 @@ import numpy as np
 from broker_api.calendar import SessionCalendar
 from broker_api.config import AccountConfig, SimulationConfig
 from broker_api.errors import ConfigurationError
-from broker_api.event import (
-    EVENT_ROW,
-    CancelRejected,
-    Event,
-    OrderEventBase,
-    ReplaceRejected,
-    decode,
-)
+from broker_api.event import EVENT_ROW, Event, EventKind, EventRow, decode
 from broker_api.instrument import Instrument
 from broker_api.order import (
+    TERMINAL_STATUSES,
     BracketRequest,
     CancelRequest,
     Command,
@@ -33,6 +27,7 @@ from broker_api.order import (
     Side,
     TimeInForce,
 )
+from data.index import TapeRows
 from data.tape import Tape
 from sim import entries
 from sim.bar_order import BarOrder
@@ -80,7 +75,7 @@ class Exchange:
             self._bar_orders[index].tape if index in self._bar_orders else tape
             for index, tape in enumerate(tapes)
         )
-        self._columns = [tape.l1 for tape in self.tapes]
+        self._columns = [TapeRows(*tape.l1, tape.index) for tape in self.tapes]
         self._ts = [columns.ts for columns in self._columns]
         self._calendars = tuple(calendars)
         self.start_ns = min(tape.start_ns for tape in tapes) if start_ns is None else start_ns
@@ -99,7 +94,7 @@ class Exchange:
             self._book, instruments, calendars, self.start_ns, self.end_ns
         )
         self._close_what_is_closed()
-        self._published: list[Event] = self._drain()
+        self._published: list[EventRow] = self._drain()
         self._run_rows(self.start_ns)
         while self._rows_left(self.start_ns):
             self._run_rows(self.start_ns)
@@ -149,6 +144,10 @@ class Exchange:
         return int(self._ts[instrument].searchsorted(ts_ns, side="right")) - 1
 
     def advance(self, deadline_ns: int) -> list[Event]:
+        """As `advance_rows`, for those who read events."""
+        return [decode(row) for row in self.advance_rows(deadline_ns)]
+
+    def advance_rows(self, deadline_ns: int) -> list[EventRow]:
         """Run to `deadline_ns`, or to the first time at which something is published.
 
         Afterwards `now_ns` is that time and every row up to it has been processed.
@@ -166,6 +165,22 @@ class Exchange:
                 self._run_to(boundary)
         published, self._published = self._published, []
         return published
+
+    def quiet_until_ns(self, until_ns: int) -> int:
+        """The first time up to `until_ns` at which a row, an expiry or a session may do something.
+
+        Before it nothing is published, whatever rows go by.
+        """
+        self._refresh()
+        bound = min(until_ns, int(self._book["next_expiry"]))
+        if self._boundaries:
+            bound = min(bound, self._boundaries[-1][0])
+        for index, columns in enumerate(self._columns):
+            start, end = int(self._book["i_cursor"][index]) + 1, self.row_in_force(index, bound)
+            row = int(entries.next_row(self._array, columns, index, start, end))
+            if row <= end:
+                bound = min(bound, int(self._ts[index][row]))
+        return bound
 
     def _run_to(self, target_ns: int) -> None:
         """Run rows to `target_ns`, or to the first time at which one publishes; then expiries."""
@@ -310,6 +325,10 @@ class Exchange:
         )
 
     def execute(self, command: Command) -> list[Event]:
+        """As `execute_rows`, for those who read events."""
+        return [decode(row) for row in self.execute_rows(command)]
+
+    def execute_rows(self, command: Command) -> list[EventRow]:
         """Run a command at the present time; the first event is its answer."""
         assert not self._book["event_count"], "events of rows are drained before a command"
         self._book["ts"] = self.now_ns
@@ -378,20 +397,23 @@ class Exchange:
             self._ended.get(command.order_id, 0),
         )
 
-    def _drain(self) -> list[Event]:
-        """The events that the kernel wrote since the last call."""
+    def _drain(self) -> list[EventRow]:
+        """The rows that the kernel wrote since the last call."""
         count = int(self._book["event_count"])
         if count == 0:
             return []
         assert count <= MAX_EVENTS, "one transaction overflowed the event buffer"
         self._book["event_count"] = 0
-        events = [decode(row) for row in self._events[:count].tolist()]
-        for event in events:
-            if isinstance(event, CancelRejected | ReplaceRejected):
-                continue  # its order may never have been
-            if isinstance(event, OrderEventBase) and event.status.is_terminal:
-                self._ended[event.order_id] = event.status.code
-        return events
+        rows = [EventRow._make(row) for row in self._events[:count].tolist()]
+        for row in rows:
+            if row.status in _ENDED and row.kind not in _OF_NO_ORDER:
+                self._ended[row.order_id] = row.status
+        return rows
+
+
+_ENDED = frozenset(status.code for status in TERMINAL_STATUSES)
+_OF_NO_ORDER = (EventKind.CANCEL_REJECTED, EventKind.REPLACE_REJECTED)
+"""Refusals of orders that may never have been."""
 
 
 def _closing_side(lots: int) -> Side:

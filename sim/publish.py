@@ -7,6 +7,7 @@ the active list, which is in order of placement.
 from __future__ import annotations
 
 from sim.book import (
+    EV_ACCEPTED,
     EV_ACCOUNT,
     EV_CANCELLED,
     EV_POSITION,
@@ -73,7 +74,8 @@ def publish_order(book: Book, events: EventRows, kind: int, slot: int) -> int:
 def publish_terms(book: Book, events: EventRows, kind: int, slot: int, reason: int) -> int:
     """Append an event that tells the order's prices and total size."""
     index = publish_order(book, events, kind, slot)
-    events["side"][index] = (1 - book["o_sign"][slot]) // 2
+    if kind == EV_ACCEPTED:
+        events["side"][index] = (1 - book["o_sign"][slot]) // 2
     events["price_ticks"][index] = book["o_limit"][slot]
     events["stop_ticks"][index] = book["o_stop"][slot]
     events["lots"][index] = book["o_size"][slot]

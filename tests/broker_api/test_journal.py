@@ -9,7 +9,7 @@ from builders import Venue, limit_order
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker_api.event import EVENT_ROW, decode
+from broker_api.event import EVENT_ROW, decode, encode
 from broker_api.journal import (
     COMMANDS_FILE,
     EVENTS_FILE,
@@ -74,7 +74,7 @@ def test_commands_survive_the_table(given_commands):
     journal = Journal()
     for number, command in enumerate(given_commands):
         journal.record_command(number, command)
-        journal.record_event(Venue().accepted(1))
+        journal.record_event(encode(Venue().accepted(1)))
     back = commands_from_table(journal.commands())
     assert [each.command for each in back] == given_commands
     assert [each.ts_ns for each in back] == list(range(len(given_commands)))
@@ -84,8 +84,8 @@ def test_commands_survive_the_table(given_commands):
 def filled_journal() -> Journal:
     venue, journal = Venue(), Journal()
     journal.record_command(3, limit_order(1, tag="first"))
-    journal.record_event(venue.accepted(1))
-    journal.record_event(venue.filled(1, 2))
+    journal.record_event(encode(venue.accepted(1)))
+    journal.record_event(encode(venue.filled(1, 2)))
     journal.record_error(9, "ValueError: in a handler")
     return journal
 
@@ -128,7 +128,7 @@ def test_digest_is_that_of_no_events_and_changes_with_each():
     journal = Journal()
     empty = journal.digest()
     assert empty == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    journal.record_event(Venue().accepted(1))
+    journal.record_event(encode(Venue().accepted(1)))
     assert journal.digest() != empty
 
 

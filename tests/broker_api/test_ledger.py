@@ -16,6 +16,7 @@ from broker_api.event import (
     OrderHeld,
     OrderRejected,
     Reason,
+    encode,
 )
 from broker_api.ledger import fold
 from broker_api.order import (
@@ -46,16 +47,16 @@ def test_order_is_pending_until_the_venue_answers():
     ledger.apply_command(5, limit_order(1))
     order = ledger.orders[1].view()
     assert (order.status, order.created_ns, order.remaining_quantity) == ("pending", 5, 2)
-    ledger.apply_event(Venue().accepted(1))
+    ledger.apply_event(encode(Venue().accepted(1)))
     assert ledger.orders[1].view().status == "open"
 
 
 def test_fills_average_exactly_and_move_cash_by_fee():
     venue, ledger = Venue(), new_ledger()
     ledger.apply_command(0, limit_order(1, lots=3))
-    ledger.apply_event(venue.accepted(1, lots=3))
-    ledger.apply_event(venue.filled(1, 1, of=3, ticks=84_000))
-    ledger.apply_event(venue.filled(1, 2, of=3, before=1, ticks=84_001))
+    ledger.apply_event(encode(venue.accepted(1, lots=3)))
+    ledger.apply_event(encode(venue.filled(1, 1, of=3, ticks=84_000)))
+    ledger.apply_event(encode(venue.filled(1, 2, of=3, before=1, ticks=84_001)))
     order = ledger.orders[1].view()
     assert order.filled_cost == 84_000 + 2 * 84_001
     assert order.average_price == pytest.approx(21000 + 0.25 * 2 / 3, abs=1e-9)
@@ -104,27 +105,27 @@ def test_partial_close_keeps_the_average_within_one_tick_lot(first, second, tick
 def test_broker_whose_position_disagrees_stops_the_run():
     venue, ledger = Venue(), new_ledger()
     ledger.apply_command(0, limit_order(1))
-    ledger.apply_event(venue.accepted(1))
-    ledger.apply_event(venue.filled(1, 2))
-    ledger.apply_event(venue.position(2, 168_000, 0))
+    ledger.apply_event(encode(venue.accepted(1)))
+    ledger.apply_event(encode(venue.filled(1, 2)))
+    ledger.apply_event(encode(venue.position(2, 168_000, 0)))
     with pytest.raises(AssertionError, match=r"MNQ: position .* of the broker is not the ledger's"):
-        ledger.apply_event(venue.position(2, 168_001, 0))
+        ledger.apply_event(encode(venue.position(2, 168_001, 0)))
 
 
 def test_broker_whose_cash_disagrees_stops_the_run():
     venue, ledger = Venue(), new_ledger()
-    ledger.apply_event(venue.account(CASH, 0))
+    ledger.apply_event(encode(venue.account(CASH, 0)))
     with pytest.raises(AssertionError, match="cash 1 of the broker is not the ledger's"):
-        ledger.apply_event(venue.account(1, 0))
+        ledger.apply_event(encode(venue.account(1, 0)))
 
 
 def test_nothing_follows_a_terminal_status():
     venue, ledger = Venue(), new_ledger()
     ledger.apply_command(0, limit_order(1))
-    ledger.apply_event(venue.accepted(1))
-    ledger.apply_event(venue.cancelled(1))
+    ledger.apply_event(encode(venue.accepted(1)))
+    ledger.apply_event(encode(venue.cancelled(1)))
     with pytest.raises(AssertionError, match="cannot go from cancelled to filled"):
-        ledger.apply_event(venue.filled(1, 2))
+        ledger.apply_event(encode(venue.filled(1, 2)))
 
 
 def test_order_ids_are_never_used_twice():
@@ -167,13 +168,14 @@ def test_held_exit_wakes_with_the_prices_of_its_activation_and_may_wait_again():
     ledger.apply_command(0, bracket())
     for order_id, side in ((1, Side.BUY), (2, Side.SELL), (3, Side.SELL)):
         status = OrderStatus.OPEN if order_id == 1 else OrderStatus.PENDING
-        ledger.apply_event(venue.accepted(order_id, side, status=status, ticks=NO_PRICE))
-    ledger.apply_event(venue.filled(1, 1))
-    ledger.apply_event(OrderActivated(9, 90, 0, 3, OrderStatus.OPEN, 0, 1, 84_200, NO_PRICE, 2))
+        ledger.apply_event(encode(venue.accepted(order_id, side, status=status, ticks=NO_PRICE)))
+    ledger.apply_event(encode(venue.filled(1, 1)))
+    live = OrderActivated(9, 90, 0, 3, OrderStatus.OPEN, 0, 1, 84_200, NO_PRICE, 2)
+    ledger.apply_event(encode(live))
     target = ledger.orders[3].view()
     assert (target.held, target.limit_price, target.remaining_quantity) == (False, 21050.0, 1)
-    ledger.apply_event(venue.filled(3, 1, of=9, side=Side.SELL, ticks=84_200))
-    ledger.apply_event(OrderHeld(11, 110, 0, 3, OrderStatus.PENDING, 1, 0))
+    ledger.apply_event(encode(venue.filled(3, 1, of=9, side=Side.SELL, ticks=84_200)))
+    ledger.apply_event(encode(OrderHeld(11, 110, 0, 3, OrderStatus.PENDING, 1, 0)))
     assert ledger.orders[3].view().held
     assert ledger.positions[0].lots == 0
 
@@ -181,9 +183,10 @@ def test_held_exit_wakes_with_the_prices_of_its_activation_and_may_wait_again():
 def test_refused_bracket_takes_its_exits_along():
     ledger = new_ledger()
     ledger.apply_command(0, bracket())
-    change = ledger.apply_event(
-        OrderRejected(1, 10, 0, 1, OrderStatus.REJECTED, 0, 0, Reason.SIZE_ABOVE_MAXIMUM, 2, 1)
+    refused = OrderRejected(
+        1, 10, 0, 1, OrderStatus.REJECTED, 0, 0, Reason.SIZE_ABOVE_MAXIMUM, 2, 1
     )
+    change = ledger.apply_event(encode(refused))
     assert [ledger.orders[number].view().status for number in (1, 2, 3)] == ["rejected"] * 3
     assert [record.order_id for record in change.with_it] == [2, 3]
     assert ledger.orders[1].view().reason == "size 2 is above the largest size 1 of MNQ"
@@ -195,15 +198,14 @@ def test_later_refusal_of_a_sibling_that_went_along_changes_nothing():
     ledger.apply_command(0, OcoRequest(limit_order(1), limit_order(2)))
     reason = Reason.SIZE_NOT_POSITIVE
     for each in (1, 2):
-        ledger.apply_event(
-            OrderRejected(each, 10, 0, each, OrderStatus.REJECTED, 0, 0, reason, 0, 1)
-        )
+        refused = OrderRejected(each, 10, 0, each, OrderStatus.REJECTED, 0, 0, reason, 0, 1)
+        ledger.apply_event(encode(refused))
     assert [ledger.orders[number].view().status for number in (1, 2)] == ["rejected"] * 2
 
 
 def test_unknown_negative_order_is_a_liquidation_of_the_venue():
     venue, ledger = Venue(), new_ledger()
-    ledger.apply_event(venue.accepted(-1, Side.SELL, 2, ticks=NO_PRICE))
+    ledger.apply_event(encode(venue.accepted(-1, Side.SELL, 2, ticks=NO_PRICE)))
     order = ledger.orders[-1].view()
     assert (order.role, order.side, order.type) == (Role.LIQUIDATION, Side.SELL, OrderType.MARKET)
     assert ledger.working_entries == 0
@@ -221,8 +223,8 @@ def test_ledger_without_tracking_forgets_ended_orders_but_not_working_ones():
     venue, ledger = Venue(), new_ledger(keep_ended=False)
     for order_id in (1, 2):
         ledger.apply_command(0, limit_order(order_id))
-        ledger.apply_event(venue.accepted(order_id))
-    ledger.apply_event(venue.cancelled(1))
+        ledger.apply_event(encode(venue.accepted(order_id)))
+    ledger.apply_event(encode(venue.cancelled(1)))
     assert list(ledger.orders) == [2]
     assert ledger.id_of_client("1") is None
 
@@ -233,11 +235,11 @@ def test_fold_of_a_journal_ends_where_the_session_ended():
     events = [venue.accepted(1), venue.filled(1, 2), venue.accepted(2), venue.cancelled(2)]
     ledger.apply_command(*commands[0][::2])
     for event in events[:2]:
-        ledger.apply_event(event)
+        ledger.apply_event(encode(event))
     ledger.apply_command(*commands[1][::2])
     for event in events[2:]:
-        ledger.apply_event(event)
-    again = fold([MNQ], Snapshot("SIM", "USD", CASH, ()), commands, events)
+        ledger.apply_event(encode(event))
+    again = fold([MNQ], Snapshot("SIM", "USD", CASH, ()), commands, map(encode, events))
     assert [r.view() for r in again.orders.values()] == [r.view() for r in ledger.orders.values()]
     assert again.cash_nanos == ledger.cash_nanos
 

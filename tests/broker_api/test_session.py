@@ -19,7 +19,7 @@ from broker_api.errors import (
     RiskLimitError,
     RunawayStrategy,
 )
-from broker_api.event import EventKind, decode
+from broker_api.event import EventKind, EventRow
 from broker_api.ledger import fold
 from papertape import SimulationConfig, TradingSuite, run
 
@@ -64,7 +64,7 @@ def test_journal_folds_to_the_sessions_own_ledger():
         session.instruments,
         Snapshot("SIM", "USD", 50_000 * 10**9, ()),
         session.journal.recorded_commands(),
-        [decode(tuple(map(int, row))) for row in session.journal.events()],
+        [EventRow(*map(int, row)) for row in session.journal.events()],
     )
     ours = [record.view() for record in session.ledger.orders.values()]
     assert [record.view() for record in again.orders.values()] == ours

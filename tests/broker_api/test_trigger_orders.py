@@ -9,7 +9,7 @@ import pytest
 from broker_api.broker import Snapshot
 from broker_api.catalog import find, load_catalog
 from broker_api.errors import InvalidOrderError, InvalidPriceError, OrderRejectedError
-from broker_api.event import Reason, decode
+from broker_api.event import EventRow, Reason, encode
 from broker_api.journal import commands_from_table, read_journal
 from broker_api.ledger import fold
 from broker_api.order import OrderType
@@ -194,7 +194,7 @@ def test_the_journal_brings_them_back(tmp_path):
     session.journal.write(tmp_path)
     rows, table = read_journal(tmp_path)
     commands = commands_from_table(table)
-    events = [decode(tuple(map(int, row))) for row in rows]
+    events = [EventRow(*map(int, row)) for row in rows]
     snapshot = Snapshot("SIM", "USD", 50_000 * 10**9, ())
     ledger = fold(session.instruments, snapshot, commands, events)
     ours = [record.view() for record in session.ledger.orders.values()]
@@ -210,4 +210,5 @@ def test_the_journal_brings_them_back(tmp_path):
         tuple(commands),
         rows,
     )
-    assert replay(recording, recording.exchange())[: len(events)] == events
+    replayed = replay(recording, recording.exchange())
+    assert [encode(event) for event in replayed][: len(events)] == events

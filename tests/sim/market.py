@@ -33,7 +33,7 @@ import numpy as np
 
 from broker_api.calendar import SessionCalendar, load_calendar
 from broker_api.config import AccountConfig, SimulationConfig
-from broker_api.event import Event
+from broker_api.event import Event, EventRow, decode, encode
 from broker_api.instrument import Instrument
 from broker_api.order import (
     Arm,
@@ -299,7 +299,7 @@ class Market:
 
     def _execute(self, command: Command) -> list[str]:
         self.promises.note(command)
-        events = self._keep(self.exchange.execute(command))
+        events = self._keep(self.exchange.execute_rows(command))
         if self.has_reference:
             assert self.reference.execute(command) == events
             assert self.reader.read() == self.reference_reader.read()
@@ -307,13 +307,15 @@ class Market:
         return texts(events)
 
     def _advance(self, ts_ns: int) -> list[Event]:
-        events = self._keep(self.exchange.advance(ts_ns))
+        events = self._keep(self.exchange.advance_rows(ts_ns))
         if self.has_reference:
             assert self.reference.advance(ts_ns) == events
             assert self.reader.read() == self.reference_reader.read()
         return events
 
-    def _keep(self, events: list[Event]) -> list[Event]:
+    def _keep(self, rows: list[EventRow]) -> list[Event]:
+        events = [decode(row) for row in rows]
+        assert [encode(event) for event in events] == rows, "a row holds more than its event"
         self.events += events
         for event in events:
             self.promises.check_event(event)
