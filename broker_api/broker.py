@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from broker_api.event import (
     Bar,
     CancelRejected,
-    Event,
+    EventRow,
     OrderAccepted,
     OrderCancelled,
     OrderRejected,
@@ -23,10 +23,37 @@ from broker_api.event import (
     Trade,
 )
 from broker_api.instrument import Instrument
-from broker_api.order import CancelRequest, ReplaceRequest, Submission
+from broker_api.order import CancelRequest, Command, ReplaceRequest, Submission
 
-EventSink = Callable[[Event], None]
-MarketSink = Callable[[Quote | Trade | Bar], None]
+EventSink = Callable[[EventRow, int], None]
+"""Told of an event and of the session's time, in ns, at which it came."""
+BarSink = Callable[[Bar], None]
+
+
+class RowSink(Protocol):
+    """Takes quotes, trades or ticks as they come: called with a Quote, a Trade, or `fields`."""
+
+    fields: tuple[str, ...]
+    """For ticks: which values of a row are wanted, in this order."""
+
+    def __call__(self, *values: Any) -> None:
+        """Take one row."""
+        ...
+
+    def direct(self) -> Callable[..., object] | None:
+        """What may be called in the place of this sink for many rows in a row, if anything.
+
+        Then an exception goes to `failed`, and a result that can be awaited to `adopt`.
+        """
+        ...
+
+    def failed(self, failure: Exception) -> bool:
+        """Take the exception of a direct call; whether to go on."""
+        ...
+
+    def adopt(self, result: object) -> None:
+        """Take what a direct call returned."""
+        ...
 
 
 class Clock(Protocol):
@@ -95,6 +122,17 @@ class Broker(Protocol):
         """Connect, and deliver every later event to `on_event`, one at a time, in order."""
         ...
 
+    def attend(self, attentive: bool) -> None:
+        """Whether somebody waits to be told of events. While nobody does they may be kept.
+
+        Kept events are delivered by `flush`, and before the answer to a later command.
+        """
+        ...
+
+    def flush(self) -> None:
+        """Deliver every event that has come by the session's time. Costs nothing if none has."""
+        ...
+
     async def disconnect(self) -> None:
         """End the connection. Idempotent. Working orders stay as they are."""
         ...
@@ -109,6 +147,10 @@ class Broker(Protocol):
 
     async def cancel(self, request: CancelRequest) -> OrderCancelled | CancelRejected:
         """End a working order."""
+        ...
+
+    def post(self, command: Command) -> None:
+        """Send a command whose answer nobody awaits; it comes as an event. Raises as `submit`."""
         ...
 
     def equity_nanos(self) -> int:
@@ -131,10 +173,14 @@ class Broker(Protocol):
         """The newest `count` complete bars at the session's time, oldest first."""
         ...
 
-    def subscribe(
-        self, instrument: int, kind: str, sink: MarketSink, interval_ns: int = 0
+    def subscribe_rows(self, instrument: int, kind: str, sink: RowSink) -> Callable[[], None]:
+        """Deliver what `kind` names ("quote", "trade", "tick"); call the result to stop."""
+        ...
+
+    def subscribe_bars(
+        self, instrument: int, interval_ns: int, sink: BarSink
     ) -> Callable[[], None]:
-        """Deliver what `kind` names ("quote", "trade", "bar"); call the result to stop."""
+        """Deliver bars of this length as they complete; call the result to stop."""
         ...
 
     def next_open_ns(self, instrument: int, ts_ns: int) -> int | None:

@@ -58,15 +58,15 @@ class Changing:
             raise not_active(record.view())
         return record
 
-    async def modify(
+    def replace_request(
         self,
         ref: object,
         size: Number | None,
         limit_price: Number | None,
         stop_price: Number | None,
         trail_ticks: int | None,
-    ) -> Order:
-        """Change what is not None; `size` is the new total. Returns the updated order."""
+    ) -> tuple[ReplaceRequest, OrderRecord]:
+        """A change as it is sent, of what is not None. Raises the session's refusal."""
         record = self._live(ref)
         spec = record.spec
         _check_applies(record, limit_price, _HAS_LIMIT, "limit_price")
@@ -79,6 +79,18 @@ class Changing:
             None if stop_price is None else spec.order_price_to_ticks(stop_price, "stop_price"),
             None if trail_ticks is None else whole_ticks(trail_ticks, "trail_ticks"),
         )
+        return request, record
+
+    async def modify(
+        self,
+        ref: object,
+        size: Number | None,
+        limit_price: Number | None,
+        stop_price: Number | None,
+        trail_ticks: int | None,
+    ) -> Order:
+        """Change what is not None; `size` is the new total. Returns the updated order."""
+        request, record = self.replace_request(ref, size, limit_price, stop_price, trail_ticks)
         answer = await self._session.replace(request, record.instrument)
         order = record.view()
         if isinstance(answer, OrderReplaced):
@@ -87,7 +99,7 @@ class Changing:
             raise not_active(order)
         raise refusal(
             answer.reason,
-            spec,
+            record.spec,
             answer.value,
             answer.limit,
             side=record.side,
@@ -95,10 +107,14 @@ class Changing:
             prefix=f"order {record.order_id} stays as it was: ",
         )
 
+    def cancel_request(self, ref: object) -> tuple[CancelRequest, OrderRecord]:
+        """A cancel as it is sent. Raises OrderNotActiveError for an order that has ended."""
+        record = self._live(ref)
+        return CancelRequest(record.order_id), record
+
     async def cancel(self, ref: object) -> Order:
         """End a working order; returns it. Raises OrderNotActiveError when it had ended."""
-        record = self._live(ref)
-        request = CancelRequest(record.order_id)
+        request, record = self.cancel_request(ref)
         answer = await self._session.cancel(request, record.instrument)
         order = record.view()
         if isinstance(answer, OrderCancelled):

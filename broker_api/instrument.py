@@ -181,6 +181,14 @@ class Instrument:
     def _lot_float(self) -> float:
         return float(self.lot_size)
 
+    @cached_property
+    def _tick_ratio(self) -> tuple[int, int]:
+        return self.tick_size.as_integer_ratio()
+
+    @cached_property
+    def _lot_ratio(self) -> tuple[int, int]:
+        return self.lot_size.as_integer_ratio()
+
     def price_to_ticks(self, price: Number, field: str = "price") -> int:
         """The price as whole ticks. Raises InvalidPriceError when off the tick or no number."""
         return self._to_steps(price, self.tick_size, self._tick_float, field, "price")
@@ -239,12 +247,25 @@ class Instrument:
 
     def ticks_to_price(self, ticks: int) -> float:
         """Whole ticks as the float nearest to the exact decimal price."""
-        return float(self.tick_size * ticks)
+        numerator, denominator = self._tick_ratio
+        return ticks * numerator / denominator  # Python rounds a quotient of integers correctly
+
+    def ticks_to_prices(self, ticks: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """A column of whole ticks as prices, each as `ticks_to_price` gives it."""
+        numerator, denominator = self._tick_ratio
+        prices: npt.NDArray[np.float64] = (ticks * numerator).astype(np.float64) / denominator
+        return prices
 
     def lots_to_size(self, lots: int) -> float:
         """Whole lots as the float nearest to the exact size; an int where lots are whole."""
-        size = self.lot_size * lots
-        return int(size) if self.size_digits == 0 else float(size)
+        numerator, denominator = self._lot_ratio
+        return lots * numerator if denominator == 1 else lots * numerator / denominator
+
+    def lots_to_sizes(self, lots: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """A column of whole lots as sizes, each as `lots_to_size` gives it."""
+        numerator, denominator = self._lot_ratio
+        scaled = lots * numerator
+        return scaled if denominator == 1 else scaled.astype(np.float64) / denominator
 
     def average_price(self, cost_ticks_lots: int, lots: int) -> float:
         """Average price of `lots` whose ticks x lots sum to `cost_ticks_lots`; 0.0 of none."""

@@ -45,6 +45,7 @@ class EventType(str, Enum):
     MARKET = "market"
     QUOTE = "quote"
     TRADE = "trade"
+    TICK = "tick"
     BAR = "bar"
 
     def __str__(self) -> str:
@@ -159,12 +160,12 @@ class Dispatcher:
     """
 
     def __init__(self, on_failure: Callable[[Exception], bool]) -> None:
-        self._queue: deque[tuple[Subscription, object]] = deque()
+        self._queue: deque[tuple[Subscription, tuple[Any, ...]]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._on_failure = on_failure
 
-    def post(self, subscription: Subscription, notice: object) -> None:
-        """Queue a notice for a handler."""
+    def post(self, subscription: Subscription, *notice: object) -> None:
+        """Queue a notice (a handler's arguments) for a handler."""
         if len(self._queue) >= QUEUE_LENGTH_MAX:
             self._queue.clear()
             self._on_failure(
@@ -174,6 +175,11 @@ class Dispatcher:
         self._queue.append((subscription, notice))
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
+
+    @property
+    def is_idle(self) -> bool:
+        """True while no notice waits and no handler runs."""
+        return not self._queue and (self._task is None or self._task.done())
 
     @property
     def is_current(self) -> bool:
@@ -195,9 +201,60 @@ class Dispatcher:
             if not subscription.active:
                 continue
             try:
-                result = subscription.handler(notice)
+                result = subscription.handler(*notice)
                 if inspect.isawaitable(result):
                     await result
             except Exception as failure:
                 if not self._on_failure(failure):
                     self._queue.clear()
+
+
+class HandlerSink:
+    """Rows for one handler: see `broker.RowSink`.
+
+    Handlers run one at a time, so a row is posted while another handler runs or waits its turn;
+    otherwise a plain function is called at once.
+    """
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        fields: tuple[str, ...],
+        dispatcher: Dispatcher,
+        on_failure: Callable[[Exception], bool],
+    ) -> None:
+        self.fields = fields
+        self.failed = on_failure
+        self._subscription = subscription
+        self._dispatcher = dispatcher
+        handler = subscription.handler
+        call = getattr(handler, "__call__", handler)  # noqa: B004 - the method, to look at it
+        self._is_plain = not (
+            inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
+        )
+
+    def __call__(self, *values: Any) -> None:
+        """Take one row."""
+        call = self.direct()
+        if call is None:
+            self._dispatcher.post(self._subscription, *values)
+            return
+        try:
+            self.adopt(call(*values))
+        except Exception as failure:
+            self.failed(failure)
+
+    def direct(self) -> Callable[..., object] | None:
+        """The handler, if it is plain and no other handler runs."""
+        if self._is_plain and self._dispatcher.is_idle and self._subscription.active:
+            return self._subscription.handler
+        return None
+
+    def adopt(self, result: object) -> None:
+        """A plain function returned something: a coroutine is run as a handler's."""
+        if inspect.isawaitable(result):
+            self._dispatcher.post(Subscription(_return, None), result)
+
+
+def _return(result: object) -> object:
+    return result

@@ -28,6 +28,7 @@ from broker_api.errors import (
 )
 from broker_api.instrument import Number
 from broker_api.notice import EventType, Handler, Subscription
+from broker_api.nowait import NoWait
 from broker_api.order import OrderStatus, OrderType, Side
 from broker_api.placing import Placing, Prices
 from broker_api.record import OrderRecord
@@ -51,6 +52,8 @@ class OrderManager:
     takes `time_in_force` ("GTC", "DAY", "GTD", "IOC", "FOK"; market orders None), `expires_at` (an
     aware datetime or nanoseconds, for GTD), `post_only`, `reduce_only`, `client_order_id`, `tag`,
     and market and stop orders `protection_ticks`.
+
+    `nowait` has the verbs for plain functions: they send and return at once.
     """
 
     def __init__(self, session: Session, risk: RiskGate, instrument: int | None = None) -> None:
@@ -59,6 +62,7 @@ class OrderManager:
         self._placing = Placing(session, risk)
         self._closing = Closing(session, self._placing)
         self._changing = Changing(session)
+        self.nowait = NoWait(session, self._placing, self._changing)
 
     # --- single orders -------------------------------------------------------------------------
 

@@ -104,14 +104,18 @@ class Placing:
         """Count an order that was refused before it was sent."""
         self._session.counters[index].denied += 1
 
-    async def place(self, draft: Draft) -> OrderResponse:
-        """Send one order. Raises the refusal of the session or the venue."""
+    def request(self, draft: Draft) -> OrderRequest:
+        """The order as it is sent, with its number. Raises the session's refusal."""
         try:
             self._admit(draft, 1)
         except OrderRejectedError:
             self.deny(draft.index)
             raise
-        answer, records = await self._session.submit(self._number(draft), draft.index)
+        return self._number(draft)
+
+    async def place(self, draft: Draft) -> OrderResponse:
+        """Send one order. Raises the refusal of the session or the venue."""
+        answer, records = await self._session.submit(self.request(draft), draft.index)
         _raise_refusal(answer, records)
         record = records[0]
         return OrderResponse(
@@ -189,15 +193,15 @@ class Placing:
 
     # --- brackets ------------------------------------------------------------------------------
 
-    async def place_bracket(
+    def bracket_request(
         self,
         contract_id: object,
         side: object,
         size: Number,
         entry_price: Number | None,
         options: Mapping[str, Any],
-    ) -> BracketOrderResponse:
-        """Send an entry with its exits; see BracketOptions."""
+    ) -> tuple[BracketRequest, Draft]:
+        """An entry with its exits as it is sent; see BracketOptions. Raises the refusal."""
         entry_options, bracket = split_bracket(options)
         entry_stop = bracket.get("entry_stop_price")
         order_type = entry_type(entry_price, entry_stop)
@@ -217,14 +221,26 @@ class Placing:
             raise
         entry = self._number(draft)
         stop_exit, target_exit = self._exit(stop, entry.tag), self._exit(target, entry.tag)
-        request = BracketRequest(entry, stop_exit, target_exit, arm, on_partial)
+        return BracketRequest(entry, stop_exit, target_exit, arm, on_partial), draft
+
+    async def place_bracket(
+        self,
+        contract_id: object,
+        side: object,
+        size: Number,
+        entry_price: Number | None,
+        options: Mapping[str, Any],
+    ) -> BracketOrderResponse:
+        """Send an entry with its exits. Raises the refusal of the session or the venue."""
+        request, draft = self.bracket_request(contract_id, side, size, entry_price, options)
         answer, records = await self._session.submit(request, draft.index)
         _raise_refusal(answer, records)
+        stop, target = request.stop, request.target
         return BracketOrderResponse(
-            entry.order_id,
-            None if stop_exit is None else stop_exit.order_id,
-            None if target_exit is None else target_exit.order_id,
-            entry.client_order_id,
+            request.entry.order_id,
+            None if stop is None else stop.order_id,
+            None if target is None else target.order_id,
+            request.entry.client_order_id,
             records[0].status,
             draft.spec.symbol,
             records[0].created_ns,

@@ -26,6 +26,12 @@ class PositionManager:
         """The position as it is now; flat is a Position of size 0."""
         return self._session.position(self._one(instrument))
 
+    def net_size(self, instrument: str | None = None) -> float:
+        """The signed size that is open now: a quick look for handlers of ticks."""
+        index = self._one(instrument)
+        lots = self._session.ledger.positions[index].lots
+        return self._session.instruments[index].lots_to_size(lots)
+
     async def get_position(self, instrument: str | None = None) -> Position:
         """The same as `position`."""
         return self.position(instrument)

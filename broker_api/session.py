@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
-from broker_api.broker import Broker, Snapshot
+from broker_api.broker import Broker, EventSink, Snapshot
 from broker_api.config import OrderManagerConfig
 from broker_api.errors import NotConnectedError, OrderUncertainError, RunawayStrategy
 from broker_api.event import (
@@ -18,6 +18,7 @@ from broker_api.event import (
     CancelRejected,
     Event,
     EventKind,
+    EventRow,
     Liquidation,
     MarketHalted,
     MarketResumed,
@@ -28,6 +29,7 @@ from broker_api.event import (
     OrderReplaced,
     PositionChanged,
     ReplaceRejected,
+    decode,
 )
 from broker_api.instrument import Instrument
 from broker_api.journal import Journal
@@ -37,6 +39,7 @@ from broker_api.notice import (
     EventType,
     FillEvent,
     Handler,
+    HandlerSink,
     OrderEvent,
     Subscription,
 )
@@ -76,9 +79,9 @@ class Session:
         self.broker = broker
         self.clock = broker.clock
         self.config = config
-        self.journal = Journal()
+        self._journal = Journal()
         self.instruments: tuple[Instrument, ...] = ()
-        self.counters: list[Counters] = []
+        self._counters: list[Counters] = []
         self.errors: list[Exception] = []
         self.failure: Exception | None = None
         self.connected = False
@@ -99,12 +102,12 @@ class Session:
 
     async def connect(self) -> None:
         """Connect the broker and open the books."""
-        early: list[Event] = []
-        self._receive: Callable[[Event], None] = early.append
+        early: list[tuple[EventRow, int]] = []
+        self._receive: EventSink = lambda row, came_ns: early.append((row, came_ns))
         self.snapshot: Snapshot = await self.broker.connect(self._on_event)
         self.instruments = tuple(self.broker.instruments())
-        self.counters = [Counters() for _ in self.instruments]
-        self.ledger = Ledger(
+        self._counters = [Counters() for _ in self.instruments]
+        self._ledger = Ledger(
             self.instruments, self.snapshot, keep_ended=self.config.enable_order_tracking
         )
         for index, spec in enumerate(self.instruments):
@@ -115,8 +118,30 @@ class Session:
         self._main = asyncio.current_task()
         self.connected = True
         self._receive = self._apply
-        for event in early:
-            self._apply(event)
+        for row, came_ns in early:
+            self._apply(row, came_ns)
+        self._mind_attention()
+
+    # --- the books -----------------------------------------------------------------------------
+    # A broker may keep events while nobody waits for them; whoever looks sees them applied.
+
+    @property
+    def ledger(self) -> Ledger:
+        """Orders, positions and cash as of the session's time."""
+        self.broker.flush()
+        return self._ledger
+
+    @property
+    def journal(self) -> Journal:
+        """Every command and every event up to the session's time."""
+        self.broker.flush()
+        return self._journal
+
+    @property
+    def counters(self) -> list[Counters]:
+        """The statistics' counts, one set an instrument."""
+        self.broker.flush()
+        return self._counters
 
     # --- instruments and ids -------------------------------------------------------------------
 
@@ -138,7 +163,7 @@ class Session:
     def client_id(self, order_id: int) -> str:
         """The client order id that is made from an order id; one that a user took is avoided."""
         text = str(order_id)
-        while self.ledger.id_of_client(text) is not None:
+        while self._ledger.id_of_client(text) is not None:
             text += "x"
         return text
 
@@ -156,8 +181,9 @@ class Session:
             raise RunawayStrategy(
                 f"more than {COMMANDS_AT_ONCE_MAX} commands at one instant of session time"
             )
-        self.journal.record_command(now, command)
-        self.ledger.apply_command(now, command)
+        ledger = self.ledger  # events that came before the command are recorded before it
+        self._journal.record_command(now, command)
+        ledger.apply_command(now, command)
         return now
 
     async def submit(
@@ -171,8 +197,8 @@ class Session:
         sent_ns = self._begin(submission)
         ids = order_ids_of(submission)
         # Taken now: a ledger that forgets ended orders may have forgotten these at the answer.
-        records = tuple(self.ledger.orders[order_id] for order_id in ids)
-        counters = self.counters[index]
+        records = tuple(self._ledger.orders[order_id] for order_id in ids)
+        counters = self._counters[index]
         counters.sent += len(ids)
         attempts = self.config.retry_attempts
         pause = RETRY_SECONDS
@@ -185,7 +211,7 @@ class Session:
                 raise
             except NotConnectedError:
                 if attempts == 0 or not self.connected:
-                    self.ledger.withdraw(ids)
+                    self._ledger.withdraw(ids)
                     counters.sent -= len(ids)
                     raise
                 attempts -= 1
@@ -193,15 +219,22 @@ class Session:
                 pause *= 2
         return self._answered(counters, sent_ns, answer), records
 
+    def post(self, command: Command, index: int) -> None:
+        """Send a command whose answer nobody awaits. Raises NotConnectedError when it was not."""
+        self._begin(command)
+        if not isinstance(command, ReplaceRequest | CancelRequest):
+            self._counters[index].sent += len(order_ids_of(command))
+        self.broker.post(command)
+
     async def replace(self, request: ReplaceRequest, index: int) -> OrderReplaced | ReplaceRejected:
         """Send a change; return the venue's answer."""
         sent_ns = self._begin(request)
-        return self._answered(self.counters[index], sent_ns, await self.broker.replace(request))
+        return self._answered(self._counters[index], sent_ns, await self.broker.replace(request))
 
     async def cancel(self, request: CancelRequest, index: int) -> OrderCancelled | CancelRejected:
         """Send a cancel; return the venue's answer."""
         sent_ns = self._begin(request)
-        return self._answered(self.counters[index], sent_ns, await self.broker.cancel(request))
+        return self._answered(self._counters[index], sent_ns, await self.broker.cancel(request))
 
     def _answered(self, counters: Counters, sent_ns: int, answer: _T) -> _T:
         if self.failure is not None:
@@ -219,36 +252,43 @@ class Session:
 
     # --- events --------------------------------------------------------------------------------
 
-    def _on_event(self, event: Event) -> None:
+    def _on_event(self, row: EventRow, came_ns: int) -> None:
         """The broker's sink. A fault of our own books stops the run instead of the broker."""
         try:
-            self._receive(event)
+            self._receive(row, came_ns)
         except Exception as failure:
             self._fail(failure)
 
-    def _apply(self, event: Event) -> None:
-        self.journal.record_event(event)
-        change = self.ledger.apply_event(event)
+    def _apply(self, row: EventRow, came_ns: int) -> None:
+        self._journal.record_event(row)
+        change = self._ledger.apply_event(row)
         if change is not None:
-            self._count(change, event)
+            self._count(change, row, came_ns)
         if self._subscriptions:
-            self._notify(event, change)
+            self._notify(decode(row), change)
 
-    def _count(self, change: Change, event: Event) -> None:
+    def _count(self, change: Change, row: EventRow, came_ns: int) -> None:
         record = change.record
-        counters = self.counters[record.instrument]
-        if isinstance(event, OrderFilled):
-            counters.fills += 1
+        if row.kind == EventKind.FILLED:
+            self._counters[record.instrument].fills += 1
         if record.status is not change.previous and record.status.is_terminal:
-            age_ns = self.clock.now_ns() - record.created_ns
+            counters = self._counters[record.instrument]
+            age_ns = came_ns - record.created_ns
             for ended in (record, *change.with_it):
                 counters.count_end(ended.status, age_ns)
                 self._release(ended.order_id)
 
     def _release(self, order_id: int) -> None:
-        for waiter in self._waiters.pop(order_id, ()):
+        waiters = self._waiters.pop(order_id, ())
+        for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+        if waiters:
+            self._mind_attention()
+
+    def _mind_attention(self) -> None:
+        """Tell the broker whether somebody waits for events, or only for answers."""
+        self.broker.attend(bool(self._subscriptions or self._waiters))
 
     def ended(self, order_id: int) -> asyncio.Future[None]:
         """A future that is done as soon as the working order has ended."""
@@ -256,6 +296,7 @@ class Session:
         # Waits that timed out are dropped here, so that a polling strategy does not pile them up.
         others = [each for each in self._waiters.get(order_id, ()) if not each.done()]
         self._waiters[order_id] = [*others, waiter]
+        self._mind_attention()
         return waiter
 
     # --- handlers ------------------------------------------------------------------------------
@@ -266,7 +307,9 @@ class Session:
         """Call `handler` with every later notice of this type, of one instrument or of all."""
         self.check()
         subscription = Subscription(handler, instrument)
+        self.broker.flush()  # what has come before is not told
         self._subscriptions.setdefault(event_type, []).append(subscription)
+        self._mind_attention()
         subscription.on_cancel(lambda: self._unsubscribe(event_type, subscription))
         return subscription
 
@@ -276,19 +319,33 @@ class Session:
             remaining.remove(subscription)
         if not remaining:
             self._subscriptions.pop(event_type, None)
+            self._mind_attention()
 
-    def subscribe_market(
-        self, event_type: EventType, handler: Handler, instrument: int, interval_ns: int = 0
+    def subscribe_rows(
+        self,
+        event_type: EventType,
+        handler: Handler,
+        instrument: int,
+        fields: tuple[str, ...] = (),
     ) -> Subscription:
-        """Call `handler` with every later quote, trade or bar of one instrument."""
+        """Call `handler` with every later quote, trade or tick of one instrument.
+
+        A plain function is called directly, without a task, while no other handler runs.
+        """
+        self.check()
+        subscription = Subscription(handler, instrument)
+        sink = HandlerSink(subscription, fields, self._dispatcher, self._handler_failed)
+        subscription.on_cancel(self.broker.subscribe_rows(instrument, event_type.value, sink))
+        self._market.append(subscription)
+        return subscription
+
+    def subscribe_bars(self, handler: Handler, instrument: int, interval_ns: int) -> Subscription:
+        """Call `handler` with every later bar of one instrument."""
         self.check()
         subscription = Subscription(handler, instrument)
         subscription.on_cancel(
-            self.broker.subscribe(
-                instrument,
-                event_type.value,
-                lambda item: self._dispatcher.post(subscription, item),
-                interval_ns,
+            self.broker.subscribe_bars(
+                instrument, interval_ns, lambda bar: self._dispatcher.post(subscription, bar)
             )
         )
         self._market.append(subscription)

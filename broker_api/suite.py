@@ -28,7 +28,7 @@ from broker_api.config import (
 from broker_api.drafting import parse_member
 from broker_api.errors import ConfigurationError
 from broker_api.instrument import Instrument, from_nanos
-from broker_api.market_data import MarketData, timeframe_ns
+from broker_api.market_data import MarketData, tick_fields, timeframe_ns
 from broker_api.notice import EventType, Handler, Subscription
 from broker_api.order import Role
 from broker_api.order_manager import OrderManager
@@ -42,7 +42,7 @@ from broker_api.view import to_datetime
 BROKER_GROUP = "papertape.brokers"
 """Entry points of brokers: a name, and a callable from BrokerSpec to Broker."""
 
-_MARKET_TYPES = (EventType.QUOTE, EventType.TRADE, EventType.BAR)
+_MARKET_TYPES = (EventType.QUOTE, EventType.TRADE, EventType.TICK, EventType.BAR)
 
 
 class SuiteClock:
@@ -218,10 +218,13 @@ class TradingSuite(Mapping[str, InstrumentContext]):
             return self.session.subscribe(wanted, handler)
         if (wanted is EventType.BAR) != (timeframe is not None):
             raise ConfigurationError('timeframe goes with event_type "bar", which needs one')
-        interval_ns = 0 if timeframe is None else timeframe_ns(timeframe)
+        fields = tick_fields(handler) if wanted is EventType.TICK else ()
         whole = Subscription(handler, None)
         for index in range(len(self.session.instruments)):
-            part = self.session.subscribe_market(wanted, handler, index, interval_ns)
+            if timeframe is None:
+                part = self.session.subscribe_rows(wanted, handler, index, fields)
+            else:
+                part = self.session.subscribe_bars(handler, index, timeframe_ns(timeframe))
             whole.on_cancel(part.cancel)
         return whole
 

@@ -13,14 +13,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from broker_api.broker import Capabilities, EventSink, MarketSink, Snapshot
+from broker_api.broker import BarSink, Capabilities, EventSink, RowSink, Snapshot
 from broker_api.calendar import load_calendar
 from broker_api.config import BrokerSpec
 from broker_api.errors import ConfigurationError, NotConnectedError, RunawayStrategy
 from broker_api.event import (
     Bar,
     CancelRejected,
-    Event,
+    EventRow,
     OrderAccepted,
     OrderCancelled,
     OrderRejected,
@@ -28,6 +28,7 @@ from broker_api.event import (
     Quote,
     ReplaceRejected,
     Trade,
+    decode,
 )
 from broker_api.instrument import Instrument
 from broker_api.order import CancelRequest, Command, ReplaceRequest, Submission
@@ -97,6 +98,19 @@ class VirtualClock:
         await asyncio.sleep(seconds)
 
 
+class _Moment:
+    """A time that stands still."""
+
+    def __init__(self, now_ns: int) -> None:
+        self._now_ns = now_ns
+
+    def moment_ns(self) -> int:
+        return self._now_ns
+
+    def interrupt(self) -> None:
+        """Nothing to interrupt: time does not move."""
+
+
 class SimBroker:
     """A broker that answers from a tape. Make it with `create` inside a virtual-time loop.
 
@@ -133,12 +147,15 @@ class SimBroker:
         self._notes = list(notes)
         self._exchange: Exchange | None = None
         self._on_event: EventSink | None = None
-        self._arrivals: Arrivals[asyncio.Future[Any]] = Arrivals(
+        self._arrivals: Arrivals[asyncio.Future[Any] | None] = Arrivals(
             spec.simulation, spec.instruments, self._calendars, tapes
         )
         self._sent_at_ns = -1
         self._sent_at_once = 0
-        self._deliveries: deque[tuple[int, Event, asyncio.Future[Any] | None]] = deque()
+        self._deliveries: deque[tuple[int, EventRow, asyncio.Future[Any] | None]] = deque()
+        self._answers_due: deque[int] = deque()
+        self._attentive = True
+        self._delivering = False
         self._closing = False
         self._tape_end_ns = max(tape.end_ns for tape in tapes)
         self.clock = VirtualClock(loop)
@@ -200,12 +217,11 @@ class SimBroker:
         """Let go of the clock. Idempotent. What was not delivered yet is delivered now."""
         if self._on_event is None:
             return
-        while self._deliveries:
-            self._deliver(self._deliveries.popleft())
+        self._deliver_due(NEVER_NS)
         self._on_event = None
         self._loop.detach(self)
         for answer in self._arrivals.clear():
-            if not answer.done():
+            if answer is not None and not answer.done():
                 answer.set_exception(NotConnectedError("disconnected before the order arrived"))
 
     # --- commands -------------------------------------------------------------------------------
@@ -223,6 +239,15 @@ class SimBroker:
         return cast(OrderCancelled | CancelRejected, await self._send(request))
 
     def _send(self, command: Command) -> asyncio.Future[Any]:
+        answer = self._loop.create_future()
+        self._dispatch(command, answer)
+        return answer
+
+    def post(self, command: Command) -> None:
+        """See `Broker.post`."""
+        self._dispatch(command, None)
+
+    def _dispatch(self, command: Command, answer: asyncio.Future[Any] | None) -> None:
         if self._on_event is None:
             raise NotConnectedError("the suite is disconnected; nothing was sent")
         now_ns = self._loop.now_ns
@@ -233,33 +258,39 @@ class SimBroker:
             raise RunawayStrategy(
                 f"more than {COMMANDS_PER_INSTANT_MAX:,} commands at one instant of simulated time"
             )
-        answer = self._loop.create_future()
+        self._loop.interrupt_stretch()
         self._arrivals.send(now_ns, command, answer)
-        return answer
 
     # --- the clock ------------------------------------------------------------------------------
 
     def advance(self, deadline_ns: int | None) -> int | None:
         """Run the market until something is delivered or the deadline; see virtual_loop.Driver."""
+        exchange = self.exchange
         while True:
             target = self._next_stop_ns(deadline_ns)
             if target is None:
                 return None
-            for event in self.exchange.advance(target):
-                self._queue_delivery(event, None)
-            now_ns = self.exchange.now_ns
+            if self._market.ticks.direct:
+                if self._attentive:
+                    target = max(exchange.now_ns, exchange.quiet_until_ns(target))
+                acted_ns = self._tell_stretches(target)
+                if acted_ns is not None:
+                    return acted_ns
+            self._run_market(target)
+            now_ns = exchange.now_ns
             self._execute_arrivals(now_ns)
             if self._schedule_due(now_ns) or now_ns == deadline_ns:
                 return now_ns
 
     def _next_stop_ns(self, deadline_ns: int | None) -> int | None:
         """The next time at which something of ours is due; None when the tape has ended before."""
-        due = self._arrivals.next_ns()
-        if self._deliveries:
-            due = min(due, self._deliveries[0][0])
+        due = min(self._arrivals.next_ns(), self._next_delivery_ns())
         in_flight = due < NEVER_NS
-        if not self._closing and self._market.next_ns() <= self._tape_end_ns:
-            due = min(due, self._market.next_ns())
+        if not self._closing:
+            market = self._market
+            data_ns = market.next_bar_ns() if market.ticks.direct else market.next_ns()
+            if data_ns <= self._tape_end_ns:
+                due = min(due, data_ns)
         due = max(due, self.exchange.now_ns)
         lasts_ns = due if in_flight else self._tape_end_ns
         if deadline_ns is not None and deadline_ns <= min(due, lasts_ns):
@@ -268,35 +299,98 @@ class SimBroker:
             return due
         return self._tape_end_ns if self.exchange.now_ns < self._tape_end_ns else None
 
+    def _tell_stretches(self, until_ns: int) -> int | None:
+        """Call plain handlers for every row that arrives before `until_ns`.
+
+        Returns the time at which one of them acted, None when none did. The exchange stays behind
+        meanwhile: nobody looks, or nothing is published before.
+        """
+        ticks = self._market.ticks
+        while not self._closing and (stretch := ticks.stretch(until_ns)) is not None:
+            with self._loop.during(stretch):
+                stretch.run()
+            if stretch.interrupted:
+                now_ns = stretch.moment_ns()
+                if ticks.next_ns() <= now_ns:  # the other rows of that instant
+                    with self._loop.during(_Moment(now_ns)):
+                        ticks.deliver(now_ns)
+                return now_ns
+        return None
+
+    def _next_delivery_ns(self) -> int:
+        """When the next event has to be delivered: each of them, or only answers if nobody waits.
+
+        What comes after the tape's end is always delivered: the clock goes on to there.
+        """
+        if not self._deliveries:
+            return NEVER_NS
+        if self._attentive or self._deliveries[-1][0] > self._tape_end_ns:
+            return self._deliveries[0][0]
+        return self._answers_due[0] if self._answers_due else NEVER_NS
+
+    def _run_market(self, until_ns: int) -> None:
+        """Rows up to a time, or to the first that publishes something if somebody is to be told."""
+        exchange = self.exchange
+        while True:
+            for row in exchange.advance_rows(until_ns):
+                due_ns = self._response.arrival_ns(row.ts_ns, row.seq)
+                self._deliveries.append((due_ns, row, None))
+            if self._attentive or exchange.now_ns >= until_ns:
+                return
+
     def _execute_arrivals(self, now_ns: int) -> None:
         while (arrived := self._arrivals.take(now_ns)) is not None:
             command, answer = arrived
-            events = self.exchange.execute(command)
-            assert events, "every command gets an answer"
-            for position, event in enumerate(events):
-                self._queue_delivery(event, answer if position == 0 else None)
-
-    def _queue_delivery(self, event: Event, answer: asyncio.Future[Any] | None) -> None:
-        due_ns = self._response.arrival_ns(event.ts_ns, event.seq)
-        self._deliveries.append((due_ns, event, answer))
+            rows = self.exchange.execute_rows(command)
+            assert rows, "every command gets an answer"
+            for position, row in enumerate(rows):
+                due_ns = self._response.arrival_ns(row.ts_ns, row.seq)
+                first = answer if position == 0 else None
+                self._deliveries.append((due_ns, row, first))
+                if first is not None:
+                    self._answers_due.append(due_ns)
 
     def _schedule_due(self, now_ns: int) -> bool:
         """Hand everything that is due to the loop; True when there was something."""
         scheduled = False
-        while self._deliveries and self._deliveries[0][0] <= now_ns:
-            self._loop.call_soon(self._deliver, self._deliveries.popleft())
+        if self._next_delivery_ns() <= now_ns:
+            self._loop.call_soon(self._deliver_due, now_ns)
             scheduled = True
         if not self._closing and self._market.next_ns() <= now_ns:
             self._loop.call_soon(self._market.deliver, now_ns)
             scheduled = True
         return scheduled
 
-    def _deliver(self, delivery: tuple[int, Event, asyncio.Future[Any] | None]) -> None:
-        _, event, answer = delivery
-        if self._on_event is not None:
-            self._on_event(event)
-        if answer is not None and not answer.done():
-            answer.set_result(event)
+    def _deliver_due(self, now_ns: int) -> None:
+        if self._delivering:
+            return  # the books are looked at while an event is told: what follows is told later
+        self._delivering = True
+        try:
+            self._deliver_all(now_ns)
+        finally:
+            self._delivering = False
+
+    def _deliver_all(self, now_ns: int) -> None:
+        deliveries = self._deliveries
+        while deliveries and deliveries[0][0] <= now_ns:
+            came_ns, row, answer = deliveries.popleft()
+            if self._on_event is not None:
+                self._on_event(row, came_ns)
+            if answer is not None:
+                self._answers_due.popleft()
+                if not answer.done():
+                    answer.set_result(decode(row))
+
+    def attend(self, attentive: bool) -> None:
+        """See `Broker.attend`; a market that nobody listens to need not stop at every event."""
+        self._attentive = attentive
+
+    def flush(self) -> None:
+        """See `Broker.flush`. During a stretch the exchange is brought up to the row's time."""
+        if self._exchange is not None and self._exchange.now_ns < self._loop.now_ns:
+            self._run_market(self._loop.now_ns)
+        if self._deliveries and self._deliveries[0][0] <= self._loop.now_ns:
+            self._deliver_due(self._loop.now_ns)
 
     def close_market(self) -> None:
         """The tape has ended: only what is in flight is served from now on."""
@@ -306,10 +400,12 @@ class SimBroker:
 
     def equity_nanos(self) -> int:
         """Cash plus open profit valued at the mark, else at the side one would get."""
+        self.flush()
         return self.exchange.equity_nanos
 
     def margin_used_nanos(self) -> int:
         """Initial margin held for positions and working orders."""
+        self.flush()
         return self.exchange.used_margin_nanos
 
     def last_quote(self, instrument: int) -> Quote | None:
@@ -324,11 +420,23 @@ class SimBroker:
         """The newest `count` complete bars at the session's time, oldest first."""
         return self._market.bars_at(instrument, self._loop.now_ns, interval_ns, count)
 
-    def subscribe(
-        self, instrument: int, kind: str, sink: MarketSink, interval_ns: int = 0
+    def subscribe_rows(self, instrument: int, kind: str, sink: RowSink) -> Callable[[], None]:
+        """Deliver quotes, trades or ticks; call the result to stop."""
+        self._loop.interrupt_stretch()
+        cancel = self._market.ticks.subscribe(instrument, kind, sink, self._loop.now_ns)
+
+        def unsubscribe() -> None:
+            self._loop.interrupt_stretch()
+            cancel()
+
+        return unsubscribe
+
+    def subscribe_bars(
+        self, instrument: int, interval_ns: int, sink: BarSink
     ) -> Callable[[], None]:
-        """Deliver quotes, trades or bars; call the result to stop."""
-        return self._market.subscribe(instrument, kind, sink, self._loop.now_ns, interval_ns)
+        """Deliver bars as they complete; call the result to stop."""
+        self._loop.interrupt_stretch()
+        return self._market.subscribe_bars(instrument, interval_ns, sink, self._loop.now_ns)
 
     def next_open_ns(self, instrument: int, ts_ns: int) -> int | None:
         """When the instrument next opens at or after `ts_ns`; None when its calendar ends."""

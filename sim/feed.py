@@ -26,6 +26,9 @@ class Feed(Protocol):
     def row_due_ns(self, row: int) -> int:
         """When the row arrives; NEVER_NS behind the last."""
 
+    def rows_due_ns(self, first: int, end: int) -> npt.NDArray[np.int64]:
+        """When each of the rows from `first` up to, not with, `end` arrives."""
+
     def time_due_ns(self, ts_ns: int) -> int:
         """When `seen_ns` reaches this moment of the tape."""
 
@@ -41,23 +44,28 @@ class SteadyFeed:
 
     def __init__(self, ts: npt.NDArray[np.int64], latency_ns: int) -> None:
         self._ts = ts
-        self._latency_ns = latency_ns
+        self.latency_ns = latency_ns
 
     def row_at(self, now_ns: int) -> int:
         """The last row that has arrived at `now_ns`, -1 before the first."""
-        return int(np.searchsorted(self._ts, now_ns - self._latency_ns, side="right")) - 1
+        return int(np.searchsorted(self._ts, now_ns - self.latency_ns, side="right")) - 1
 
     def seen_ns(self, now_ns: int) -> int:
         """The moment of the tape up to which the session has seen it at `now_ns`."""
-        return now_ns - self._latency_ns
+        return now_ns - self.latency_ns
 
     def row_due_ns(self, row: int) -> int:
         """When the row arrives; NEVER_NS behind the last."""
-        return int(self._ts[row]) + self._latency_ns if row < len(self._ts) else NEVER_NS
+        return int(self._ts[row]) + self.latency_ns if row < len(self._ts) else NEVER_NS
+
+    def rows_due_ns(self, first: int, end: int) -> npt.NDArray[np.int64]:
+        """When each of the rows from `first` up to, not with, `end` arrives."""
+        due: npt.NDArray[np.int64] = self._ts[first:end] + self.latency_ns
+        return due
 
     def time_due_ns(self, ts_ns: int) -> int:
         """When `seen_ns` reaches this moment of the tape."""
-        return ts_ns + self._latency_ns
+        return ts_ns + self.latency_ns
 
 
 class _VaryingFeed:
@@ -110,6 +118,11 @@ class _VaryingFeed:
             return NEVER_NS
         self._look_up_to(row)
         return int(self._arrival[row])
+
+    def rows_due_ns(self, first: int, end: int) -> npt.NDArray[np.int64]:
+        """When each of the rows from `first` up to, not with, `end` arrives."""
+        self._look_up_to(end - 1)
+        return self._arrival[first:end]
 
     def time_due_ns(self, ts_ns: int) -> int:
         """When `seen_ns` reaches this moment of the tape."""

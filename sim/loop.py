@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from sim.loop_base import (
     DeadlockError,
+    Driver,
     EndlessRunError,
     RealIOError,
     TapeEnded,
@@ -21,7 +22,7 @@ from sim.loop_base import (
     VirtualTask,
 )
 from sim.ordered_asyncio import ordered_asyncio
-from sim.virtual_loop import Driver, VirtualLoop
+from sim.virtual_loop import VirtualLoop
 
 __all__ = [
     "DeadlockError",

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import AsyncGenerator, Sequence
 from contextvars import Context, copy_context
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 _log = logging.getLogger("asyncio")
 
@@ -272,3 +272,33 @@ class LoopWithoutIO(asyncio.AbstractEventLoop):
     def set_debug(self, enabled: bool) -> None:
         """Switch asyncio's debug mode."""
         self._debug = bool(enabled)
+
+
+class Driver(Protocol):
+    """The market, as the loop sees it."""
+
+    def advance(self, deadline_ns: int | None) -> int | None:
+        """Run the market until something is delivered or until `deadline_ns` (epoch), inclusive.
+
+        Rows and commands of the deadline's own instant belong to it. Deliveries are scheduled with
+        the loop's `call_soon`. Returns the new time, at most the deadline; asked again for a time
+        that was reached already it delivers what is new and returns that time. Returns None when
+        the tape has ended before the deadline and nothing is left to deliver.
+        """
+        ...
+
+    def close_market(self) -> None:
+        """Called once, when the tape's end is announced: only what is in flight is served now."""
+        ...
+
+
+class Stretch(Protocol):
+    """Calls that the driver makes by itself while time goes by from one to the next."""
+
+    def moment_ns(self) -> int:
+        """The time (epoch) of the running call."""
+        ...
+
+    def interrupt(self) -> None:
+        """Something is to happen at this time: the running call must be the last."""
+        ...

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from broker_api.broker import MarketSink
+from broker_api.broker import BarSink
 from broker_api.event import Bar, Quote, Trade
 from broker_api.instrument import Instrument
 from broker_api.latency import LatencySetting
@@ -20,16 +20,7 @@ from data.bars import bars_from_tape
 from data.schema import RowKind
 from data.tape import Tape
 from sim.feed import NEVER_NS, feed_of
-
-
-@dataclass(eq=False)
-class _RowSubscription:
-    """Quotes or trades of one instrument; `row` is the next row to look at."""
-
-    instrument: int
-    kind: str
-    sink: MarketSink
-    row: int
+from sim.ticks import Ticks
 
 
 @dataclass(eq=False)
@@ -38,7 +29,7 @@ class _BarSubscription:
 
     instrument: int
     interval_ns: int
-    sink: MarketSink
+    sink: BarSink
     end_ns: int
 
 
@@ -55,7 +46,7 @@ class Market:
         self._instruments = tuple(instruments)
         self._tapes = tuple(tapes)
         self._feeds = [feed_of(tape.columns.ts, latency, seed, tape.symbol) for tape in tapes]
-        self._rows: list[_RowSubscription] = []
+        self.ticks = Ticks(instruments, tapes, self._feeds)
         self._bars: list[_BarSubscription] = []
 
     def show(self, tapes: Sequence[Tape]) -> None:
@@ -138,33 +129,30 @@ class Market:
             side,
         )
 
-    def subscribe(
-        self, instrument: int, kind: str, sink: MarketSink, now_ns: int, interval_ns: int
+    def subscribe_bars(
+        self, instrument: int, interval_ns: int, sink: BarSink, now_ns: int
     ) -> Callable[[], None]:
-        """Call `sink` with what happens after `now_ns`; the result ends it. See broker.Broker."""
-        if kind == "bar":
-            bars = _BarSubscription(instrument, interval_ns, sink, 0)
-            bars.end_ns = self._bar_end_after(bars, self._feeds[instrument].seen_ns(now_ns))
-            self._bars.append(bars)
-            return lambda: self._bars.remove(bars) if bars in self._bars else None
-        row = self._feeds[instrument].row_at(now_ns) + 1
-        rows = _RowSubscription(instrument, kind, sink, row)
-        self._rows.append(rows)
-        return lambda: self._rows.remove(rows) if rows in self._rows else None
+        """Call `sink` with the bars that complete after `now_ns`; the result ends it."""
+        bars = _BarSubscription(instrument, interval_ns, sink, 0)
+        bars.end_ns = self._bar_end_after(bars, self._feeds[instrument].seen_ns(now_ns))
+        self._bars.append(bars)
+        return lambda: self._bars.remove(bars) if bars in self._bars else None
 
     def next_ns(self) -> int:
         """When the next subscribed row or bar is due at the session; a far future when none is."""
+        return min(self.ticks.next_ns(), self.next_bar_ns())
+
+    def next_bar_ns(self) -> int:
+        """When the next subscribed bar is due; a far future when none is."""
         due = NEVER_NS
-        for rows in self._rows:
-            due = min(due, self._feeds[rows.instrument].row_due_ns(rows.row))
         for bars in self._bars:
             if bars.end_ns < NEVER_NS:
                 due = min(due, self._feeds[bars.instrument].time_due_ns(bars.end_ns))
         return due
 
-    def deliver(self, now_ns: int) -> bool:
-        """Hand everything due at `now_ns` to its sinks, in tape order; True if there was any."""
-        delivered = self._deliver_rows(now_ns)
+    def deliver(self, now_ns: int) -> None:
+        """Hand everything due at `now_ns` to its sinks, in tape order."""
+        self.ticks.deliver(now_ns)
         for bars in list(self._bars):
             seen = self._feeds[bars.instrument].seen_ns(now_ns)
             while bars.end_ns <= seen:
@@ -172,38 +160,7 @@ class Market:
                 found = self._bars_between(bars.instrument, bars.interval_ns, start_ns, bars.end_ns)
                 bars.end_ns = self._bar_end_after(bars, bars.end_ns)
                 for bar in found:
-                    delivered = True
                     bars.sink(bar)
-        return delivered
-
-    def _deliver_rows(self, now_ns: int) -> bool:
-        due: list[tuple[int, int, int, _RowSubscription]] = []
-        for order, rows in enumerate(self._rows):
-            end = self._feeds[rows.instrument].row_at(now_ns)
-            ts = self._tapes[rows.instrument].columns.ts
-            for row in range(rows.row, end + 1):
-                due.append((int(ts[row]), row, order, rows))
-            rows.row = max(rows.row, end + 1)
-        delivered = False
-        for _, row, _, rows in sorted(due, key=lambda item: item[:3]):
-            is_trade = self._tapes[rows.instrument].columns.kind[row] == RowKind.TRADE
-            if rows.kind == "trade" and is_trade:
-                rows.sink(self._trade(rows.instrument, row))
-                delivered = True
-            elif rows.kind == "quote" and self._quote_changed(rows.instrument, row):
-                rows.sink(self._quote(rows.instrument, row))
-                delivered = True
-        return delivered
-
-    def _quote_changed(self, instrument: int, row: int) -> bool:
-        """True when the row's BBO differs from the row's before it."""
-        columns = self._tapes[instrument].columns
-        if row == 0:
-            return True
-        return any(
-            column[row] != column[row - 1]
-            for column in (columns.bid, columns.ask, columns.bid_qty, columns.ask_qty)
-        )
 
     def _bar_end_after(self, bars: _BarSubscription, after_ns: int) -> int:
         """End of the first bar that ends after `after_ns` and holds a row; far future when none."""

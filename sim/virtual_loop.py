@@ -18,15 +18,18 @@ import heapq
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from contextvars import Context
-from typing import Any, Protocol, TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 
 from sim.loop_base import (
     DeadlockError,
+    Driver,
     EndlessRunError,
     LoopWithoutIO,
     ReadyHandle,
+    Stretch,
     TapeEnded,
     Timer,
     TimeStandsStillError,
@@ -50,24 +53,6 @@ _TIMER_COMPACTION_MIN = 128
 _FUTURE_COMPACTION_MIN = 1_024
 
 
-class Driver(Protocol):
-    """The market, as the loop sees it."""
-
-    def advance(self, deadline_ns: int | None) -> int | None:
-        """Run the market until something is delivered or until `deadline_ns` (epoch), inclusive.
-
-        Rows and commands of the deadline's own instant belong to it. Deliveries are scheduled with
-        the loop's `call_soon`. Returns the new time, at most the deadline; asked again for a time
-        that was reached already it delivers what is new and returns that time. Returns None when
-        the tape has ended before the deadline and nothing is left to deliver.
-        """
-        ...
-
-    def close_market(self) -> None:
-        """Called once, when the tape's end is announced: only what is in flight is served now."""
-        ...
-
-
 class VirtualLoop(LoopWithoutIO):
     """An event loop on simulated time; the module's docstring says how time goes by.
 
@@ -88,6 +73,7 @@ class VirtualLoop(LoopWithoutIO):
         self._numbers = 0
         self._timer_numbers = 0
         self._driver: Driver | None = None
+        self._stretch: Stretch | None = None
         self._tape_ended = False
         self._closing_rounds = 0
         self._cancelled_at_end: set[int] = set()
@@ -105,11 +91,13 @@ class VirtualLoop(LoopWithoutIO):
     @property
     def now_ns(self) -> int:
         """Nanoseconds since the epoch, UTC; since the loop was made until a driver is attached."""
+        if self._stretch is not None:
+            return self._stretch.moment_ns()
         return self._epoch_ns + self._elapsed_ns
 
     def time(self) -> float:
         """Simulated seconds since the loop was made."""
-        return self._elapsed_ns / _NS
+        return (self.now_ns - self._epoch_ns) / _NS
 
     @property
     def tape_ended(self) -> bool:
@@ -142,12 +130,27 @@ class VirtualLoop(LoopWithoutIO):
 
     # --- callbacks and timers -------------------------------------------------------------------
 
+    def interrupt_stretch(self) -> None:
+        """Let the running call of a stretch, if there is one, be its last."""
+        if self._stretch is not None:
+            self._stretch.interrupt()
+
+    @contextmanager
+    def during(self, stretch: Stretch) -> Iterator[None]:
+        """Let `stretch` tell the time; what its calls schedule interrupts it."""
+        self._stretch = stretch
+        try:
+            yield
+        finally:
+            self._stretch = None
+
     def call_soon(
         self, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """Run `callback` in the next round, after what is ready already."""
         if self._closed:
             raise RuntimeError("Event loop is closed")
+        self.interrupt_stretch()
         handle = ReadyHandle(callback, args, self, context)
         self._ready.append(handle)
         return handle
@@ -193,6 +196,7 @@ class VirtualLoop(LoopWithoutIO):
     ) -> asyncio.TimerHandle:
         if self._closed:
             raise RuntimeError("Event loop is closed")
+        self.interrupt_stretch()
         timer = Timer(when_ns, callback, args, self, context)
         if when_ns < _NEVER_NS:  # sleep(math.inf) is a wait that no timer ends
             self._timer_numbers += 1

@@ -1,0 +1,301 @@
+"""Handlers of ticks: called for every row, at the row's time, before anything later happens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from broker_api.errors import ConfigurationError
+from data.schema import COLUMN_TYPES, RowKind, TapeColumns
+from data.tape import Tape
+from papertape import TradingSuite, run
+from sim.ticks import BLOCK_ROWS
+
+MS = 1_000_000
+START_NS = 1_704_189_600_000_000_000
+ROWS = BLOCK_ROWS + 3_000
+
+
+def make_tape(symbol: str = "ETH", seed: int = 1, rows: int = ROWS) -> Tape:
+    """Quotes and trades on a random walk, some of one time, a side now and then empty."""
+    rng = np.random.default_rng(seed)
+    ts = START_NS + np.cumsum(rng.choice((0, 1, 40), rows)) * MS
+    kind = np.where(rng.random(rows) < 0.2, RowKind.TRADE, RowKind.QUOTE)
+    bid = 25_000 + np.cumsum(rng.choice((-1, 0, 0, 0, 1), rows))
+    side = np.where(kind == RowKind.TRADE, rng.choice((-1, 0, 1), rows), 0)
+    sizes = rng.integers(1, 30, (3, rows))
+    values = {
+        "ts": ts,
+        "kind": kind,
+        "side": side,
+        "px": np.where(kind == RowKind.TRADE, np.where(side < 0, bid, bid + 1), 0),
+        "qty": np.where(kind == RowKind.TRADE, sizes[0], 0),
+        "bid": bid,
+        "ask": bid + 1,
+        "bid_qty": sizes[1],
+        "ask_qty": np.where(rng.random(rows) < 0.01, 0, sizes[2]),
+    }
+    columns = TapeColumns(*(values[name].astype(t) for name, t in COLUMN_TYPES.items()))
+    return Tape(columns, symbol, "memory", "", True)
+
+
+TAPE = make_tape()
+
+
+async def to_the_end(suite: TradingSuite) -> None:
+    await suite.clock.sleep(1e6)
+
+
+def session(strategy: Callable[[TradingSuite], Any], **settings: Any) -> Any:
+    """Run a strategy on the tape until it ends; returns what it returned or the suite."""
+    found: list[Any] = []
+
+    async def main() -> None:
+        async with await TradingSuite.create(
+            settings.pop("instruments", ["ETH"]),
+            tape=settings.pop("tape", TAPE),
+            simulation={"margin": False, **settings},
+        ) as suite:
+            found.append(suite)
+            await strategy(suite)
+            await to_the_end(suite)
+
+    run(main())
+    return found[0]
+
+
+def test_a_plain_handler_sees_every_row_with_the_values_that_it_names() -> None:
+    seen: list[tuple[Any, ...]] = []
+
+    def tick(ts_ns: int, bid: float, ask: float, price: float, size: float, side: int) -> None:
+        seen.append((ts_ns, bid, ask, price, size, side))
+
+    async def strategy(suite: TradingSuite) -> None:
+        await suite["ETH"].data.on_tick(tick)
+
+    spec = session(strategy)["ETH"].instrument_info
+    columns = TAPE.columns
+    first = int(np.searchsorted(columns.ts, columns.ts[0], side="right"))
+    assert [row[0] for row in seen] == columns.ts[first:].tolist()
+    for row in (first, ROWS // 2, ROWS - 1):
+        _, bid, ask, price, size, side = seen[row - first]
+        assert bid == spec.ticks_to_price(int(columns.bid[row]))
+        is_empty = columns.ask_qty[row] == 0
+        assert math.isnan(ask) if is_empty else ask == spec.ticks_to_price(int(columns.ask[row]))
+        if columns.kind[row] == RowKind.TRADE:
+            assert price == spec.ticks_to_price(int(columns.px[row]))
+            assert size == spec.lots_to_size(int(columns.qty[row]))
+        else:
+            assert math.isnan(price)
+            assert (size, side) == (0, 0)
+    assert any(math.isnan(row[2]) for row in seen)
+
+
+@pytest.mark.parametrize("kind", ["quote", "trade"])
+def test_plain_and_async_handlers_are_told_the_same(kind: str) -> None:
+    plain: list[Any] = []
+    awaited: list[Any] = []
+
+    async def later(item: Any) -> None:
+        awaited.append(item)
+
+    for handler in (plain.append, later):
+
+        async def strategy(suite: TradingSuite, handler: Any = handler) -> None:
+            await getattr(suite["ETH"].data, f"on_{kind}")(handler)
+
+        session(strategy)
+    assert len(plain) > 2_000
+    assert plain == awaited
+
+
+def test_the_clock_and_the_last_quote_are_those_of_the_row() -> None:
+    async def strategy(suite: TradingSuite) -> None:
+        data = suite["ETH"].data
+        counted = 0
+
+        def tick(ts_ns: int) -> None:
+            nonlocal counted
+            counted += 1
+            assert suite.clock.now_ns() == ts_ns
+            if counted % 997 == 0:
+                quote = data.last_quote
+                assert quote is not None
+                assert quote.ts_ns == ts_ns
+
+        await data.on_tick(tick)
+
+    assert session(strategy).failure is None
+
+
+def test_a_later_feed_is_told_later() -> None:
+    late: list[int] = []
+
+    async def strategy(suite: TradingSuite) -> None:
+        await suite["ETH"].data.on_tick(lambda ts_ns: late.append(suite.clock.now_ns() - ts_ns))
+
+    session(strategy, feed_latency_ms=25.0)
+    assert len(late) > ROWS - 100
+    assert set(late) == {25 * MS}
+
+
+def crosses(suite: TradingSuite, send: Callable[[int], Any]) -> Callable[[float, float], Any]:
+    """A handler that sends a side now and then; what it sends depends on position and quotes."""
+    counted = 0
+
+    def tick(bid: float, ask: float) -> Any:
+        nonlocal counted
+        counted += 1
+        if counted % 501 == 0:
+            return send(1 if suite["ETH"].positions.net_size() > 0 or bid > ask else 0)
+        return None
+
+    return tick
+
+
+def events_of(suite: TradingSuite) -> Any:
+    return suite.session.journal.events()
+
+
+def with_nowait(**settings: Any) -> Any:
+    async def strategy(suite: TradingSuite) -> None:
+        orders = suite["ETH"].orders.nowait
+        await suite["ETH"].data.on_tick(
+            crosses(suite, lambda side: orders.place_market_order("ETH", side, 0.01) and None)
+        )
+
+    return events_of(session(strategy, **settings))
+
+
+@pytest.mark.parametrize("settings", [{}, {"entry_latency_ms": 0}, {"visit_every_row": True}])
+def test_plain_handlers_and_coroutines_make_the_same_run(settings: dict[str, Any]) -> None:
+    async def awaiting(suite: TradingSuite) -> None:
+        orders = suite["ETH"].orders
+        await suite["ETH"].data.on_tick(
+            crosses(suite, lambda side: orders.place_market_order("ETH", side, 0.01))
+        )
+
+    plain = with_nowait(**settings)
+    assert len(plain) > 100
+    # Some of the orders meet an empty side and are refused, which a coroutine raises.
+    assert (plain == events_of(session(awaiting, on_error="continue", **settings))).all()
+
+
+def test_somebody_who_listens_changes_no_event() -> None:
+    async def listening(suite: TradingSuite) -> None:
+        orders = suite["ETH"].orders
+        await orders.on_fill(lambda fill: None)
+        await suite["ETH"].data.on_tick(
+            crosses(
+                suite, lambda side: orders.nowait.place_market_order("ETH", side, 0.01) and None
+            )
+        )
+
+    assert (with_nowait() == events_of(session(listening))).all()
+
+
+def test_events_and_rows_are_told_in_the_order_of_time() -> None:
+    told: list[tuple[int, str]] = []
+
+    async def strategy(suite: TradingSuite) -> None:
+        orders, data = suite["ETH"].orders, suite["ETH"].data
+        await orders.on_order_update(
+            lambda event: told.append((suite.clock.now_ns(), event.kind.name))
+        )
+        await data.on_tick(lambda ts_ns: told.append((ts_ns, "row")))
+        price = data.last_quote.bid - 0.2  # type: ignore[union-attr]
+        for _ in range(5):
+            orders.nowait.place_limit_order("ETH", 0, 0.05, round(price, 1))
+
+    session(strategy)
+    times = [ts_ns for ts_ns, _ in told]
+    assert times == sorted(times)
+    assert {"ACCEPTED", "FILLED", "row"} <= {what for _, what in told}
+
+
+def test_rows_of_several_instruments_come_in_the_order_of_time() -> None:
+    tapes = {"ETH": make_tape("ETH", 2), "BTC": make_tape("BTC", 3)}
+    told: list[tuple[int, int]] = []
+
+    async def strategy(suite: TradingSuite) -> None:
+        for order, symbol in enumerate(tapes):
+            await suite[symbol].data.on_tick(lambda ts_ns, order=order: told.append((ts_ns, order)))
+
+    with pytest.raises(ConfigurationError, match="a tick has no 'order'"):
+        session(strategy, instruments=list(tapes), tape=tapes)
+
+    async def plain(suite: TradingSuite) -> None:
+        await suite["ETH"].data.on_tick(lambda ts_ns: told.append((ts_ns, 0)))
+        await suite["BTC"].data.on_tick(lambda ts_ns: told.append((ts_ns, 1)))
+
+    session(plain, instruments=list(tapes), tape=tapes)
+    assert [ts_ns for ts_ns, _ in told] == sorted(ts_ns for ts_ns, _ in told)
+    assert len(told) > 2 * ROWS - 200
+
+
+def test_a_handler_that_is_cancelled_is_not_called_again() -> None:
+    counted = 0
+
+    async def strategy(suite: TradingSuite) -> None:
+        def tick(bid: float) -> None:
+            nonlocal counted
+            counted += 1
+            if counted == 700:
+                subscription.cancel()
+
+        subscription = await suite["ETH"].data.on_tick(tick)
+
+    session(strategy)
+    assert counted == 700
+
+
+def fails_at(number: int) -> tuple[list[int], Callable[[int], None]]:
+    seen: list[int] = []
+
+    def tick(ts_ns: int) -> None:
+        seen.append(ts_ns)
+        if len(seen) == number:
+            raise ValueError("a fault of the strategy")
+
+    return seen, tick
+
+
+def test_an_exception_ends_the_run_at_its_row() -> None:
+    seen, tick = fails_at(300)
+
+    async def strategy(suite: TradingSuite) -> None:
+        await suite["ETH"].data.on_tick(tick)
+
+    with pytest.raises(ValueError, match="a fault of the strategy"):
+        session(strategy)
+    assert len(seen) == 300
+
+
+def test_with_on_error_continue_the_next_row_follows() -> None:
+    seen, tick = fails_at(300)
+
+    async def strategy(suite: TradingSuite) -> None:
+        await suite["ETH"].data.on_tick(tick)
+
+    suite = session(strategy, on_error="continue")
+    assert len(seen) > ROWS - 100
+    assert [str(error) for error in suite.session.errors] == ["a fault of the strategy"]
+
+
+@pytest.mark.parametrize(
+    ("handler", "message"),
+    [
+        (lambda bids: None, "a tick has no 'bids'; did you mean 'bid'"),
+        (lambda: None, "the handler of ticks takes nothing; name what it needs"),
+    ],
+)
+def test_a_handler_that_asks_for_what_no_tick_has_is_refused(handler: Any, message: str) -> None:
+    async def strategy(suite: TradingSuite) -> None:
+        await suite["ETH"].data.on_tick(handler)
+
+    with pytest.raises(ConfigurationError, match=message):
+        session(strategy)
