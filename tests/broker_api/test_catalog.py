@@ -72,7 +72,11 @@ def test_shipped_instruments_have_their_tick_and_point_value(
 def test_perpetuals_are_charged_by_notional_and_triggered_by_the_mark() -> None:
     bitcoin = load_catalog()["BTC"]
     assert (bitcoin.maker_fee_ppm, bitcoin.taker_fee_ppm) == (150, 450)
-    assert (bitcoin.initial_margin_ppm, bitcoin.maintenance_margin_ppm) == (100_000, 12_500)
+    assert (bitcoin.initial_margin_ppm, bitcoin.maintenance_margin_ppm) == (100_000, 0)
+    assert [tuple(tier) for tier in bitcoin.margin_tiers] == [
+        (Decimal(0), 25_000, 12_500),
+        (Decimal(150_000_000), 50_000, 25_000),
+    ]
     assert bitcoin.trigger_source is TriggerSource.MARK
     assert bitcoin.tick_value_nanos == 100_000  # 0.1 USD on 0.001 BTC
     assert bitcoin.size_to_lots(0.003) == 3
@@ -126,7 +130,10 @@ def test_a_changed_file_is_read_again(write) -> None:
         ("[MNQ]\nmin_size = 2000\n", r"\[MNQ\] min_size 2000 is above max_size 1000"),
         ("[MNQ]\nmax_size = 1e30\n", r"max_size = 1E\+30: is more than 1099511627776 lots"),
         ("[MNQ]\ninitial_margin = 10\n", r"maintenance_margin 80 is above initial_margin 10"),
-        ("[BTC]\ninitial_margin_ppm = 5\n", r"12500 is above initial_margin_ppm 5"),
+        (
+            "[BTC]\nmaintenance_margin_ppm = 12_500\ninitial_margin_ppm = 5\n",
+            r"12500 is above initial_margin_ppm 5",
+        ),
         ("[MNQ]\nfee_per_unit = inf\n", r"\[MNQ\] fee_per_unit = Infinity"),
         ("[MNQ]\ncalendar = '24/8'\n", r"calendar '24/8' is not one of 24/7.*did you mean"),
         ("[MNQ]\ncurrency = 'dollar'\n", r"\[MNQ\] currency = 'dollar'"),
