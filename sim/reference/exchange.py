@@ -27,6 +27,7 @@ from data.schema import RowKind
 from data.tape import Tape
 from sim.reference import commands, replacing
 from sim.reference.account import Account, Position
+from sim.reference.bars import order_extremes, path_of, with_spread
 from sim.reference.contingent import after_end
 from sim.reference.floor import Floor
 from sim.reference.margin import look_at_margin, switches_of_margin
@@ -220,6 +221,7 @@ class ReferenceExchange:
             market = self.floor.markets[index]
             market.cursor += 1
             self.floor.ts_ns = ts_ns
+            order_extremes(market, self.floor.settings.bar_path, self.floor.position(index))
             self._apply(market, market.rows[market.cursor])
             if len(self.floor.published) > published:
                 until_ns = ts_ns
@@ -241,8 +243,10 @@ class ReferenceExchange:
                 self._pay_funding(market, row)
         if market.is_halted or was_reopened:
             return
+        market.path = path_of(market)
         market.know()
         apply_row(self.floor, market, row)
+        market.path = None
         if self.floor.position(market.index):
             look_at_margin(self.floor)
 
@@ -276,6 +280,8 @@ def _market(
     start_ns: int,
 ) -> Market:
     rows = [Row._make(values) for values in zip(*(c.tolist() for c in tape.l1), strict=True)]
+    if tape.bar_interval_ns:
+        rows = with_spread(rows, simulation.spread_ticks)
     before = sum(row.ts < start_ns for row in rows)
     market = Market(
         index=index,
@@ -294,6 +300,8 @@ def _market(
 def _trigger_source(instrument: Instrument, tape: Tape) -> TriggerSource:
     """The instrument's source, or what the tape has: marks, else prints, else bid and ask."""
     source = instrument.trigger_source
+    if tape.bar_interval_ns:
+        return TriggerSource.LAST
     if source is TriggerSource.MARK and not tape.has_marks:
         source = TriggerSource.LAST
     if source is TriggerSource.LAST and not tape.has_trades:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sortedcontainers import SortedKeyList
 
@@ -18,6 +18,9 @@ from broker_api.order import BeyondTop, Side, TriggerSource
 from data.schema import RowKind
 from data.tape import Tape
 from sim.reference.orders import Order, Touch
+
+if TYPE_CHECKING:
+    from sim.reference.bars import Path
 
 WALK_LEVELS = 256
 """Price levels that one order may take at one instant."""
@@ -76,6 +79,15 @@ class Market:
     halted_by_tape: bool = False
     next_open_ns: int | None = None
     is_known: bool = True
+    path: Path | None = None
+    """Of a bar tape, the way to the row that is being processed."""
+    stands_at: int | None = None
+    """Where on that way the price stands for who takes now; None: at the row's touch."""
+
+    @property
+    def is_bars(self) -> bool:
+        """True for a tape of bars."""
+        return self.tape.bar_interval_ns > 0
 
     @property
     def is_halted(self) -> bool:
@@ -97,7 +109,8 @@ class Market:
         ask = Touch(row.ask, row.ask_qty) if row.ask_qty > 0 else EMPTY
         for side, touch in ((Side.BUY, bid), (Side.SELL, ask)):
             was_gone = self._start(side) != self.touch[side].price
-            if touch != self.touch[side] or (row.kind == RowKind.QUOTE and was_gone):
+            is_fresh = touch != self.touch[side] or (row.kind == RowKind.QUOTE and was_gone)
+            if is_fresh or self.is_bars:
                 self.taken[side].clear()
             if touch != self.touch[side] or row.kind == RowKind.QUOTE:
                 self.printed[side].clear()
@@ -155,6 +168,8 @@ class Market:
 
     def best(self, side: Side) -> int | None:
         """Where a taker of this side starts: the touch, or the farthest print beyond it."""
+        if self.stands_at is not None:
+            return self.stands_at
         return self._start(side) if self.is_known else None
 
     def available(self, side: Side, price: int) -> int:
@@ -164,7 +179,8 @@ class Market:
             return 0
         if self.beyond_top is not BeyondTop.LADDER and price != best:
             return 0
-        gone = self.taken[side].get(price, 0) + self.printed[side].get(price, 0)
+        gone = self.taken[side].get(self._level(side, price), 0)
+        gone += self.printed[side].get(price, 0)
         return max(0, (self.touch[side].lots or 0) - gone)
 
     def shown(self, side: Side) -> Touch:
@@ -173,6 +189,8 @@ class Market:
         Where a print has proved the touch gone, the best that may be left, of unknown size.
         """
         touch, start = self.touch[side], self._start(side)
+        if self.stands_at is not None:
+            return Touch(self.stands_at, touch.lots)
         if touch.price != start:
             return Touch(start, None)
         gone = 0 if start is None else self.printed[side].get(start, 0)
@@ -191,7 +209,16 @@ class Market:
 
     def take(self, side: Side, price: int, lots: int) -> None:
         """Remember what we took."""
-        self.taken[side][price] = self.taken[side].get(price, 0) + lots
+        level = self._level(side, price)
+        self.taken[side][level] = self.taken[side].get(level, 0) + lots
+
+    def _level(self, side: Side, price: int) -> int:
+        """What is taken counts by price; on the way between bars' prices by distance from the best.
+
+        Every taker there starts at a price of its own and meets the same row's size.
+        """
+        best = self.best(side)
+        return abs(price - best) if self.is_bars and best is not None else price
 
     def source_ticks(self, side: Side) -> int | None:
         """The price that triggers stops of a side, None while it has no value.

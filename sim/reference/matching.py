@@ -8,13 +8,12 @@ from broker_api.order import (
     Liquidity,
     OrderStatus,
     OrderType,
-    Role,
     SelfTrade,
     Side,
     TimeInForce,
 )
 from data.schema import RowKind
-from sim.reference import queue, triggers
+from sim.reference import bars, queue, triggers
 from sim.reference.contingent import after_fill, cancel
 from sim.reference.floor import Floor
 from sim.reference.market import Market, Row
@@ -38,6 +37,8 @@ def fill(floor: Floor, order: Order, ticks: int, lots: int, liquidity: Liquidity
     ends = order.leaves == 0 and not more_may_come
     order.status = OrderStatus.FILLED if ends else OrderStatus.PARTIALLY_FILLED
     queue.use_places(order, lots)
+    if market.path is not None:
+        market.path.fill = ticks
     fee = floor.account.fee(market, ticks, lots, liquidity)
     floor.account.settle(market, order.side, ticks, lots, fee)
     floor.publish_order(
@@ -48,7 +49,7 @@ def fill(floor: Floor, order: Order, ticks: int, lots: int, liquidity: Liquidity
         lots=lots,
         fee_nanos=fee,
         liquidity=liquidity,
-        ambiguous=order.ambiguous,
+        ambiguous=order.ambiguous or bars.reached_too(market, sibling_of(order)),
     )
     floor.publish_money(market.index)
     after_fill(floor, order, lots)
@@ -211,12 +212,17 @@ def rest(floor: Floor, order: Order) -> None:
 
 def trigger(floor: Floor, order: Order) -> None:
     """The order saw its price: it becomes a market or a limit order at once."""
-    source = triggers.source_of(floor.market_of(order), order)
+    market = floor.market_of(order)
+    source = triggers.source_of(market, order)
+    if market.path is not None:
+        way = triggers.way(order.order_type, order.side)
+        market.stands_at = source = bars.acts_at(market, order, way)
     assert source is not None
     floor.leave(order, Doing.WAITING)
     order.triggered = True
     floor.publish_order(OrderTriggered, order, price_ticks=source, stop_ticks=order.stop)
     execute(floor, order)
+    market.stands_at = None
 
 
 def activate_arriving(floor: Floor, market: Market) -> None:
@@ -235,7 +241,12 @@ def activate_arriving(floor: Floor, market: Market) -> None:
             assert leg.bracket is not None
             leg.size = leg.filled + leg.bracket.due
             publish_activated(floor, leg)
+        on_the_way = market.path is not None and market.path.is_continuous
+        if on_the_way and leg.order_type is OrderType.TRAILING_STOP:
+            triggers.trail_along(market, leg)
+        leg.arrives_by_fill = True
         arrive(floor, leg)
+        leg.arrives_by_fill = False
 
 
 def arrive(floor: Floor, order: Order) -> None:
@@ -245,6 +256,10 @@ def arrive(floor: Floor, order: Order) -> None:
             trigger(floor, order)
         else:
             floor.wait_as_stop(order)
+        return
+    if bars.joins_as_maker(floor.market_of(order), order):
+        floor.leave(order, Doing.WAITING)
+        rest(floor, order)
         return
     execute(floor, order)
 
@@ -274,8 +289,8 @@ def fill_noted(floor: Floor, order: Order) -> None:
     """The part of the print that was noted for a resting order."""
     lots, order.noted = clipped(floor, order, order.noted), 0
     if lots and order.doing is Doing.RESTING:
-        assert order.limit is not None
-        fill(floor, order, order.limit, lots, Liquidity.MAKER)
+        price = bars.maker_price(floor.market_of(order), order)
+        fill(floor, order, price, lots, Liquidity.MAKER)
 
 
 def fill_all_noted(floor: Floor, market: Market) -> None:
@@ -326,13 +341,18 @@ def _distance(market: Market, order: Order) -> int:
     return -abs(order.stop - new)
 
 
+def sibling_of(order: Order) -> Order | None:
+    """The other exit of a bracket or the other leg of an OCO that has not ended."""
+    if order.oco is not None:
+        return order.oco.sibling_of(order)
+    if order.bracket is None or not order.is_exit:
+        return None
+    return next((leg for leg in order.bracket.legs if leg is not order), None)
+
+
 def reaches_sibling(market: Market, order: Order) -> bool:
     """True when the row that triggers a stop gives its sibling a fill as well."""
-    sibling: Order | None = None
-    if order.bracket is not None and order.role is Role.STOP_EXIT:
-        sibling = order.bracket.target
-    elif order.oco is not None:
-        sibling = order.oco.sibling_of(order)
+    sibling = sibling_of(order)
     if sibling is None or sibling.doing is not Doing.RESTING:
         return False
     return sibling.noted > 0 or would_take(market, sibling)
@@ -355,9 +375,8 @@ def fill_crossed(floor: Floor, market: Market) -> None:
                 continue
             lots = clipped(floor, order, market.available(side.opposite, best))
             if lots:
-                assert order.limit is not None
                 market.take(side.opposite, best, lots)
-                fill(floor, order, order.limit, lots, Liquidity.MAKER)
+                fill(floor, order, bars.maker_price(market, order), lots, Liquidity.MAKER)
 
 
 def look_at_queues(floor: Floor, market: Market) -> None:
@@ -381,4 +400,7 @@ def apply_row(floor: Floor, market: Market, row: Row) -> None:
         fill_waiting(floor, market)
         fill_crossed(floor, market)
     activate_arriving(floor, market)
+    if market.path is not None and market.path.is_continuous:
+        fill_crossed(floor, market)
+        activate_arriving(floor, market)
     look_at_queues(floor, market)

@@ -84,6 +84,8 @@ class Order:
     cost: int = 0
     triggered: bool = False
     ambiguous: bool = False
+    arrives_by_fill: bool = False
+    """True while an exit arrives that a fill brought to life."""
     places: list[Place] = field(default_factory=list)
     trail: int | None = None
     """Of a trailing stop its distance in ticks, else in `trail_ppm`; where it begins to trail; and

@@ -11,7 +11,8 @@ from broker_api.event import Event
 from broker_api.order import NO_PRICE, Command
 from sim.exchange import Exchange
 from sim.reference import ReferenceExchange
-from tests.differential.generate import Case, make_case
+from tests.differential.bars import case_of
+from tests.differential.generate import Case
 from tests.differential.kernel_state import KernelReader
 from tests.differential.reference_state import ReferenceReader
 from tests.differential.rows import rows_near
@@ -171,7 +172,7 @@ class Ran:
 
 def run_seed(seed: int, steps: int = STEPS) -> Ran:
     """Compare one seed. Raises DifferenceError."""
-    pair = Pair(make_case(seed), promised=seed % PROMISED == 0)
+    pair = Pair(case_of(seed), promised=seed % PROMISED == 0)
     try:
         pair.run(steps)
     except DifferenceError as failure:

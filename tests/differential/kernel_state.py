@@ -57,8 +57,18 @@ class _Levels:
     """What each side of a tape showed last at each price, and its last print, since a row."""
 
     def __init__(self, tape: Tape) -> None:
-        self.rows = list(zip(*(column.tolist() for column in tape.columns), strict=True))
+        self.is_bars = tape.bar_interval_ns > 0
+        self._tape = tape
+        self._rows = [] if self.is_bars else self._read(0, len(tape))
         self._start(0)
+
+    def _read(self, start: int, end: int) -> list[tuple[int, ...]]:
+        columns = (column[start:end].tolist() for column in self._tape.columns)
+        return list(zip(*columns, strict=True))
+
+    def rows(self, start: int, end: int) -> list[tuple[int, ...]]:
+        """Rows start..end-1. Those of bars get their order during the run."""
+        return self._read(start, end) if self.is_bars else self._rows[start:end]
 
     def _start(self, first: int) -> None:
         self.first = self.end = first
@@ -70,7 +80,7 @@ class _Levels:
         """Rows first..cursor have been seen, and no others."""
         if first != self.first or cursor + 1 < self.end:
             self._start(first)
-        for _, kind, _, px, _, bid, ask, bid_qty, ask_qty in self.rows[self.end : cursor + 1]:
+        for _, kind, _, px, _, bid, ask, bid_qty, ask_qty in self.rows(self.end, cursor + 1):
             if bid_qty > 0:
                 self.bids[bid] = bid_qty
             if ask_qty > 0:
@@ -96,7 +106,7 @@ class KernelReader:
         self._orders, self._groups, self._instruments = tables[1:]
         self._instruments = self._instruments[:, : len(tapes)].T
         self._active = self._book["active"]
-        self._levels = [_Levels(tape) for tape in tapes]
+        self._levels = [_Levels(tape) for tape in exchange.tapes]
         self._after = [tape.bbo_after_trade for tape in tapes]
         self._is_back = self._book["queue_model"] == QueueModel.BACK
         self._has_margin = bool(self._book["margin_on"])
@@ -198,7 +208,9 @@ class KernelReader:
         if not best + beyond:
             return 0, 0
         seen, start = row[INSTRUMENT_AT[f"{name}_row"]], row[INSTRUMENT_AT[f"{name}_best"]]
-        rows = self._levels[at].rows[seen : cursor + 1]
+        if self._levels[at].is_bars:
+            return (best, beyond) if seen == cursor else (0, 0)
+        rows = self._levels[at].rows(seen, cursor + 1)
         if is_fresh(rows, sign, start, self._after[at]):
             return 0, 0
         shown = _touch(rows[0], sign)[1]

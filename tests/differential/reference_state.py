@@ -153,6 +153,8 @@ def _taken(market: Market, side: Side) -> tuple[int, int]:
     taken, best = market.taken[side], market.best(side)
     if not taken or best is None:
         return 0, 0
+    if market.is_bars:  # by distance from the best
+        return taken.get(0, 0), sum(taken.values()) - taken.get(0, 0)
     away = 1 - 2 * side
     beyond = sum(lots for price, lots in taken.items() if (best - price) * away > 0)
     return taken.get(best, 0), beyond

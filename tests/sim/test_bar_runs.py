@@ -59,7 +59,6 @@ def run(seed: int, **extra: Any) -> list[Event]:
         tapes=tapes,
         instruments=[changed(INSTRUMENT, symbol=name, id=name) for name in names],
         calendar=HOURS if seed % 3 == 0 else None,
-        reference=False,
         **settings,
     )
     return play(market, commands, steps=steps)
