@@ -87,6 +87,8 @@ def queue_on_joining(
         return touch_lots(tape, row, sign) * QUEUE_UNIT if price == at else 0
     if touch_lots(tape, row, sign) > 0:
         lots = shown_lots(book, tape, row, instrument, sign, price)
+        if book["bar_at"] != NONE:  # the price of a bar stands there, with the row's size
+            lots = touch_lots(tape, row, sign) if price == book["bar_at"] else UNKNOWN_QUEUE
         if lots != UNKNOWN_QUEUE:
             return lots * QUEUE_UNIT
         if (price - side_ticks(book, tape, row, instrument, -sign)) * sign > 0:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from broker_api.order import OrderStatus, OrderType, Role, Side
+from broker_api.order import OrderStatus, OrderType, Role
 from sim.reference.market import Market, Row
 from sim.reference.orders import Order
 
@@ -94,19 +94,22 @@ def acts_at(market: Market, order: Order, way: int) -> int:
     """The price at which an order acts whose trigger the row has reached. `way` is +1 for a rise.
 
     Where the price jumped that is the row's price. On the way it is the trigger, or where the way
-    began if it was there already; what a fill brought to life is no better off than that fill.
+    began if it was there already. What a fill of the row brought to life acts at its trigger, at
+    the row's price if the way does not lead past it, and never better than that fill.
     """
     path = market.path
     assert path is not None
     assert order.stop is not None
     if path.jumps:
         return path.price
-    if order.is_exit and order.arrives_by_fill and path.fill is not None:
-        return min(order.stop, path.fill) if order.side is Side.SELL else max(order.stop, path.fill)
     assert path.origin is not None
-    if not order.arrives_by_fill and (path.origin - order.stop) * way >= 0:
-        return path.origin
-    return order.stop
+    if not order.arrives_by_fill:
+        return path.origin if (path.origin - order.stop) * way >= 0 else order.stop
+    low, high = sorted((path.origin, path.price))
+    at = order.stop if low <= order.stop <= high else path.price
+    if path.fill is None:
+        return at
+    return max(at, path.fill) if way > 0 else min(at, path.fill)
 
 
 def maker_price(market: Market, order: Order) -> int:

@@ -190,6 +190,15 @@ def test_a_triggered_stop_limit_takes_from_its_stop_to_its_limit_and_rests() -> 
     assert market.run_to(60) == ["#1 sell 5@94 maker left 0"]  # the close comes through it
 
 
+def test_the_rest_joins_where_the_price_stands() -> None:
+    market = market_of(DOWN)
+    market.place("sell 15 stop 95 limit 95")
+    market.place("sell 25 stop 94 limit 93")
+    market.run_to(20)
+    assert market.queue_ahead(1) == 10  # at that price: the size that the row shows
+    assert market.queue_ahead(2) == 0  # better than that price
+
+
 @pytest.mark.parametrize(("words", "filled"), [("fok", False), ("ioc", True)])
 def test_fok_and_ioc_are_judged_where_the_stop_acts(words: str, filled: bool) -> None:
     market = market_of(UP, beyond_top="wait")
