@@ -243,7 +243,7 @@ def activate_arriving(floor: Floor, market: Market) -> None:
             publish_activated(floor, leg)
         on_the_way = market.path is not None and market.path.is_continuous
         if on_the_way and leg.order_type is OrderType.TRAILING_STOP:
-            triggers.trail_along(market, leg)
+            triggers.go_on(leg)
         leg.arrives_by_fill = True
         arrive(floor, leg)
         leg.arrives_by_fill = False

@@ -103,6 +103,14 @@ def join_market(market: Market, order: Order) -> None:
         pull(order)
 
 
+def go_on(order: Order) -> None:
+    """On the way between bars' prices the market moves on from the fill that armed the exit."""
+    before = order.stop
+    pull(order)
+    if order.stop != before and order.bracket is not None:
+        order.bracket.stop_offset = None
+
+
 def trail_along(market: Market, order: Order) -> bool:
     """Move best and stop with the source; True when the order became active by it."""
     price = market.source_ticks(order.side)

@@ -389,7 +389,7 @@ def test_a_position_is_liquidated_at_the_extreme_that_ruins_it() -> None:
 
 
 def test_touched_orders_act_at_their_own_price_and_in_the_order_of_the_path() -> None:
-    market = market_of(UP, reference=False)
+    market = market_of(UP)
     market.place("sell 2 touched 107")
     market.place("buy 3 stop 104")
     market.place("sell 1 touched 101 limit 101")
@@ -404,21 +404,21 @@ def test_touched_orders_act_at_their_own_price_and_in_the_order_of_the_path() ->
 
 
 def test_the_rest_of_a_touched_limit_is_crossed_by_the_rest_of_the_way() -> None:
-    market = market_of(UP, reference=False)
+    market = market_of(UP)
     market.place("sell 14 touched 103 limit 103")
     assert market.run_to(20) == ["#1 triggered at 103", "#1 sell 10@103 taker left 4"]
     assert market.run_to(29) == ["#1 sell 4@103 maker left 0"]
 
 
 def test_a_trailing_stop_follows_the_path_and_trades_at_its_stop() -> None:
-    market = market_of(UP, "30 bar 104 105 95 96 v40", reference=False)
+    market = market_of(UP, "30 bar 104 105 95 96 v40")
     market.place("sell 3 trail 4")
     # 98 does not move it, 110 moves it to 106, and on the way to 105 it is there
     assert market.run_to(29) == ["#1 triggered at 106", "#1 sell 3@106 taker left 0"]
 
 
 def test_a_trailing_exit_starts_at_its_entry_and_trails_the_rest_of_the_way() -> None:
-    market = market_of(UP, reference=False)
+    market = market_of(UP)
     market.bracket("buy 3 stop 102", stop="trail 3")
     assert market.run_to(20)[-1] == "#2 activated 3 stop 99"
     assert market.run_to(29) == ["#2 triggered at 107", "#2 sell 3@107 taker left 0"]
