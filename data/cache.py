@@ -2,7 +2,9 @@
 
 One folder per converted tape holds one file per column and `meta.json`. A folder appears by one
 rename, so a reader sees all of it or nothing, and processes that convert the same tape at once
-agree on one winner. What does not fit its description is converted again, never trusted.
+agree on one winner. What does not fit its description is converted again, never trusted. Beside the
+columns lie the block index of the rows and the facts that would cost a look at all of them, so that
+opening an entry costs the same whatever its length.
 """
 
 from __future__ import annotations
@@ -13,19 +15,50 @@ import os
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from data.schema import COLUMN_TYPES, NO_ORIGIN, SCHEMA_VERSION, IntColumn, TapeColumns
+from data.checksum import Checksum
+from data.index import WIDTH
+from data.schema import (
+    COLUMN_TYPES,
+    NO_ORIGIN,
+    SCHEMA_VERSION,
+    IntColumn,
+    RowKind,
+    TapeColumns,
+)
+from data.summary import Contents, IndexBuilder, Stored, contents_of, l1_kinds
 
 FOLDER_NAME = ".papertape-cache"
+TEMPORARY = "tmp-"
+"""What is being written has a name that starts so."""
 _SAMPLED_BYTES = 4096
+_COPIED_BYTES = 1 << 20
 _RACY_NS = 2_000_000_000
-_ORIGIN = "origin"
-_FILE_TYPES = {**COLUMN_TYPES, _ORIGIN: np.int64}
-"""One file each; that of the origins is empty on a tape without rows of single orders."""
+_ORIGIN, _INDEX, _L1_KIND = "origin", "index", "l1_kind"
+FILE_TYPES: dict[str, type[np.int64] | type[np.int8]] = {
+    **COLUMN_TYPES,
+    _ORIGIN: np.int64,
+    _INDEX: np.int64,
+    _L1_KIND: np.int8,
+}
+"""One file each. That of the origins is empty on a tape without rows of single orders, that of the
+kinds at the touch on one without rows of levels and orders."""
+META = "meta.json"
+
+
+class Entry(NamedTuple):
+    """A conversion in the cache: mapped columns, origins, what is known of them, and metadata."""
+
+    columns: TapeColumns
+    origin: IntColumn
+    stored: Stored
+    meta: dict[str, Any]
 
 
 def cache_folder(path: Path, chosen: Path | None) -> Path | None:
@@ -80,34 +113,48 @@ def entry_key(digest: str, *parts: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
-def load_entry(folder: Path, key: str) -> tuple[TapeColumns, IntColumn, dict[str, Any]] | None:
-    """The mapped columns, the origins and the metadata of an earlier conversion, None when there is
-    none that fits."""
+def load_entry(folder: Path, key: str) -> Entry | None:
+    """An earlier conversion, None when there is none that fits. Notes that it was used."""
     entry = folder / key
-    meta = _read_json(entry / "meta.json")
-    if meta is None or meta.get("check") != _check(meta):
+    meta = read_meta(entry)
+    if meta is None:
         return None
     try:
-        for name, kind in _FILE_TYPES.items():
+        for name, kind in FILE_TYPES.items():
             file = entry / f"{name}.bin"
-            rows = meta["origins"] if name == _ORIGIN else meta["rows"]
-            if file.stat().st_size != rows * np.dtype(kind).itemsize:
+            if file.stat().st_size != meta["lengths"][name] * np.dtype(kind).itemsize:
                 return None
             if _sample(file) != meta["samples"][name]:
                 return None
-        return *_map(entry, int(meta["rows"]), int(meta["origins"])), meta
+        found = _map(entry, meta)
     except (OSError, KeyError, ValueError):
         return None
+    with suppress(OSError):
+        os.utime(entry / META)
+    return found
 
 
-def _map(entry: Path, rows: int, origins: int) -> tuple[TapeColumns, IntColumn]:
-    # The plain array view of a memmap: compiled code knows ndarray only, and it stays read-only.
-    def mapped(name: str, length: int) -> Any:
-        kind = _FILE_TYPES[name]
+def read_meta(entry: Path) -> dict[str, Any] | None:
+    """An entry's description, None when it has none that is whole."""
+    meta = _read_json(entry / META)
+    return meta if meta is not None and meta.get("check") == _check(meta) else None
+
+
+def _map(entry: Path, meta: dict[str, Any]) -> Entry:
+    def mapped(name: str) -> Any:
+        kind, length = FILE_TYPES[name], int(meta["lengths"][name])
+        if not length:
+            nothing = np.zeros(0, dtype=kind)
+            nothing.flags.writeable = False
+            return nothing
+        # The plain array view of a memmap: compiled code knows ndarray only, and it stays
+        # read-only.
         return np.asarray(np.memmap(entry / f"{name}.bin", kind, "r", shape=(length,)))
 
-    columns = TapeColumns(**{name: mapped(name, rows) for name in COLUMN_TYPES})
-    return columns, mapped(_ORIGIN, origins) if origins else NO_ORIGIN
+    columns = TapeColumns(**{name: mapped(name) for name in COLUMN_TYPES})
+    contents = Contents(tuple(meta["kinds"]), bool(meta["has_quotes"]))
+    stored = Stored(columns, mapped(_INDEX).reshape(-1, WIDTH), contents, mapped(_L1_KIND))
+    return Entry(columns, mapped(_ORIGIN), stored, meta)
 
 
 class EntryWriter:
@@ -116,12 +163,14 @@ class EntryWriter:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._private = Path(tempfile.mkdtemp(prefix="tmp-", dir=folder))
+        self._private = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder))
         self._files: dict[str, BinaryIO] = {
-            name: (self._private / f"{name}.bin").open("wb") for name in _FILE_TYPES
+            name: (self._private / f"{name}.bin").open("wb") for name in FILE_TYPES
         }
-        self._rows = 0
-        self._origins = 0
+        self._sums = {name: Checksum() for name in FILE_TYPES}
+        self._lengths = dict.fromkeys(FILE_TYPES, 0)
+        self._index = IndexBuilder()
+        self._contents = Contents((0,) * len(RowKind), False)
 
     def __enter__(self) -> EntryWriter:
         return self
@@ -136,20 +185,48 @@ class EntryWriter:
 
     def append(self, columns: TapeColumns, origin: IntColumn = NO_ORIGIN) -> None:
         """Take the next rows."""
-        for name, column in zip(TapeColumns._fields, columns, strict=True):
-            self._files[name].write(np.ascontiguousarray(column).data)
-        self._files[_ORIGIN].write(np.ascontiguousarray(origin).data)
-        self._rows += len(columns.ts)
-        self._origins += len(origin)
+        for name in TapeColumns._fields:
+            self._write(name, getattr(columns, name))
+        self._write(_ORIGIN, origin)
+        self._write(_INDEX, self._index.add(columns))
+        new = contents_of(columns)
+        if new.has(RowKind.LEVEL, RowKind.EXEC) or self._lengths[_L1_KIND]:
+            self._write_l1_kinds(columns)
+        self._contents = self._contents.plus(new)
 
-    def publish(self, key: str, meta: dict[str, Any]) -> tuple[TapeColumns, IntColumn]:
+    def _write_l1_kinds(self, columns: TapeColumns) -> None:
+        """Their first row may come late: the rows before it are quotes and trades then."""
+        missing = sum(self._contents.kinds) - self._lengths[_L1_KIND]
+        if missing:
+            with (self._private / "kind.bin").open("rb") as file:
+                self._files["kind"].flush()
+                while part := file.read(min(missing, _COPIED_BYTES)):
+                    self._write(_L1_KIND, np.frombuffer(part, dtype=np.int8))
+                    missing -= len(part)
+        self._write(_L1_KIND, l1_kinds(columns))
+
+    def _write(self, name: str, column: npt.NDArray[Any]) -> None:
+        plain = np.ascontiguousarray(column)
+        self._files[name].write(plain.data)
+        self._sums[name].add(plain)
+        self._lengths[name] += plain.size
+
+    def publish(self, key: str, meta: dict[str, Any]) -> Entry:
         """Give the entry its name and map it. Another process's entry of the same key is as
         good."""
+        self._write(_INDEX, self._index.finish())
         self._close()
-        samples = {name: _sample(self._private / f"{name}.bin") for name in _FILE_TYPES}
-        full = {**meta, "rows": self._rows, "origins": self._origins, "samples": samples}
-        _write_json(self._private / "meta.json", {**full, "check": _check(full)})
-        columns = _map(self._private, self._rows, self._origins)
+        full = {
+            **meta,
+            "schema": SCHEMA_VERSION,
+            "lengths": self._lengths,
+            "samples": {name: _sample(self._private / f"{name}.bin") for name in FILE_TYPES},
+            "sums": {name: total.text() for name, total in self._sums.items()},
+            "kinds": self._contents.kinds,
+            "has_quotes": self._contents.has_quotes,
+        }
+        _write_json(self._private / META, {**full, "check": _check(full)})
+        found = _map(self._private, full)
         entry = self._folder / key
         for _ in range(3):
             try:
@@ -159,11 +236,11 @@ class EntryWriter:
                 if load_entry(self._folder, key) is not None:
                     break
                 self._set_aside(entry)
-        return columns
+        return found
 
     def _set_aside(self, entry: Path) -> None:
         """Move a damaged entry into the private folder's neighbourhood, where it is removed."""
-        aside = Path(tempfile.mkdtemp(prefix="tmp-", dir=self._folder))
+        aside = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=self._folder))
         try:
             entry.replace(aside / "damaged")
         except OSError:
@@ -201,7 +278,7 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
     """Write by rename, so that a reader sees the old or the new content; a full disk costs speed
     only."""
     try:
-        handle, name = tempfile.mkstemp(prefix="tmp-", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             json.dump(content, file)
         Path(name).replace(path)

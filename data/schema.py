@@ -21,7 +21,7 @@ ByteColumn = npt.NDArray[np.int8]
 FloatColumn = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Counts changes of the cached columns' layout or meaning; part of every cache key."""
 MAX_TICKS = 1 << 40
 """Largest price, in ticks, that a tape may carry."""

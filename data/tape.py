@@ -20,10 +20,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.bar_tape import convert_bars
-from data.cache import EntryWriter, cache_folder, content_hash, entry_key, load_entry
+from data.cache import Entry, EntryWriter, cache_folder, content_hash, entry_key, load_entry
 from data.check import CheckReport, FaultLog, check_columns
 from data.convert import MemorySink, Options, Sink, Source, Summary, convert
-from data.index import IndexTable, build_index
+from data.index import IndexTable
 from data.schema import (
     BAR_KEY,
     BBO_KEY,
@@ -34,6 +34,7 @@ from data.schema import (
     TapeColumns,
     TapeError,
 )
+from data.summary import Contents, Stored, build_index, contents_of, l1_kinds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +56,7 @@ class Tape:
     as open, high, low, close, see `data.bar_tape`), else 0. `origin` is for rows of single orders:
     the row at which the order of a cancel or an execution joined, -1 for all others; it has no
     element on a tape without such rows.
+    `stored` is what the cache knows of the columns; it counts only while it is of these very ones.
     """
 
     columns: TapeColumns
@@ -65,6 +67,7 @@ class Tape:
     notes: tuple[str, ...] = ()
     bar_interval_ns: int = 0
     origin: IntColumn = field(default_factory=lambda: NO_ORIGIN)
+    stored: Stored | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.columns.ts)
@@ -82,41 +85,49 @@ class Tape:
     @cached_property
     def l1(self) -> TapeColumns:
         """The rows for one who knows the touch only: those of levels and orders are quotes."""
-        kind = self.columns.kind
-        in_book = (kind >= RowKind.LEVEL) & (kind <= RowKind.EXEC)
-        if not in_book.any():
+        if not self._contents.has(RowKind.LEVEL, RowKind.EXEC):
             return self.columns
-        quotes = np.where(in_book, RowKind.QUOTE, kind).astype(np.int8)
-        quotes.flags.writeable = False
-        return self.columns._replace(kind=quotes)
+        known = self._known
+        kind = l1_kinds(self.columns) if known is None else known.l1_kind
+        kind.flags.writeable = False
+        return self.columns._replace(kind=kind)
 
-    @cached_property
+    @property
     def has_orders(self) -> bool:
-        """Whether any row is of a single order: one that joins, leaves or is executed."""
-        return self._has(RowKind.ADD)
+        """Whether any row is of a single order that joins the book."""
+        return self._contents.has(RowKind.ADD, RowKind.ADD)
 
-    @cached_property
+    @property
     def has_trades(self) -> bool:
         """Whether any row is a trade."""
-        return self._has(RowKind.TRADE)
+        return self._contents.has(RowKind.TRADE, RowKind.TRADE)
 
-    @cached_property
+    @property
     def has_quotes(self) -> bool:
         """Whether any row shows a bid or an ask."""
-        return bool((self.columns.bid_qty > 0).any() or (self.columns.ask_qty > 0).any())
+        return self._contents.has_quotes
 
-    @cached_property
+    @property
     def has_marks(self) -> bool:
         """Whether any row is a mark price."""
-        return self._has(RowKind.MARK)
+        return self._contents.has(RowKind.MARK, RowKind.MARK)
 
     @cached_property
     def index(self) -> IndexTable:
         """The block index of the rows, see `data.index`."""
-        return build_index(self.columns)
+        known = self._known
+        return build_index(self.columns) if known is None else known.blocks
 
-    def _has(self, kind: RowKind) -> bool:
-        return bool((self.columns.kind == kind).any())
+    @cached_property
+    def _contents(self) -> Contents:
+        known = self._known
+        return contents_of(self.columns) if known is None else known.contents
+
+    @property
+    def _known(self) -> Stored | None:
+        """What the cache stored, unless these are other columns by now (`dataclasses.replace`)."""
+        stored = self.stored
+        return stored if stored is not None and stored.columns is self.columns else None
 
 
 def open_tape(
@@ -144,15 +155,23 @@ def open_tape(
     if folder is not None:
         found = load_entry(folder, key)
         if found is not None:
-            columns, origin, meta = found
-            after, notes = bool(meta["bbo_after_trade"]), tuple(meta["notes"])
-            bar_ns = int(meta["bar_interval_ns"])
-            return Tape(columns, grid.symbol, str(path), digest, after, notes, bar_ns, origin)
-    rows, summary, extra = _convert_file(file, str(path), grid, options, folder, key, progress)
-    columns, origin = rows
-    notes = (*summary.notes, *extra)
-    after, bar_ns = summary.bbo_after_trade, summary.bar_interval_ns
-    return Tape(columns, grid.symbol, str(path), digest, after, notes, bar_ns, origin)
+            return _tape_of(found, grid, str(path), digest)
+    return _convert_file(file, str(path), grid, options, folder, (digest, key), progress)
+
+
+def _tape_of(entry: Entry, grid: Grid, shown: str, digest: str) -> Tape:
+    meta = entry.meta
+    return Tape(
+        entry.columns,
+        grid.symbol,
+        shown,
+        digest,
+        bool(meta["bbo_after_trade"]),
+        tuple(meta["notes"]),
+        int(meta["bar_interval_ns"]),
+        entry.origin,
+        entry.stored,
+    )
 
 
 def _grid_identity(grid: Grid) -> tuple[str, ...]:
@@ -174,11 +193,12 @@ def _convert_file(
     grid: Grid,
     options: Options,
     folder: Path | None,
-    key: str,
+    names: tuple[str, str],
     progress: Progress | None,
-) -> tuple[tuple[TapeColumns, IntColumn], Summary, tuple[str, ...]]:
+) -> Tape:
     """Convert into the cache, or in memory when nothing can be written."""
     log = FaultLog(shown, strict=not options.repair)
+    digest, key = names
     if folder is not None:
         try:
             with EntryWriter(folder) as writer:
@@ -187,8 +207,9 @@ def _convert_file(
                     "bbo_after_trade": summary.bbo_after_trade,
                     "notes": list(summary.notes),
                     "bar_interval_ns": summary.bar_interval_ns,
+                    "tape": f"{grid.symbol} of {file.resolve()}",
                 }
-                return writer.publish(key, meta), summary, ()
+                return _tape_of(writer.publish(key, meta), grid, shown, digest)
         except OSError as error:
             reason = error.strerror or str(error)
             log = FaultLog(shown, strict=not options.repair)
@@ -196,7 +217,16 @@ def _convert_file(
         reason = "no folder can be written"
     sink = MemorySink()
     summary = _run(file, shown, grid, options, log, sink, progress)
-    return (sink.columns(), sink.origin()), summary, (f"not cached: {reason}",)
+    return Tape(
+        sink.columns(),
+        grid.symbol,
+        shown,
+        digest,
+        summary.bbo_after_trade,
+        (*summary.notes, f"not cached: {reason}"),
+        summary.bar_interval_ns,
+        sink.origin(),
+    )
 
 
 def _run(

@@ -152,6 +152,15 @@ def overwrite(entry: Path) -> None:
     path.write_bytes(b"\x07" * path.stat().st_size)
 
 
+def cut_index(entry: Path) -> None:
+    (entry / "index.bin").write_bytes(b"")
+
+
+def overwrite_index(entry: Path) -> None:
+    path = entry / "index.bin"
+    path.write_bytes(b"\x07" * path.stat().st_size)
+
+
 def remove(entry: Path) -> None:
     (entry / "ts.bin").unlink()
 
@@ -166,7 +175,9 @@ def lie(entry: Path) -> None:
     (entry / "meta.json").write_text(json.dumps(meta), "utf-8")
 
 
-@pytest.mark.parametrize("damage", [cut, overwrite, remove, scribble, lie])
+@pytest.mark.parametrize(
+    "damage", [cut, overwrite, cut_index, overwrite_index, remove, scribble, lie]
+)
 def test_a_damaged_entry_is_made_again(
     damage: Callable[[Path], None], write: Callable[..., Path], conversions: list[str]
 ) -> None:
