@@ -52,6 +52,7 @@ class Market:
     def show(self, tapes: Sequence[Tape]) -> None:
         """Look at these tapes from now on: a run's own, with bars in the order of their path."""
         self._tapes = tuple(tapes)
+        self.ticks.show(tapes)
 
     def quote_at(self, instrument: int, now_ns: int) -> Quote | None:
         """The quote in force at `now_ns`, None before the first row."""

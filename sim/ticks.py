@@ -171,6 +171,8 @@ class Ticks:
         self._feeds = tuple(feeds)
         self._wanted: list[_Subscription] = []
         self._block: _Block | None = None
+        # Rows of bars are put in order while the run goes on: nothing of them is known ahead.
+        self._ahead = not any(tape.bar_interval_ns for tape in tapes)
 
     def subscribe(
         self, instrument: int, kind: str, sink: RowSink, now_ns: int
@@ -188,19 +190,30 @@ class Ticks:
 
         return unsubscribe
 
+    def show(self, tapes: Sequence[Tape]) -> None:
+        """Tell of these tapes from now on: the same rows, bars in the order of their path."""
+        self._drop_block()
+        self._tapes = tuple(tapes)
+
     @property
     def direct(self) -> bool:
         """True when there are sinks, and every one takes rows as plain calls now."""
-        return bool(self._wanted) and all(each.sink.direct() is not None for each in self._wanted)
+        if not self._ahead or not self._wanted:
+            return False
+        return all(each.sink.direct() is not None for each in self._wanted)
 
     def next_ns(self) -> int:
         """When the next row is due at a sink; a far future when none is."""
-        block = self._ready_block()
+        if not self._ahead:
+            feeds = ((self._feeds[each.instrument], each.row) for each in self._wanted)
+            return min((feed.row_due_ns(row) for feed, row in feeds), default=NEVER_NS)
+        block = self._ready_block(NEVER_NS)
         return NEVER_NS if block is None else int(block.due_ns[block.position])
 
     def deliver(self, now_ns: int) -> None:
         """Tell the sinks of every row that has arrived at `now_ns`, in tape order."""
-        while (block := self._ready_block()) is not None:
+        until_ns = NEVER_NS if self._ahead else now_ns + 1
+        while (block := self._ready_block(until_ns)) is not None:
             position = block.position
             if block.due_ns[position] > now_ns:
                 return
@@ -217,19 +230,19 @@ class Ticks:
 
         Only while `direct`.
         """
-        block = self._ready_block()
+        block = self._ready_block(NEVER_NS)
         if block is None or block.due_ns[block.position] >= until_ns:
             return None
         return Stretch(block, int(np.searchsorted(block.due_ns, until_ns, side="left")))
 
     # --- blocks ---------------------------------------------------------------------------------
 
-    def _ready_block(self) -> _Block | None:
-        """A block with a call that has not been made, None when no row is left."""
+    def _ready_block(self, until_ns: int) -> _Block | None:
+        """A block with a call that has not been made, None when no row before a time is left."""
         block = self._block
         if block is not None and block.position < len(block.due_ns):
             return block
-        self._block = self._next_block() if self._wanted else None
+        self._block = self._next_block(until_ns) if self._wanted else None
         return self._block
 
     def _drop_block(self) -> None:
@@ -241,9 +254,9 @@ class Ticks:
                     part.subscription.row = row
         self._block = None
 
-    def _next_block(self) -> _Block | None:
+    def _next_block(self, limit_ns: int) -> _Block | None:
         while True:
-            until_ns = NEVER_NS
+            until_ns = limit_ns
             for each in self._wanted:
                 feed = self._feeds[each.instrument]
                 until_ns = min(until_ns, feed.row_due_ns(each.row + BLOCK_ROWS))
@@ -253,7 +266,7 @@ class Ticks:
                 return _Block(parts, parts[0].due_ns, parts[0].columns, None)
             if parts:
                 return _merged(parts)
-            if until_ns == NEVER_NS:
+            if until_ns == limit_ns:
                 return None
 
     def _part(self, wanted: _Subscription, until_ns: int) -> _Part:
