@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from broker_api.instrument import Instrument
 from broker_api.order import (
     NO_PRICE,
     BracketRequest,
+    OcoRequest,
     OrderRequest,
     OrderType,
     TimeInForce,
@@ -21,15 +23,81 @@ from sim.book import COMMAND, MAX_WALK_LEVELS, NEVER
 _OVERFLOW = 1 << 61
 """Products of price, size and tick value stay below this, so that sums of two fit an int64."""
 
-_EXIT_PRICES = (
-    "stop_offset",
-    "stop_price",
-    "limit_offset",
-    "exit_trail",
-    "target_offset",
-    "target_price",
-    "target_trail",
-)
+
+class _Record(NamedTuple):
+    """One record of dtype COMMAND, in its order."""
+
+    order_id: int
+    instrument: int
+    sign: int
+    type: int
+    time_in_force: int
+    role: int
+    size: int
+    size_limit: int
+    limit: int
+    stop: int
+    protection: int
+    trail: int
+    trail_ppm: int
+    activation: int
+    best: int
+    expires: int
+    post_only: int
+    reduce_only: int
+    stop_id: int
+    stop_offset: int
+    stop_price: int
+    limit_offset: int
+    exit_trail: int
+    target_id: int
+    target_offset: int
+    target_price: int
+    target_trail: int
+    arm: int
+    on_partial: int
+
+
+assert _Record._fields == COMMAND.names, "a record is written in the kernel's order"
+
+
+class _Group(NamedTuple):
+    """What a record says of a bracket's exits, and of an OCO."""
+
+    stop_id: int = 0
+    stop_offset: int = NO_PRICE
+    stop_price: int = NO_PRICE
+    limit_offset: int = NO_PRICE
+    exit_trail: int = NO_PRICE
+    target_id: int = 0
+    target_offset: int = NO_PRICE
+    target_price: int = NO_PRICE
+    target_trail: int = NO_PRICE
+    arm: int = 0
+    on_partial: int = 0
+
+
+_NO_GROUP = _Group()
+
+
+def group_of(command: BracketRequest | OcoRequest) -> _Group:
+    """What the record of a group's first order says of the group."""
+    if isinstance(command, OcoRequest):
+        return _Group(on_partial=command.on_partial)
+    fields: dict[str, int] = {"arm": command.arm, "on_partial": command.on_partial}
+    if command.stop is not None:
+        trail, offset = command.stop.trail_ticks, command.stop.offset_ticks
+        fields["stop_id"] = command.stop.order_id
+        fields["exit_trail"] = or_none(trail)
+        fields["stop_offset"] = or_none(trail if offset is None else offset)
+        fields["stop_price"] = or_none(command.stop.price_ticks)
+        fields["limit_offset"] = or_none(command.stop.limit_offset_ticks)
+    if command.target is not None:
+        fields["target_id"] = command.target.order_id
+        fields["target_offset"] = or_none(command.target.offset_ticks)
+        fields["target_price"] = or_none(command.target.price_ticks)
+        fields["target_trail"] = or_none(command.target.trail_ticks)
+    return _Group(**fields)
 
 
 class Encoder:
@@ -44,50 +112,60 @@ class Encoder:
         self._book = book
         self._instruments = tuple(instruments)
         self._calendars = tuple(calendars)
+        self._index = {each.symbol: index for index, each in enumerate(self._instruments)}
         self.commands = np.zeros(2, dtype=COMMAND)
 
     def index_of(self, symbol: str) -> int:
         """The instrument's place in the session. Raises ConfigurationError."""
-        for index, instrument in enumerate(self._instruments):
-            if instrument.symbol == symbol:
-                return index
+        index = self._index.get(symbol)
+        if index is not None:
+            return index
         raise ConfigurationError(f"{symbol} is not an instrument of this session")
 
-    def encode(self, at: int, request: OrderRequest, now_ns: int) -> np.void:
-        """The request as the kernel's record; exits of a group are added by the caller."""
+    def encode(
+        self, at: int, request: OrderRequest, now_ns: int, group: _Group = _NO_GROUP
+    ) -> None:
+        """Write the request, with what `group` says of a bracket's exits or an OCO."""
         index = self.index_of(request.instrument)
-        record: np.void = self.commands[at]
-        record["order_id"] = request.order_id
-        record["instrument"] = index
-        record["sign"] = request.side.sign
-        record["type"] = request.order_type
-        record["time_in_force"] = request.time_in_force
-        record["size"] = request.size_lots
-        self._encode_prices(record, request)
-        record["protection"] = or_none(request.protection_ticks)
-        record["expires"] = self._expiry_ns(index, request, now_ns)
-        record["post_only"] = request.post_only
-        record["reduce_only"] = request.reduce_only
-        for name in ("stop_id", "target_id", "arm", "on_partial"):
-            record[name] = 0
-        for name in _EXIT_PRICES:
-            record[name] = NO_PRICE
-        return record
-
-    def _encode_prices(self, record: np.void, request: OrderRequest) -> None:
-        """The prices that the type has; those of a trailing stop are the exchange's to find."""
         limit, stop = request.limit_ticks, request.stop_ticks
-        trail: tuple[int | None, int | None, int | None] = (None, None, None)
+        trail = trail_ppm = activation = None
         if request.order_type is OrderType.TRAILING_STOP:
+            # Its stop is the exchange's to find.
             limit, stop = None, None
-            trail = (request.trail_ticks, request.trail_ppm, request.activation_ticks)
-        record["size_limit"] = self.size_limit(
-            self.index_of(request.instrument), (limit, stop, trail[0], trail[2])
+            trail, trail_ppm = request.trail_ticks, request.trail_ppm
+            activation = request.activation_ticks
+        record = _Record(
+            order_id=request.order_id,
+            instrument=index,
+            sign=1 - 2 * request.side,
+            type=request.order_type,
+            time_in_force=request.time_in_force,
+            role=0,
+            size=request.size_lots,
+            size_limit=self.size_limit(index, (limit, stop, trail, activation)),
+            limit=or_none(limit),
+            stop=or_none(stop),
+            protection=or_none(request.protection_ticks),
+            trail=or_none(trail),
+            trail_ppm=or_none(trail_ppm),
+            activation=or_none(activation),
+            best=NO_PRICE,
+            expires=self._expiry_ns(index, request, now_ns),
+            post_only=request.post_only,
+            reduce_only=request.reduce_only,
+            stop_id=group.stop_id,
+            stop_offset=group.stop_offset,
+            stop_price=group.stop_price,
+            limit_offset=group.limit_offset,
+            exit_trail=group.exit_trail,
+            target_id=group.target_id,
+            target_offset=group.target_offset,
+            target_price=group.target_price,
+            target_trail=group.target_trail,
+            arm=group.arm,
+            on_partial=group.on_partial,
         )
-        record["limit"] = or_none(limit)
-        record["stop"] = or_none(stop)
-        for name, value in zip(("trail", "trail_ppm", "activation"), trail, strict=True):
-            record[name] = or_none(value)
+        self.commands[at] = record
 
     def size_limit(self, index: int, prices: tuple[int | None, ...]) -> int:
         """The largest further size whose money still fits the kernel's integers."""
@@ -107,23 +185,6 @@ class Encoder:
         if request.time_in_force is TimeInForce.GTD and request.expires_at_ns is not None:
             return request.expires_at_ns
         return NEVER
-
-    def encode_exits(self, record: np.void, command: BracketRequest) -> None:
-        """Add a bracket's exits to the record of its entry."""
-        record["arm"] = command.arm
-        record["on_partial"] = command.on_partial
-        if command.stop is not None:
-            record["stop_id"] = command.stop.order_id
-            trail, offset = command.stop.trail_ticks, command.stop.offset_ticks
-            record["exit_trail"] = or_none(trail)
-            record["stop_offset"] = or_none(trail if offset is None else offset)
-            record["stop_price"] = or_none(command.stop.price_ticks)
-            record["limit_offset"] = or_none(command.stop.limit_offset_ticks)
-        if command.target is not None:
-            record["target_id"] = command.target.order_id
-            record["target_offset"] = or_none(command.target.offset_ticks)
-            record["target_price"] = or_none(command.target.price_ticks)
-            record["target_trail"] = or_none(command.target.trail_ticks)
 
 
 def or_none(value: int | None) -> int:

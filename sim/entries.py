@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from data.index import TapeRows
 from sim import account, arrival, commands, kernel, liquidation, replacing, status
-from sim.book import BY_CALENDAR, Book, CommandRow, EventRows, entry
+from sim.book import BY_CALENDAR, ZERO, Book, CommandRow, EventRows, entry, i8
+from sim.liquidation import NOBODY
+from sim.search import last_row_at
 
+MARGIN_CALL = i8(-(1 << 62))
+"""A time that is none, see `run_to_time`."""
 Books = Book
 """An array of one BOOK record."""
 CommandRows = CommandRow
@@ -45,6 +49,36 @@ def apply_row(books: Books, tape: TapeRows, events: EventRows, instrument: int, 
 def run_until(books: Books, tape: TapeRows, events: EventRows, instrument: int, end: int) -> int:
     """See `kernel.run_until`."""
     return kernel.run_until(books[0], tape, events, instrument, end)
+
+
+@entry
+def run_to_time(books: Books, tape: TapeRows, events: EventRows, until_ns: int) -> int:
+    """Time goes by for an exchange of one instrument: rows, then expiries, up to `until_ns`.
+
+    Stops at the first time at which a row publishes something and returns that time; returns
+    MARGIN_CALL, in the middle of it, where somebody is to be liquidated. Call again afterwards.
+    """
+    book, instrument = books[0], ZERO
+    while True:
+        limit_ns = book["ts"] if book["event_count"] > 0 else until_ns
+        end = last_row_at(tape, book["i_cursor"][instrument], limit_ns)
+        kernel.run_until(book, tape, events, instrument, end)
+        if book["margin_wake"]:
+            if liquidation.next_short(book) != NOBODY:
+                return MARGIN_CALL
+            book["margin_wake"] = 0
+            book["interest_stale"] = 1
+        elif book["i_cursor"][instrument] >= end and (
+            book["event_count"] == 0 or limit_ns == book["ts"]
+        ):
+            break
+    book["ts"] = limit_ns
+    if book["next_expiry"] <= limit_ns:
+        commands.expire_due(book, events)
+        arrival.run_activations(book, tape, events, book["i_cursor"][instrument], instrument)
+    if book["interest_stale"]:
+        kernel.refresh_interest(book)
+    return limit_ns
 
 
 @entry

@@ -26,6 +26,7 @@ from broker_api.order import (
     ReplaceRequest,
     Side,
     TimeInForce,
+    requests_of,
 )
 from data.index import TapeRows
 from data.tape import Tape
@@ -38,7 +39,7 @@ from sim.book import (
     NEVER,
     state_hash,
 )
-from sim.encoding import Encoder, or_none
+from sim.encoding import Encoder, group_of, or_none
 from sim.liquidation import ACCOUNT, NOBODY
 from sim.overnight import MarginSwitches
 from sim.set_up import set_up_book
@@ -77,6 +78,7 @@ class Exchange:
         )
         self._columns = [TapeRows(*tape.l1, tape.index) for tape in self.tapes]
         self._ts = [columns.ts for columns in self._columns]
+        self._is_single = len(instruments) == 1 and not self._bar_orders
         self._calendars = tuple(calendars)
         self.start_ns = min(tape.start_ns for tape in tapes) if start_ns is None else start_ns
         self.end_ns = max(tape.end_ns for tape in tapes)
@@ -85,6 +87,10 @@ class Exchange:
             instruments, tapes, simulation, account, self.start_ns
         )
         self._book = self._array[0]
+        # One number of the record each: a tenth of what a look into the record costs.
+        self._event_count = self._array["event_count"]
+        self._next_expiry = self._array["next_expiry"]
+        self._record_ts = self._array["ts"]
         self._encoder = Encoder(self._book, self._instruments, self._calendars)
         self._events = np.zeros(MAX_EVENTS, dtype=EVENT_ROW)
         self._ended: dict[int, int] = {}
@@ -153,7 +159,7 @@ class Exchange:
         Afterwards `now_ns` is that time and every row up to it has been processed.
         """
         while not self._published and self.now_ns < deadline_ns:
-            target = min(deadline_ns, int(self._book["next_expiry"]), self._margins.next_ns)
+            target = min(deadline_ns, int(self._next_expiry[0]), self._margins.next_ns)
             boundary = self._boundaries[-1][0] if self._boundaries else NEVER
             if boundary > target:
                 self._run_to(max(target, self.now_ns))
@@ -184,6 +190,26 @@ class Exchange:
 
     def _run_to(self, target_ns: int) -> None:
         """Run rows to `target_ns`, or to the first time at which one publishes; then expiries."""
+        if self._is_single:
+            self._run_single_to(target_ns)
+        else:
+            self._run_several_to(target_ns)
+        if self._margins.next_ns <= self.now_ns and self._margins.switch(self.now_ns):
+            self._look_at_margin()
+            self._refresh()
+        self._published += self._drain()
+
+    def _run_single_to(self, target_ns: int) -> None:
+        """All of it behind one door of the kernel; only a margin call is worked on here."""
+        columns = self._columns[0]
+        while True:
+            now_ns = entries.run_to_time(self._array, columns, self._events, target_ns)
+            if now_ns != entries.MARGIN_CALL:
+                self.now_ns = int(now_ns)
+                return
+            self._look_at_margin()
+
+    def _run_several_to(self, target_ns: int) -> None:
         if self._run_rows(target_ns):
             target_ns = int(self._book["ts"])
             while self._rows_left(target_ns):
@@ -196,10 +222,7 @@ class Exchange:
             for index, columns in enumerate(self._columns):
                 row = int(self._book["i_cursor"][index])
                 entries.run_activations(self._array, columns, self._events, row, index)
-        if self._margins.switch(target_ns):
-            self._look_at_margin()
         self._refresh()
-        self._published += self._drain()
 
     def _refresh(self) -> None:
         entries.refresh_interest(self._array)
@@ -330,8 +353,8 @@ class Exchange:
 
     def execute_rows(self, command: Command) -> list[EventRow]:
         """Run a command at the present time; the first event is its answer."""
-        assert not self._book["event_count"], "events of rows are drained before a command"
-        self._book["ts"] = self.now_ns
+        assert not self._event_count[0], "events of rows are drained before a command"
+        self._record_ts[0] = self.now_ns
         match command:
             case ReplaceRequest():
                 self._replace(command)
@@ -343,24 +366,19 @@ class Exchange:
         return self._drain()
 
     def _submit(self, command: OrderRequest | BracketRequest | OcoRequest) -> None:
-        entry = command
-        if isinstance(command, BracketRequest):
-            entry = command.entry
-        elif isinstance(command, OcoRequest):
-            entry = command.first
-        assert isinstance(entry, OrderRequest)
-        index = self._encoder.index_of(entry.instrument)
-        record = self._encoder.encode(0, entry, self.now_ns)
+        first = requests_of(command)[0]
+        index = self._encoder.index_of(first.instrument)
         columns, row = self._columns[index], int(self._book["i_cursor"][index])
-        if isinstance(command, BracketRequest):
-            self._encoder.encode_exits(record, command)
-            entries.place_bracket(self._array, columns, self._events, row, self._encoder.commands)
-        elif isinstance(command, OcoRequest):
-            record["on_partial"] = command.on_partial
-            self._encoder.encode(1, command.second, self.now_ns)
-            entries.place_oco(self._array, columns, self._events, row, self._encoder.commands)
+        door = entries.place
+        if isinstance(command, OrderRequest):
+            self._encoder.encode(0, first, self.now_ns)
         else:
-            entries.place(self._array, columns, self._events, row, self._encoder.commands)
+            self._encoder.encode(0, first, self.now_ns, group_of(command))
+            door = entries.place_bracket
+            if isinstance(command, OcoRequest):
+                self._encoder.encode(1, command.second, self.now_ns)
+                door = entries.place_oco
+        door(self._array, columns, self._events, row, self._encoder.commands)
 
     def _instrument_of_order(self, order_id: int) -> int:
         book = self._book
@@ -399,11 +417,11 @@ class Exchange:
 
     def _drain(self) -> list[EventRow]:
         """The rows that the kernel wrote since the last call."""
-        count = int(self._book["event_count"])
+        count = int(self._event_count[0])
         if count == 0:
             return []
         assert count <= MAX_EVENTS, "one transaction overflowed the event buffer"
-        self._book["event_count"] = 0
+        self._event_count[0] = 0
         rows = [EventRow._make(row) for row in self._events[:count].tolist()]
         for row in rows:
             if row.status in _ENDED and row.kind not in _OF_NO_ORDER:

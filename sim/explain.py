@@ -246,6 +246,7 @@ class WatchedExchange(Exchange):
         self._place: Place | None = None
         self._block: tuple[int, int, int, npt.NDArray[np.int64]] | None = None
         super().__init__(*recording.exchange_arguments())
+        self._is_single = False  # every row of interest is looked at from here
 
     def look(self, events: Sequence[Event], command: RecordedCommand | None) -> None:
         """Note what is new of the order since the last look; see `sim.replay.Look`."""

@@ -29,6 +29,24 @@ NO, YES = i8(0), i8(1)
 
 
 @njit
+def last_row_at(tape: TapeRows, cursor: int, ts_ns: int) -> int:
+    """The newest row at or before a time, at least `cursor`: by doubling steps from there."""
+    ts = tape.ts
+    known, step, rows = cursor, i8(1), len(tape.ts)
+    while known + step < rows and ts[known + step] <= ts_ns:
+        known += step
+        step *= 2
+    beyond = min(rows, known + step)
+    while beyond - known > 1:
+        middle = (known + beyond) // 2
+        if ts[middle] <= ts_ns:
+            known = middle
+        else:
+            beyond = middle
+    return known
+
+
+@njit
 def next_hit(
     tape: TapeRows,
     start: int,
