@@ -25,14 +25,14 @@ _BLOCK, _BITS = i8(BLOCK), i8(BLOCK_BITS)
 _INSIDE = i8(BLOCK - 1)
 BID_MIN_AT, BID_MAX_AT, ASK_MIN_AT = i8(BID_MIN), i8(BID_MAX), i8(ASK_MIN)
 ASK_MAX_AT, PX_MIN_AT, PX_MAX_AT = i8(ASK_MAX), i8(PX_MIN), i8(PX_MAX)
-NO, YES = i8(0), i8(1)
+NO, YES, ONE = i8(0), i8(1), i8(1)
 
 
 @njit
 def last_row_at(tape: TapeRows, cursor: int, ts_ns: int) -> int:
     """The newest row at or before a time, at least `cursor`: by doubling steps from there."""
     ts = tape.ts
-    known, step, rows = cursor, i8(1), len(tape.ts)
+    known, step, rows = cursor, ONE, len(tape.ts)
     while known + step < rows and ts[known + step] <= ts_ns:
         known += step
         step *= 2
