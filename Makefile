@@ -56,7 +56,7 @@ nightly: $(DEV)  ## everything, also with the kernel as plain Python, and a mill
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/.boundscheck $(BIN)/python -m pytest tests/sim
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/sim --timeout 1200
 	$(BIN)/python -m pytest tests/differential/test_stateful.py --hypothesis-profile nightly
-	$(BIN)/python -m tests.differential.run --seeds 0:1000000
+	$(BIN)/python -m tests.differential.run --seeds 0:1000000 --watch 4
 	$(BIN)/python -m tests.differential.mutants --hunt
 	$(BIN)/python -m tests.differential.conserve --steps 1000000
 

@@ -48,6 +48,7 @@ class Plan:
     steps: int = STEPS
     stop_after: int = 1
     counting: bool = False
+    watch: int = 1
 
 
 def run_part(plan: Plan, first: int, end: int) -> Part:
@@ -55,7 +56,7 @@ def run_part(plan: Plan, first: int, end: int) -> Part:
     part, digest = Part(first, end), hashlib.sha256()
     for seed in range(first, end):
         try:
-            ran = run_seed(seed, plan.steps)
+            ran = run_seed(seed, plan.steps, seed % plan.watch == 0)
         except DifferenceError as difference:
             part.failed[seed] = str(difference)
             if len(part.failed) >= plan.stop_after:
@@ -127,6 +128,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=STEPS, help="of one session")
     parser.add_argument("--stop-after", type=int, default=1, help="differences to find")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument(
+        "--watch", type=int, default=1, help="compare states after every step of one session in N"
+    )
     parser.add_argument("--census", action="store_true", help="count what happened")
     parser.add_argument("--write", type=Path, help="a file for the summary and the differences")
     return parser.parse_args()
@@ -136,7 +140,7 @@ def main() -> int:
     """Run the seeds; 1 when the exchanges differ anywhere."""
     given, began = _arguments(), time.perf_counter()
     first, end = (int(part) for part in given.seeds.split(":"))
-    plan = Plan(first, end, given.steps, given.stop_after, given.census)
+    plan = Plan(first, end, given.steps, given.stop_after, given.census, given.watch)
     whole = run(plan, given.jobs)
     text = report(plan, whole, time.perf_counter() - began)
     print(text)
