@@ -35,7 +35,13 @@ from tests.sim.test_trigger_runs import with_new_types
 NANO = 1_000_000_000
 STEPS = 50
 PRICES = ("limit_ticks", "stop_ticks", "activation_ticks", "price_ticks")
-ONE_PRICE = (Reason.POST_ONLY_WOULD_TAKE, Reason.STOP_WRONG_SIDE, Reason.BRACKET_LEVELS)
+MOST_LOTS = 10_000
+ONE_PRICE = (
+    Reason.POST_ONLY_WOULD_TAKE,
+    Reason.STOP_WRONG_SIDE,
+    Reason.BRACKET_LEVELS,
+    Reason.PRICE_OUTSIDE_BAND,
+)
 """Reasons whose value and limit are prices."""
 
 
@@ -104,9 +110,10 @@ class Mirror:
         changed = {name: self.price(value) for name, value in given.items() if value is not None}
         return replace(thing, **changed)
 
-    def event(self, event: Any, prices: tuple[int | None, ...] = ()) -> Event:
-        """The event as the mirror shows it; `prices` are those that its command had named."""
+    def event(self, event: Any, command: Command | None = None) -> Event:
+        """The event as the mirror shows it; a refusal may tell what its command had named."""
         changed: dict[str, Any] = {}
+        prices, distances = _named(command)
         for name in ("price_ticks", "stop_ticks"):
             value = getattr(event, name, NO_PRICE)
             if value != NO_PRICE:
@@ -117,7 +124,9 @@ class Mirror:
             changed["position_lots"] = -event.position_lots
         if hasattr(event, "position_cost"):
             changed["position_cost"] = event.position_cost - self.axis * event.position_lots
-        if getattr(event, "reason", None) in ONE_PRICE:
+        if getattr(event, "reason", None) is Reason.BRACKET_LEVELS and event.value in distances:
+            pass  # a distance is the same on both sides
+        elif getattr(event, "reason", None) in ONE_PRICE:
             changed |= {"value": self.price(event.value), "limit": self.price(event.limit)}
         elif getattr(event, "reason", None) is Reason.NOT_MODIFIABLE and event.value in prices:
             changed["value"] = self.price(event.value)
@@ -126,14 +135,37 @@ class Mirror:
         return replace(event, **changed)
 
 
+def _named(command: Command | None) -> tuple[tuple[int | None, ...], tuple[int | None, ...]]:
+    """The prices of a change, and the distances of a bracket that gives two for one exit."""
+    if isinstance(command, ReplaceRequest):
+        return (command.limit_ticks, command.stop_ticks), ()
+    if isinstance(command, BracketRequest):
+        legs = [leg for leg in (command.stop, command.target) if leg is not None]
+        twice = [leg for leg in legs if leg.trail_ticks is not None or leg.price_ticks is not None]
+        return (), tuple(step for leg in twice for step in (leg.offset_ticks, leg.trail_ticks))
+    return (), ()
+
+
 def reflected(seed: int) -> Mirror:
     """A session with nothing by notional, in a mirror above it: marks stay positive."""
     case = make_case(seed)
     by_unit = {"maker_fee_ppm": 0, "taker_fee_ppm": 0}
-    by_unit |= {"initial_margin_ppm": 0, "maintenance_margin_ppm": 0}
-    instruments = (replace(i, allow_negative_price=True, **by_unit) for i in case.instruments)
+    by_unit |= {"initial_margin_ppm": 0, "maintenance_margin_ppm": 0, "price_band_ppm": 0}
+    changed = {"allow_negative_price": True, "margin_tiers": (), **by_unit}
+    # The largest size whose money fits depends on how high prices are; nobody comes near it here.
+    # A band around a mark between two ticks lies around the lower one.
+    instruments = tuple(
+        replace(
+            item,
+            max_size=min(item.max_size, item.lot_size * MOST_LOTS),
+            price_band_ticks=0 if tape.has_marks else item.price_band_ticks,
+            **changed,
+        )
+        for item, tape in zip(case.instruments, case.tapes, strict=True)
+    )
     tapes = tuple(_without(tape, rates=True) for tape in case.tapes)
-    return Mirror(replace(case, instruments=tuple(instruments), tapes=tapes), 400)
+    account = case.account.model_copy(update={"leverage": {}})
+    return Mirror(replace(case, instruments=instruments, tapes=tapes, account=account), 400)
 
 
 def negated(seed: int) -> Mirror:
@@ -160,7 +192,7 @@ def compare(mirror: Mirror, steps: int = STEPS) -> int:
     left, right = _exchange(mirror.case), _exchange(there)
     trader, chance, count = Trader(mirror.case), random.Random(mirror.case.seed), 0
     for _ in range(steps):
-        prices: tuple[int | None, ...] = ()
+        command: Command | None = None
         pause_ns = trader.pause_ns(left.now_ns)
         if pause_ns is None:
             command = with_new_types(chance, trader.command(left.now_ns))
@@ -168,17 +200,15 @@ def compare(mirror: Mirror, steps: int = STEPS) -> int:
                 command = _in_ticks(command)
             events = left.execute(command)
             seen = right.execute(mirror.command(command))
-            if isinstance(command, ReplaceRequest):
-                prices = command.limit_ticks, command.stop_ticks
-                if 0 in prices:
-                    continue  # a refusal tells it by a zero, which also stands for no price
+            if isinstance(command, ReplaceRequest) and 0 in _named(command)[0]:
+                continue  # a refusal tells it by a zero, which also stands for no price
             what = str(command)
         else:
             until_ns = left.now_ns + pause_ns
             events, seen = _advance(left, until_ns), _advance(right, until_ns)
             what = f"advance to {until_ns}"
         for event, theirs in zip_longest(events, seen):
-            ours = None if event is None else mirror.event(event, prices)
+            ours = None if event is None else mirror.event(event, command)
             assert ours == theirs, f"seed {mirror.case.seed}, {what}:\n{ours}\n{theirs}"
         trader.note(events)
         count += len(events)
