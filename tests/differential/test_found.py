@@ -172,3 +172,26 @@ def test_a_pair_across_instruments_is_refused_as_such_before_anything_else() -> 
     first, second = order_of("buy 1 market", 1, "X"), order_of("sell 1 limit 99", 2, "Y")
     answer = market.execute(OcoRequest(first, second))
     assert answer == ["#1 rejected unsupported 1 0", "#2 rejected unsupported 1 0"]
+
+
+def test_an_order_of_the_exchange_has_nothing_of_the_trailing_stop_that_was_sent_before_it() -> (
+    None
+):
+    rows = ("0 5x99 101x5", "10 1x80 82x5")
+    settings = {"margin": True, "cash": 50.0, "beyond_top": "wait"}
+    market = Market(*rows, instruments=[MARGINED], trigger=TriggerSource.BID_ASK, **settings)
+    market.place("buy 2 market")
+    market.place("sell 1 trail 40 reduce-only")
+    assert "#-1 sell 1@80 taker left 1" in market.run_to(10)
+
+
+def test_what_is_not_known_of_an_exits_old_place_is_not_known_of_what_it_grew() -> None:
+    rows = ("10 5x98 99x1", "20 5x98 99x2", "30 1x104 100x5", "40 5x98 100x5", "50 5x98 104x6")
+    market = Market("0 5x99 101x5", *rows)
+    market.bracket("buy 2 limit 99", target="104")
+    assert market.run_to(20)[-1] == "#2 replaced 2 limit 104 (exit_resized)"
+    assert market.queue_ahead(2) is None
+    assert market.run_to(30) == ["#2 sell 1@104 maker left 1"]
+    assert market.queue_ahead(2) is None
+    market.run_to(50)
+    assert market.queue_ahead(2) == 3
