@@ -108,6 +108,14 @@ def shrink_oco(
 
 
 @njit
+def end_other_exit(book: Book, events: EventRows, group: int, role: int) -> None:
+    """With on_partial cancel the first fill of a bracket's exit ends the other one, for good."""
+    other = book["g_stop_leg"][group] if role == TARGET_EXIT else book["g_target_leg"][group]
+    if other != NO_SLOT and book["g_on_partial"][group] == CANCEL_ON_PARTIAL:
+        cancel_order(book, events, other, SIBLING)
+
+
+@njit
 def fillable_lots(book: Book, slot: int, lots: int) -> int:
     """`lots` clipped to what a reduce-only order may still close."""
     if not book["o_reduce_only"][slot]:
@@ -171,6 +179,8 @@ def fill(book: Book, events: EventRows, slot: int, lots: int, price: int, liquid
             book["g_target_leg"][group] = NO_SLOT
     if role == OCO_LEG:
         shrink_oco(book, events, group, slot, lots, finished)
+    elif role in (STOP_EXIT, TARGET_EXIT):
+        end_other_exit(book, events, group, role)
     if finished:
         close_slot(book, slot)
     settle_instrument(book, events, instrument)

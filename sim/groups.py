@@ -123,7 +123,7 @@ def end_order(
     """An order ends unfilled (cancelled, expired): publish it and tell its group."""
     group, role = book["o_group"][slot], book["o_role"][slot]
     unprotected = False
-    if role == STOP_EXIT and reason == BY_USER:
+    if role == STOP_EXIT and reason in (BY_USER, SIBLING):
         unprotected = open_lots(book, group) > 0
     publish_ended(book, events, kind, slot, status, reason)
     if unprotected:

@@ -131,6 +131,7 @@ def _place_bracket(floor: Floor, market: Market, request: BracketRequest) -> Non
         stop=None,
         target=None,
         arm=request.arm,
+        on_partial=request.on_partial,
         stop_offset=None if stop is None else stop.trail_ticks or stop.offset_ticks,
         limit_offset=None if stop is None else stop.limit_offset_ticks,
         target_offset=None if target is None else target.offset_ticks,

@@ -13,6 +13,8 @@ def after_fill(floor: Floor, order: Order, lots: int) -> None:
     """The consequences of a fill that has been published."""
     if order.bracket is not None and order.is_exit:
         order.bracket.exits_filled += lots
+        if order.bracket.on_partial is OnPartial.CANCEL:
+            _end_other_exits(floor, order.bracket, order)
     if order.oco is not None:
         _shrink_sibling(floor, order, lots)
     if order.status is OrderStatus.FILLED:
@@ -39,7 +41,8 @@ def after_end(floor: Floor, order: Order, reason: Reason) -> None:
     bracket = order.bracket
     if bracket is None:
         return
-    if order.role is Role.STOP_EXIT and reason is Reason.BY_USER and bracket.due > 0:
+    given_up = reason in (Reason.BY_USER, Reason.SIBLING)
+    if order.role is Role.STOP_EXIT and given_up and bracket.due > 0:
         floor.publish_order(Unprotected, order, leaves_lots=0)
     if order.role is Role.ENTRY:
         sync(floor, bracket)
@@ -58,6 +61,13 @@ def _forget(floor: Floor, bracket: Bracket) -> None:
     """A bracket is no more when its entry and its exits have ended."""
     if bracket in floor.brackets and not bracket.legs and not bracket.entry.is_working:
         floor.brackets.remove(bracket)
+
+
+def _end_other_exits(floor: Floor, bracket: Bracket, order: Order) -> None:
+    """The exit that fills first is the one that is wanted; the other does not come back."""
+    for leg in bracket.legs:
+        if leg is not order:
+            cancel(floor, leg, Reason.SIBLING)
 
 
 def _shrink_sibling(floor: Floor, order: Order, lots: int) -> None:

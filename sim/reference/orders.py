@@ -157,6 +157,7 @@ class Bracket:
     stop: Order | None
     target: Order | None
     arm: Arm
+    on_partial: OnPartial
     stop_offset: int | None
     limit_offset: int | None
     target_offset: int | None

@@ -110,6 +110,7 @@ def _bracket(bracket: Bracket) -> State:
         bracket.released,
         _or(bracket.cap, NEVER),
         bracket.arm,
+        bracket.on_partial,
         _or(bracket.stop_offset),
         _or(bracket.target_offset),
         _or(bracket.limit_offset),

@@ -92,6 +92,7 @@ BRACKET = (
     "released",
     "cap",
     "arm",
+    "on_partial",
     "stop_offset",
     "target_offset",
     "limit_offset",

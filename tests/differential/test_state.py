@@ -70,7 +70,6 @@ KERNEL_LEFT_OUT = {
     "group": {
         "entry_done": "the entry has no id then",
         "dirty": SCRATCH,
-        "on_partial": "read for pairs",
     },
     "instrument": {
         **dict.fromkeys(FIGURES, SETTING),

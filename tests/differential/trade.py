@@ -224,7 +224,8 @@ class Trader:
             self._exit(entry, index, now_ns, is_stop) if has[not is_stop] else None
             for is_stop in (True, False)
         ]
-        return BracketRequest(entry, exits[0], exits[1], rng.choice(list(Arm)))
+        on_partial = OnPartial.CANCEL if entry.order_id % 4 == 0 else OnPartial.SHRINK
+        return BracketRequest(entry, exits[0], exits[1], rng.choice(list(Arm)), on_partial)
 
     def _taking_entry(self, entry: OrderRequest, index: int, now_ns: int) -> OrderRequest:
         """An entry that fills in parts and at several prices."""

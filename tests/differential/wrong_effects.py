@@ -56,7 +56,7 @@ GROUPS = (
     W(
         "UNPROTECTED is told of what the exchange cancels",
         "groups.py",
-        "if role == STOP_EXIT and reason == BY_USER:",
+        "if role == STOP_EXIT and reason in (BY_USER, SIBLING):",
         "if role == STOP_EXIT and reason != BY_USER:",
     ),
     W(
@@ -84,6 +84,18 @@ GROUPS = (
         "filling.py",
         'left = book["o_live"][other] - lots',
         'left = book["o_live"][other]',
+    ),
+    W(
+        "`on_partial=cancel` of a bracket shrinks",
+        "filling.py",
+        'if other != NO_SLOT and book["g_on_partial"][group] == CANCEL_ON_PARTIAL:',
+        "if False:",
+    ),
+    W(
+        "an exit whose sibling was cancelled stands unprotected in silence",
+        "groups.py",
+        "if role == STOP_EXIT and reason in (BY_USER, SIBLING):",
+        "if role == STOP_EXIT and reason == BY_USER:",
     ),
     W(
         "`on_partial=cancel` shrinks",
