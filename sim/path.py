@@ -20,7 +20,7 @@ from sim.book import (
     i8,
     njit,
 )
-from sim.rules import has_trigger, is_struck, trigger_way
+from sim.rules import has_trigger, trigger_way
 
 NO_BAR, JUMP, MOVE = i8(0), i8(1), i8(2)
 """What a row is: none of a bar, one to which the price jumped, one to which it moved."""
@@ -54,13 +54,14 @@ def leave_bar_row(book: Book) -> None:
 
 @njit
 def reached_ticks(book: Book, slot: int, source: int) -> int:
-    """Where the price was when the trigger of an order was reached on this row."""
+    """Where the price was when the trigger of an order was reached on this row.
+
+    On the way that is the trigger: at the row before it was not reached, or it would have acted.
+    """
     if book["bar_step"] == NO_BAR:
         return source
     if book["bar_step"] == JUMP:
         return book["bar_to"]
-    if is_struck(book, slot, book["bar_from"]):
-        return book["bar_from"]
     return book["o_stop"][slot]
 
 

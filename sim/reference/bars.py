@@ -93,9 +93,10 @@ def path_of(market: Market) -> Path | None:
 def acts_at(market: Market, order: Order, way: int) -> int:
     """The price at which an order acts whose trigger the row has reached. `way` is +1 for a rise.
 
-    Where the price jumped that is the row's price. On the way it is the trigger, or where the way
-    began if it was there already. What a fill of the row brought to life acts at its trigger, at
-    the row's price if the way does not lead past it, and never better than that fill.
+    Where the price jumped that is the row's price. On the way it is the trigger: where the way
+    began nobody had reached it, or the order would have acted there. What a fill of the row brought
+    to life acts at its trigger, at the row's price if the way does not lead past it, and never
+    better than that fill.
     """
     path = market.path
     assert path is not None
@@ -103,12 +104,12 @@ def acts_at(market: Market, order: Order, way: int) -> int:
     if path.jumps:
         return path.price
     assert path.origin is not None
-    if not order.arrives_by_fill:
-        return path.origin if (path.origin - order.stop) * way >= 0 else order.stop
     low, high = sorted((path.origin, path.price))
+    if not order.arrives_by_fill:
+        assert low <= order.stop <= high
+        return order.stop
     at = order.stop if low <= order.stop <= high else path.price
-    if path.fill is None:
-        return at
+    assert path.fill is not None
     return max(at, path.fill) if way > 0 else min(at, path.fill)
 
 

@@ -82,11 +82,6 @@ class ReferenceExchange:
         )
 
     @property
-    def cash_nanos(self) -> int:
-        """Cash, in 1e-9 of the account currency."""
-        return self.floor.account.cash
-
-    @property
     def equity_nanos(self) -> int:
         """Cash plus open profit."""
         return self.floor.account.equity()

@@ -173,12 +173,7 @@ class Market:
         return self._start(side) if self.is_known else None
 
     def available(self, side: Side, price: int) -> int:
-        """Lots at a price of a side that a taker can have now."""
-        best = self.best(side)
-        if best is None or (price - best) * -side.sign < 0:
-            return 0
-        if self.beyond_top is not BeyondTop.LADDER and price != best:
-            return 0
+        """Lots that a taker can have now at one of a side's `levels`."""
         gone = self.taken[side].get(self._level(side, price), 0)
         gone += self.printed[side].get(price, 0)
         return max(0, (self.touch[side].lots or 0) - gone)

@@ -17,8 +17,7 @@ of money, one lot is one contract, unless the test says otherwise.
 
 After every call what must always hold (docs/fills.md) is checked, see `promises.py`, and the
 reference exchange (`sim.reference`), which gets the same calls, has published the same events and
-is in the same canonical state (`tests.differential.state`), unless `reference=False` says that it
-lacks the rule.
+is in the same canonical state (`tests.differential.state`).
 """
 
 from __future__ import annotations
@@ -200,7 +199,6 @@ class Market:
         trigger: TriggerSource | None = None,
         bbo_after_trade: bool = True,
         account: Mapping[str, Any] | None = None,
-        reference: bool = True,
         **simulation: Any,
     ) -> None:
         tapes = tapes or [tape_of(rows, bbo_after_trade=bbo_after_trade)]
@@ -215,7 +213,6 @@ class Market:
             AccountConfig(cash=cash, **(account or {})),
         )
         self.exchange = Exchange(*given)
-        self.has_reference = reference
         self.reference = ReferenceExchange(*given)
         self.reader = KernelReader(self.exchange, tapes)
         self.reference_reader = ReferenceReader(self.reference)
@@ -245,12 +242,14 @@ class Market:
         stop: str | None = None,
         target: str | None = None,
         arm: str = "partial",
+        on_partial: str = "shrink",
         **fields: Any,
     ) -> list[str]:
         """Send an entry with its exits."""
         entry = order_of(text, self._take_id(), **fields)
         exits = [exit_of(leg, self._take_id()) if leg else None for leg in (stop, target)]
-        return self._execute(BracketRequest(entry, exits[0], exits[1], arm=Arm[arm.upper()]))
+        how = Arm[arm.upper()], OnPartial[on_partial.upper()]
+        return self._execute(BracketRequest(entry, exits[0], exits[1], *how))
 
     def oco(self, first: str, second: str, *, on_partial: str = "shrink") -> list[str]:
         """Send two orders of which one completes."""
@@ -300,17 +299,15 @@ class Market:
     def _execute(self, command: Command) -> list[str]:
         self.promises.note(command)
         events = self._keep(self.exchange.execute_rows(command))
-        if self.has_reference:
-            assert self.reference.execute(command) == events
-            assert self.reader.read() == self.reference_reader.read()
+        assert self.reference.execute(command) == events
+        assert self.reader.read() == self.reference_reader.read()
         self.promises.check_answer(command, events)
         return texts(events)
 
     def _advance(self, ts_ns: int) -> list[Event]:
         events = self._keep(self.exchange.advance_rows(ts_ns))
-        if self.has_reference:
-            assert self.reference.advance(ts_ns) == events
-            assert self.reader.read() == self.reference_reader.read()
+        assert self.reference.advance(ts_ns) == events
+        assert self.reader.read() == self.reference_reader.read()
         return events
 
     def _keep(self, rows: list[EventRow]) -> list[Event]:

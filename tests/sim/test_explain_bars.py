@@ -14,7 +14,7 @@ DAY = "00:00:00.000"
 
 def run(order: str, *rows: str, **settings: object) -> Recorded:
     """One order after the open of a flat bar, then the whole tape."""
-    market = Recorded(FLAT, *rows, **{"reference": False, **settings})
+    market = Recorded(FLAT, *rows, **settings)
     market.run_to(0)
     market.place(order)
     market.run_to(300)
@@ -87,12 +87,12 @@ def test_a_trailing_stop_follows_the_path_of_the_bar() -> None:
     ("path", "way"), [("olhc", "open 100 to its low 94"), ("ohlc", "high 106 to its low 94")]
 )
 def test_the_path_of_the_run_is_told_and_a_guess_is_called_one(path: str, way: str) -> None:
-    market = Recorded(FLAT, "30 bar 100 106 94 100 v40", reference=False, bar_path=path)
+    market = Recorded(FLAT, "30 bar 100 106 94 100 v40", bar_path=path)
     market.run_to(0)
     market.bracket("buy 1 market", stop="+4", target="+9")
     market.run_to(100)
     assert told(market, 2)[1].endswith(f"the bar of {DAY} went from its {way}")
-    market = Recorded(FLAT, "30 bar 100 106 94 100 v40", reference=False, bar_path="olhc")
+    market = Recorded(FLAT, "30 bar 100 106 94 100 v40", bar_path="olhc")
     market.run_to(0)
     market.bracket("buy 1 market", stop="+4", target="+5")
     market.run_to(100)

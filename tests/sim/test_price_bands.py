@@ -13,7 +13,7 @@ PRINT = "1 sell 1@100"
 
 def banded(*rows: str, **more: object) -> Market:
     """A market with a band of 10 ticks, its first print at 100."""
-    given = {"instruments": [BANDED], "reference": False} | more
+    given = {"instruments": [BANDED]} | more
     market = Market(QUOTE, *(rows or [PRINT]), **given)
     market.run_to(1)
     return market
