@@ -33,9 +33,19 @@ from tests.differential.wrong_money import NEWER_MONEY
 from tests.differential.wrong_path import PATH
 from tests.differential.wrong_rows import QUEUES_AND_ROWS
 from tests.differential.wrong_rules import MATCHING, WrongRule
+from tests.differential.wrong_search import SEARCH, TOLD
 from tests.differential.wrong_triggers import TRIGGERS
 
-WRONG_RULES = (*MATCHING, *QUEUES_AND_ROWS, *EFFECTS, *TRIGGERS, *PATH, *NEWER_MONEY)
+WRONG_RULES = (
+    *MATCHING,
+    *QUEUES_AND_ROWS,
+    *EFFECTS,
+    *TRIGGERS,
+    *PATH,
+    *NEWER_MONEY,
+    *SEARCH,
+    *TOLD,
+)
 ROOT = Path(__file__).resolve().parents[2]
 KNOWN_SEEDS = Path(__file__).with_name("mutant_seeds.json")
 SEEDS = 60
@@ -44,8 +54,8 @@ SECONDS_EACH = 20
 WORKERS = 2
 EXAMPLES = (
     "bars", "brackets", "changes", "edges", "instruments", "isolated", "margin_tiers",
-    "margin_wakes", "money", "oco", "overnight_margin", "price_bands", "reduce_only", "resting",
-    "stops", "taking", "time", "touched", "trailing",
+    "margin_wakes", "money", "oco", "on_partial", "overnight_margin", "price_bands", "reduce_only",
+    "resting", "search", "stops", "taking", "time", "touched", "trailing",
 )  # fmt: skip
 """The files of rules by example, tests/sim/test_*.py."""
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from broker_api.order import Liquidity, QueueModel
-from sim.reference import account, checks, contingent, market, matching, orders, queue
+from sim.reference import account, checks, contingent, market, matching, orders, queue, triggers
 from tests.differential.drive import DifferenceError, run_seed
 from tests.differential.run import Plan, report, run
 
@@ -90,8 +90,8 @@ def _best_of_touch(self: market.Market, side: Any) -> int | None:
 
 
 def _strictly_through(of: market.Market, order: orders.Order) -> bool:
-    source = of.source_ticks(order.side)
-    return source is not None and (source - (order.stop or 0)) * order.side.sign > 0
+    source = triggers.source_of(of, order)
+    return THROUGH(of, order) and source != order.stop
 
 
 def _all_ahead(*_: Any) -> float:
@@ -109,13 +109,14 @@ def _not_ambiguous(*_: Any) -> bool:
 
 
 ORIGINAL_FEE = account.Account.fee
+THROUGH = triggers.is_through
 MUTANTS: dict[str, tuple[Any, str, Any]] = {
     "no fees": (account.Account, "fee", _no_fee),
     "takers pay the maker's fee": (account.Account, "fee", _maker_only),
     "every order reserves margin": (account, "reserves", _always),
     "our fills leave the liquidity there": (market.Market, "take", _take_nothing_away),
     "prints beyond the touch prove nothing": (market.Market, "best", _best_of_touch),
-    "a stop needs more than its price": (matching, "is_through", _strictly_through),
+    "a stop needs more than its price": (triggers, "is_through", _strictly_through),
     "every packet's row ends it": (market.Market, "ends_packet", _always),
     "stops are never ambiguous": (matching, "reaches_sibling", _not_ambiguous),
     "the first fill needs a whole lot": (queue, "FIRST_FILL", 1024),

@@ -178,7 +178,7 @@ RULES = (
     W(
         "the last print from before the run counts",
         "rules.py",
-        'first = book["i_known_from"][instrument]',
+        'first = max(ZERO, book["i_known_from"][instrument])',
         "first = 0",
     ),
     W(
