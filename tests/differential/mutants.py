@@ -55,7 +55,7 @@ WORKERS = 2
 EXAMPLES = (
     "bars", "brackets", "changes", "edges", "instruments", "isolated", "margin_tiers",
     "margin_wakes", "money", "oco", "on_partial", "overnight_margin", "price_bands", "reduce_only",
-    "resting", "search", "stops", "taking", "time", "touched", "trailing",
+    "resting", "search_edges", "stops", "taking", "time", "touched", "trailing",
 )  # fmt: skip
 """The files of rules by example, tests/sim/test_*.py."""
 

@@ -14,8 +14,8 @@ PATH = (
     W(
         "a stop on the path trades at the row's price",
         "path.py",
-        '        return book["bar_from"]\n    return book["o_stop"][slot]\n',
-        '        return book["bar_from"]\n    return source\n',
+        '        return book["bar_to"]\n    return book["o_stop"][slot]\n',
+        '        return book["bar_to"]\n    return source\n',
     ),
     W(
         "an exit on the path may do better than the fill that brought it to life",

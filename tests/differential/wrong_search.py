@@ -1,7 +1,7 @@
 """Wrong rules of searches through the block index, and of what events tell; see `wrong_rules.py`.
 
 Sessions are too short for a second level of blocks: what a jump over many of them must not miss is
-shown by `tests/sim/test_search.py`.
+shown by `tests/sim/test_search_edges.py`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from data.index import BLOCK, TapeRows, level_sizes
+from data.index import BLOCK, TapeRows
 from data.schema import COLUMN_TYPES, IntColumn, RowKind, TapeColumns
 from data.summary import build_index
 from sim.book import entry
@@ -165,8 +165,3 @@ def check_newest_showing(place: int, sign: int) -> None:
         assert find_showing(tape, row, 0, sign, price + sign) == -1
     getattr(columns, lots)[place] = 0
     assert find_showing(rows_of(columns), ROWS - 1, 0, sign, price) == -1
-
-
-def test_the_index_has_a_level_for_every_factor_of_the_block() -> None:
-    assert level_sizes(ROWS) == [BLOCK + 4, 2, 1]
-    assert level_sizes(1) == []
