@@ -11,16 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from data.check import BatchFaults, FaultLog, Layout, Rule
 from data.decode import Chunk, decode, settle
 from data.orders import OrdersInBook
+from data.plain import PlainBatches, Workspace
 from data.schema import (
     BBO_KEY,
+    COLUMN_TYPES,
     EMPTY_ASK,
     EMPTY_BID,
     NANO,
@@ -61,7 +65,8 @@ class Sink(Protocol):
     """Where finished columns go."""
 
     def append(self, columns: TapeColumns, origin: IntColumn = NO_ORIGIN) -> None:
-        """Take the next rows; `origin` is empty where the tape has none."""
+        """Take the next rows; `origin` is empty where the tape has none. The arrays are used again
+        for other rows."""
 
 
 class MemorySink:
@@ -73,7 +78,7 @@ class MemorySink:
 
     def append(self, columns: TapeColumns, origin: IntColumn = NO_ORIGIN) -> None:
         """Take the next rows."""
-        self._parts.append(columns)
+        self._parts.append(TapeColumns._make(column.copy() for column in columns))
         self._origins.append(origin)
 
     def columns(self) -> TapeColumns:
@@ -116,17 +121,21 @@ def convert(
 ) -> Summary:
     """Read the source into the sink. Raises TapeError for the first fault when the log is strict,
     for an unreadable file, and for a file of which no row is left."""
-    stream = _Stream(options, log, sink, source.layout.has_origin)
+    stream = _Stream(options, log, sink, source)
+    plain = PlainBatches(source.layout, grid)
     waiting: list[Chunk] = []
     done = 0
     for batch in readable(source, log):
-        raw = decode(batch, source.layout, done, source.name)
-        chunk = settle(raw, grid, source.layout, log)
+        chunk = plain.chunk(batch, done)
+        if chunk is None:
+            chunk = settle(
+                decode(batch, source.layout, done, source.name), grid, source.layout, log
+            )
         if options.sort:
-            waiting.append(chunk)
+            waiting.append(chunk.take(np.ones(len(chunk.rows), dtype=np.bool_)))
         else:
             stream.push(chunk)
-        done += len(raw.rows)
+        done += batch.num_rows
         if progress is not None:
             progress(done, source.rows)
     if waiting:
@@ -189,8 +198,8 @@ class _Touch:
 class _Stream:
     """Rows against their neighbours, across batches."""
 
-    def __init__(self, options: Options, log: FaultLog, sink: Sink, has_origin: bool) -> None:
-        self.orders = OrdersInBook() if has_origin else None
+    def __init__(self, options: Options, log: FaultLog, sink: Sink, source: Source) -> None:
+        self.orders = OrdersInBook() if source.layout.has_origin else None
         self.in_book = False
         self.kept = 0
         self.repeated_quotes = 0
@@ -198,8 +207,10 @@ class _Stream:
         self.first_ns = -1
         self.touch = _Touch()
         self._options = options
+        self._measures = BBO_KEY not in source.metadata
         self._log = log
         self._sink = sink
+        self._space = Workspace()
         self._last: TapeColumns | None = None
         self._tail: TapeColumns | None = None
         self._latest_ns = -1
@@ -214,7 +225,7 @@ class _Stream:
         if self.orders is not None:
             self.orders.check(chunk, faults)
         faults.settle(self._log)
-        kept = chunk.take(~faults.bad)
+        kept = chunk.take(~faults.bad) if faults.bad.any() else chunk
         if not len(kept.rows):
             return
         self._check_gaps(kept)
@@ -223,8 +234,27 @@ class _Stream:
         if fresh.all():
             self._hand_on(columns, self._origin_of(kept))
         elif fresh.any():
-            rest = TapeColumns._make(column[fresh] for column in columns)
-            self._hand_on(rest, self._origin_of(kept.take(fresh)))
+            rest = self._only(columns, fresh)
+            if self.orders is not None:
+                kept = kept.take(fresh)
+            self._hand_on(rest, self._origin_of(kept))
+
+    def _only(self, columns: TapeColumns, fresh: Mask) -> TapeColumns:
+        """The fresh rows, in arrays that the next call uses again."""
+        dropped = np.flatnonzero(~fresh).tolist()
+        count, chosen = len(fresh) - len(dropped), {}
+        pairs = pairwise([-1, *dropped, len(fresh)])
+        kept = [slice(before + 1, end) for before, end in pairs if end > before + 1]
+        # Whole stretches are copied three times as fast as single rows.
+        few = len(kept) * 64 < count
+        places = None if few else np.flatnonzero(fresh)
+        for name, kind in COLUMN_TYPES.items():
+            column, into = getattr(columns, name), self._space.array(name, count, kind)
+            if places is None:
+                chosen[name] = np.concatenate([column[part] for part in kept], out=into)
+            else:
+                chosen[name] = column.take(places, out=into, mode="clip")
+        return TapeColumns(**chosen)
 
     def _origin_of(self, chunk: Chunk) -> IntColumn:
         """The origins as rows of the tape, for the rows that are about to be handed on."""
@@ -238,7 +268,8 @@ class _Stream:
             self._hand_on(self._tail, none)
 
     def _hand_on(self, columns: TapeColumns, origin: IntColumn) -> None:
-        self._measure(columns)
+        if self._measures:
+            self._measure(columns)
         if self.kept == 0:
             self.first_ns = int(columns.ts[0])
         self.kept += len(columns.ts)
@@ -252,6 +283,9 @@ class _Stream:
         if not len(chunk.rows):
             return
         times = chunk.columns.ts
+        if int(times[0]) >= self._latest_ns and bool((times[1:] >= times[:-1]).all()):
+            self._latest_ns = int(times[-1])
+            return
         latest = np.maximum(np.maximum.accumulate(times), self._latest_ns)
         faults.mark(
             Rule.TIME_BACKWARDS,
@@ -317,13 +351,16 @@ class _Stream:
 
     def _fresh(self, columns: TapeColumns) -> Mask:
         """Which rows are no quote that says what the quote before it says."""
-        joined = columns if self._last is None else join([self._last, columns])
-        same = np.ones(max(len(joined.ts) - 1, 0), dtype=np.bool_)
-        for column in (joined.bid, joined.ask, joined.bid_qty, joined.ask_qty):
-            same &= column[1:] == column[:-1]
-        quote = joined.kind == RowKind.QUOTE
-        same &= quote[1:] & quote[:-1]
-        fresh = ~same if self._last is not None else np.concatenate([[True], ~same])
+        fresh = np.ones(len(columns.ts), dtype=np.bool_)
+        last = columns if self._last is None else self._last
+        fresh[0] = self._last is None or not bool(_repeats(last, columns, np.zeros(1, np.intp))[0])
+        # Sizes tell most rows apart; only where both stay are the others looked at.
+        same = columns.bid_qty[1:] == columns.bid_qty[:-1]
+        same &= columns.ask_qty[1:] == columns.ask_qty[:-1]
+        places = np.flatnonzero(same)
+        before = TapeColumns._make(column[:-1] for column in columns)
+        after = TapeColumns._make(column[1:] for column in columns)
+        fresh[places[_repeats(before, after, places)] + 1] = False
         self.repeated_quotes += int(len(fresh) - np.count_nonzero(fresh))
         self._tail = None
         if not fresh[-1]:
@@ -332,18 +369,35 @@ class _Stream:
 
     def _measure(self, columns: TapeColumns) -> None:
         """Compare each print at the touch with the row before it."""
-        rows = columns if self._last is None else join([self._last, columns])
-        was = TapeColumns._make(column[:-1] for column in rows)
-        now = TapeColumns._make(column[1:] for column in rows)
-        trade = now.kind == RowKind.TRADE
+        trades = np.flatnonzero(columns.kind == RowKind.TRADE)
+        if self._last is not None and len(trades) and trades[0] == 0:
+            first = TapeColumns._make(column[:1] for column in columns)
+            self._compare(self._last, first)
+        trades = trades[trades > 0]
+        now = TapeColumns._make(column[trades] for column in columns)
+        self._compare(TapeColumns._make(column[trades - 1] for column in columns), now)
+
+    def _compare(self, was: TapeColumns, now: TapeColumns) -> None:
+        """Whether the BBO of these trades' rows is without what they took, given the rows before
+        them."""
         for side, price, size in ((1, "ask", "ask_qty"), (-1, "bid", "bid_qty")):
             old, new = getattr(was, price), getattr(now, price)
-            at_touch = trade & (now.side == side) & (now.px == old)
+            at_touch = (now.side == side) & (now.px == old)
             old_size, new_size = getattr(was, size), getattr(now, size)
             shown = (new != old) | (new_size < old_size)
             self.touch.shown += int(np.count_nonzero(at_touch & shown))
             same = (new == old) & (new_size == old_size)
             self.touch.unchanged += int(np.count_nonzero(at_touch & same))
+
+
+def _repeats(before: TapeColumns, rows: TapeColumns, places: npt.NDArray[np.intp]) -> Mask:
+    """Whether the rows at these places are quotes that say what the quotes before them say."""
+    found = np.ones(len(places), dtype=np.bool_)
+    for name in ("bid_qty", "ask_qty", "bid", "ask"):
+        found &= getattr(rows, name)[places] == getattr(before, name)[places]
+    for part in (rows, before):
+        found &= part.kind[places] == RowKind.QUOTE
+    return found
 
 
 def _bbo_after_trade(source: Source, stream: _Stream) -> tuple[bool, str | None]:

@@ -111,6 +111,9 @@ def as_time(column: pa.Array[Any]) -> pa.Array[Any]:
 
 def integers(column: pa.Array[Any]) -> tuple[IntColumn, Mask]:
     """An integer column with 0 for null, and where it is known."""
+    if not column.null_count:
+        values = column.cast(pa.int64()).to_numpy(zero_copy_only=False)
+        return np.asarray(values, dtype=np.int64), np.ones(len(column), dtype=np.bool_)
     known = np.asarray(column.is_valid().to_numpy(zero_copy_only=False), dtype=np.bool_)
     plain = column.cast(pa.int64()).fill_null(0)
     return np.asarray(plain.to_numpy(zero_copy_only=False), dtype=np.int64), known
@@ -133,7 +136,13 @@ def _kinds(
     kind = np.where(meant, RowKind.TRADE, RowKind.QUOTE).astype(np.int8)
     if not layout.has_kind:
         return kind, lambda position: ""
-    column: Any = batch.column("kind")
+    codes, known, text = stated_kinds(batch.column("kind"))
+    return np.where(known, codes, kind).astype(np.int8), text
+
+
+def stated_kinds(column: Any) -> tuple[ByteColumn, Mask, Callable[[int], str]]:
+    """The kinds that the file states, -1 for an unknown name; where it does; and the text of a
+    row's kind."""
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
     names = column.dictionary.to_pylist()
@@ -142,8 +151,7 @@ def _kinds(
     index = np.asarray(
         column.indices.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False), dtype=np.int64
     )
-    kind = np.where(known, codes[index], kind).astype(np.int8)
-    return kind, lambda position: repr(names[index[position]])
+    return codes[index], known, lambda position: repr(names[index[position]])
 
 
 def _kind_code(name: str | int | None) -> int:
@@ -164,7 +172,8 @@ def settle(raw: Raw, grid: Grid, layout: Layout, log: FaultLog) -> Chunk:
     _check_origins(raw, faults)
     faults.settle(log)
     columns = TapeColumns(raw.ts, raw.kind, side, px, qty, *book)
-    return Chunk(raw.rows, columns, unstated, raw.ids, raw.origin).take(~faults.bad)
+    chunk = Chunk(raw.rows, columns, unstated, raw.ids, raw.origin)
+    return chunk.take(~faults.bad) if faults.bad.any() else chunk
 
 
 def _check_origins(raw: Raw, faults: BatchFaults) -> None:

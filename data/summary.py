@@ -113,22 +113,22 @@ def _summarise_rows(rows: _Rows) -> IndexTable:
     """The blocks of at least one row; the last one may be shorter than the others."""
     starts = np.arange(0, len(rows.kind), BLOCK)
     table = np.empty((len(starts), WIDTH), dtype=np.int64)
-    trades = np.flatnonzero(rows.kind == RowKind.TRADE)
-    prices = rows.px[trades]
-    lowest, highest = np.full((2, len(rows.kind)), _ABOVE_ALL)
-    lowest[trades] = prices
-    highest.fill(_BELOW_ALL)
-    highest[trades] = prices
     columns: list[tuple[int, np.ufunc, IntColumn]] = [
         (BID_MIN, np.minimum, rows.bid),
         (BID_MAX, np.maximum, rows.bid),
         (ASK_MIN, np.minimum, rows.ask),
         (ASK_MAX, np.maximum, rows.ask),
-        (PX_MIN, np.minimum, lowest),
-        (PX_MAX, np.maximum, highest),
     ]
     for column, ufunc, values in columns:
         table[:, column] = ufunc.reduceat(values, starts)
+    trades = np.flatnonzero(rows.kind == RowKind.TRADE)
+    first = np.searchsorted(trades, starts)
+    traded = np.flatnonzero(np.diff(first, append=len(trades)))
+    table[:, PX_MIN], table[:, PX_MAX] = _ABOVE_ALL, _BELOW_ALL
+    if len(traded):
+        prices = rows.px[trades]
+        table[traded, PX_MIN] = np.minimum.reduceat(prices, first[traded])
+        table[traded, PX_MAX] = np.maximum.reduceat(prices, first[traded])
     table[:, HAS_STATUS] = np.maximum.reduceat(rows.kind, starts) >= RowKind.OPEN
     return table
 

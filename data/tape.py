@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 """Told (rows done, rows in all) while a tape is converted."""
 
-BATCH_ROWS = 1 << 18
+BATCH_ROWS = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -247,7 +248,17 @@ def _run(
             layout,
             parquet.schema_arrow.metadata or {},
         )
-        return _convert(source, grid, options, log, sink, progress)
+        with ThreadPoolExecutor(1) as reader:
+            source = source._replace(batches=_ahead(iter(source.batches), reader))
+            return _convert(source, grid, options, log, sink, progress)
+
+
+def _ahead(batches: Iterator[pa.RecordBatch], reader: Executor) -> Iterator[pa.RecordBatch]:
+    """The batches in their order; while one is worked on, the reader decodes the next."""
+    coming = reader.submit(next, batches, None)
+    while (batch := coming.result()) is not None:
+        coming = reader.submit(next, batches, None)
+        yield batch
 
 
 def _convert(
