@@ -1,4 +1,4 @@
-"""The command line: `papertape run | demo | explain | data | version`.
+"""The command line: `papertape run | sweep | demo | explain | data | version`.
 
 Exit codes: 0 the run ended; 1 the script itself failed (its traceback is shown); 2 something was
 refused before or during the run: an argument, a file, a setting, an order that the script did not
@@ -8,26 +8,15 @@ expect to be refused; 130 interrupted. A script that leaves by `sys.exit(n)` end
 from __future__ import annotations
 
 import importlib.metadata
-import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from broker_api.catalog import find, load_catalog
-from broker_api.config import (
-    SETTINGS_FILE,
-    AccountConfig,
-    SessionDefaults,
-    SimulationConfig,
-    read_settings,
-)
-from broker_api.errors import ConfigurationError
+from broker_api.config import SETTINGS_FILE, SessionDefaults
 from papertape.data_command import app as data_app
 from papertape.parameters import literal, split_assignments, split_settings
-
-_SYMBOL_AND_FILE = re.compile(r"([A-Za-z0-9._/:-]+)=(.+)", re.DOTALL)
+from papertape.settings import settings_of, with_settings, with_tapes
 
 app = typer.Typer(
     name="papertape",
@@ -115,11 +104,78 @@ def run(
     def request() -> Request:
         arguments, settings = split_settings(assignments or [])
         what = Script(script, strategy, split_assignments(arguments), as_name)
-        defaults = _with_tapes(_settings(config, catalog or []), tape or [], instrument or [])
+        defaults = with_tapes(settings_of(config, catalog or []), tape or [], instrument or [])
         changes: dict[str, Any] = {key: literal(text) for key, text in settings.items()}
         options = {"queue": queue, "seed": seed, "visit_every_row": visit_every_row or None}
         changes |= {key: value for key, value in options.items() if value is not None}
-        return Request(what, _with_settings(defaults, changes, cash), out, not no_report, bounds)
+        return Request(what, with_settings(defaults, changes, cash), out, not no_report, bounds)
+
+    raise typer.Exit(perform(request))
+
+
+@app.command()
+def sweep(
+    script: _Script,
+    grid: Annotated[
+        list[str],
+        typer.Option(
+            "--grid",
+            metavar="KEY=VALUES",
+            help="a parameter's values: 20,40,80 or 5:50:5 (both ends included); repeatable",
+        ),
+    ],
+    tape: _Tapes = None,
+    instrument: _Instruments = None,
+    strategy: _Strategy = None,
+    assignments: _Assignments = None,
+    processes: Annotated[
+        int | None, typer.Option(min=0, help="0: all in this one; default one a processor")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="a new .parquet or .csv; default runs/<script>-sweep-<digest>.parquet"),
+    ] = None,
+    objective: Annotated[
+        str, typer.Option(help="the figure whose most is best; with a minus, its least")
+    ] = "net",
+    time_limit: Annotated[
+        float | None, typer.Option(min=0.001, help="seconds of real time for one run")
+    ] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="write the run folder of every run below this folder")
+    ] = None,
+    as_name: _As = None,
+    config: _Config = None,
+    catalog: _Catalog = None,
+    cash: _Cash = None,
+    queue: _Queue = None,
+    seed: _Seed = None,
+) -> None:
+    """Run a strategy with every combination of a grid of parameters."""
+    from papertape.combinations import Plan
+    from papertape.runner import Script
+    from papertape.sweep_command import perform
+    from papertape.sweeping import SweepRequest
+    from scenarios.grid import grid_of_texts
+    from scenarios.sweep import Objective
+
+    def request() -> SweepRequest:
+        arguments, settings = split_settings(assignments or [])
+        what = Script(script, strategy, split_assignments(arguments), as_name)
+        defaults = with_tapes(settings_of(config, catalog or []), tape or [], instrument or [])
+        changes: dict[str, Any] = {key: literal(text) for key, text in settings.items()}
+        options = {"queue": queue, "seed": seed}
+        changes |= {key: value for key, value in options.items() if value is not None}
+        plan = Plan(what, with_settings(defaults, changes, cash), keep)
+        return SweepRequest(
+            plan,
+            grid_of_texts(grid),
+            Objective(objective),
+            processes=processes,
+            time_limit=time_limit,
+            out=out,
+            named=True,
+        )
 
     raise typer.Exit(perform(request))
 
@@ -164,58 +220,6 @@ def version() -> None:
 def main() -> None:
     """The entry point of the `papertape` command."""
     app(prog_name="papertape")
-
-
-def _settings(config: Path | None, catalog: list[Path]) -> SessionDefaults:
-    if config is None and Path(SETTINGS_FILE).exists():
-        config = Path(SETTINGS_FILE)
-    defaults = read_settings(config) if config is not None else SessionDefaults()
-    return replace(defaults, catalog_files=(*defaults.catalog_files, *catalog))
-
-
-def _with_tapes(
-    defaults: SessionDefaults, tapes: list[str], instruments: list[str]
-) -> SessionDefaults:
-    """The named instruments and their tapes, checked against the catalogue and the disk."""
-    catalog = load_catalog(*defaults.catalog_files)
-    symbols = [find(catalog, name).symbol for name in instruments]
-    plain: list[Path] = []
-    named: dict[str, Path] = {}
-    for text in tapes:
-        match = None if Path(text).exists() else _SYMBOL_AND_FILE.fullmatch(text)
-        if match is None:
-            plain.append(Path(text))
-        else:
-            symbol = find(catalog, match[1]).symbol
-            if symbol in named:
-                raise ConfigurationError(f"--tape {text}: {symbol} has the tape {named[symbol]}")
-            named[symbol] = Path(match[2])
-    unpaired = [symbol for symbol in symbols if symbol not in named]
-    if plain and not unpaired and not symbols and len(defaults.instruments) == len(plain):
-        unpaired = [find(catalog, name).symbol for name in defaults.instruments]
-    if len(plain) > len(unpaired):
-        raise ConfigurationError(
-            f"--tape {plain[len(unpaired)]} has no instrument: add --instrument SYMBOL, or write "
-            f"--tape SYMBOL={plain[len(unpaired)]}"
-        )
-    paired = {**named, **dict(zip(unpaired, plain, strict=False))}
-    for symbol, path in paired.items():
-        if not path.is_file():
-            raise ConfigurationError(f"tape of {symbol}: {path} is not a file")
-    chosen = tuple(dict.fromkeys([*symbols, *named])) or defaults.instruments
-    return replace(defaults, instruments=chosen, tapes={**defaults.tapes, **paired})
-
-
-def _with_settings(
-    defaults: SessionDefaults, changes: dict[str, Any], cash: float | None
-) -> SessionDefaults:
-    if changes:
-        base = defaults.simulation.model_dump() if defaults.simulation else {}
-        defaults = replace(defaults, simulation=SimulationConfig.parse({**base, **changes}))
-    if cash is not None:
-        account = defaults.account.model_dump() if defaults.account else {}
-        defaults = replace(defaults, account=AccountConfig.parse({**account, "cash": cash}))
-    return defaults
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def _perform(request: Request) -> int:
 
 
 @dataclass(frozen=True)
-class _Played:
+class Played:
     """One session of the run with what is told of it."""
 
     suite: Any
@@ -90,14 +90,14 @@ class _Played:
 def _save(request: Request, outcome: Outcome, seconds: float) -> None:
     """Write the run folder, then print the summary of every session and where the folder is."""
     script = request.script
-    played = [_played(record_of(script, outcome, suite), suite) for suite in outcome.sessions]
+    played = played_sessions(script, outcome)
     bounds = None
     if request.bounds:
         measured = [(each.record, each.metrics) for each in played]
         bounds = bounds_of(script, request.defaults, outcome.sessions, measured)
     digest = run_digest([each.record.digest for each in played])
     folder = folder_for(request.out, script.path, digest)
-    write_whole(folder, lambda place: _fill(place, played, digest, request.report, bounds))
+    write_whole(folder, lambda place: fill_folder(place, played, digest, request.report, bounds))
     console = Console(highlight=False)
     for each in played:
         print_summary(console, each.summary, seconds)
@@ -108,14 +108,20 @@ def _save(request: Request, outcome: Outcome, seconds: float) -> None:
         console.print("the tape ended while the script was still waiting", style="dim")
 
 
-def _played(record: RunRecord, suite: Any) -> _Played:
-    metrics = measure(record)
-    return _Played(suite, record, metrics, summarise(record, metrics))
+def played_sessions(script: Script, outcome: Outcome) -> list[Played]:
+    """The sessions of a run that has ended, measured."""
+    played = []
+    for suite in outcome.sessions:
+        record = record_of(script, outcome, suite)
+        metrics = measure(record)
+        played.append(Played(suite, record, metrics, summarise(record, metrics)))
+    return played
 
 
-def _fill(
-    folder: Path, played: list[_Played], digest: str, report: bool, bounds: Bounds | None
+def fill_folder(
+    folder: Path, played: list[Played], digest: str, report: bool, bounds: Bounds | None
 ) -> None:
+    """Write journal, settings, figures and report of the run into an empty folder."""
     if len(played) == 1:
         _fill_one(folder, played[0], report, bounds)
         return
@@ -128,7 +134,7 @@ def _fill(
     write_json(folder / SUMMARY_FILE, figures | _bounds_entry(bounds))
 
 
-def _fill_one(folder: Path, played: _Played, report: bool, bounds: Bounds | None) -> None:
+def _fill_one(folder: Path, played: Played, report: bool, bounds: Bounds | None) -> None:
     played.suite.session.journal.write(folder)
     write_json(folder / CONFIG_FILE, played.record.config)
     write_json(folder / SUMMARY_FILE, played.summary.as_dict() | _bounds_entry(bounds))

@@ -7,7 +7,7 @@ import inspect
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,23 +71,54 @@ def play(
     Raises ScriptError for an exception of the script's own; ConfigurationError, TapeError or
     another TradingError, with the script's line in its text, for what papertape refused.
     """
-    _check_script(script.path)
+    with _stage(script, defaults) as runs:
+        watch(runs, defaults)
+        strategy, parameters, exit_code = _execute(script, defaults)
+        _raise_what_stopped(defaults.sessions)
+        ended = any(isinstance(loop, VirtualLoop) and loop.tape_ended for loop in runs.loops)
+        return Outcome(defaults.sessions, strategy, parameters, ended, exit_code)
+
+
+def bound_arguments(
+    script: Script,
+    defaults: SessionDefaults,
+    choices: Iterable[tuple[Mapping[str, Any], Mapping[str, str]]],
+) -> tuple[str, list[dict[str, Any]]]:
+    """The name of the script's strategy, and its arguments for each (settings, assignments).
+
+    Settings are values on top of those in `defaults`, assignments raw texts. Of the file only what
+    stands outside of functions runs. Raises as `play`.
+    """
+    with _stage(script, defaults):
+        module = _module(script.path, f"papertape_script_{script.path.stem}")
+        _fill(module, script.path)
+        strategy = _choose(script, module)
+        return strategy.__name__, [
+            bind(
+                strategy,
+                {**defaults.parameters, **settings},
+                {**script.assignments, **assignments},
+            )
+            for settings, assignments in choices
+        ]
+
+
+@contextmanager
+def _stage(script: Script, defaults: SessionDefaults) -> Iterator[VirtualRuns]:
+    """Everything that a script finds when it runs; raises what `play` says of what it raises."""
+    check_script_file(script.path)
     with ExitStack() as stack:
         if script.as_name is not None:
             stack.enter_context(alias(script.as_name))
         stack.enter_context(use_defaults(defaults))
         stack.enter_context(_at_home(script.path))
         runs = stack.enter_context(virtual_time())
-        watch(runs, defaults)
         try:
-            strategy, parameters, exit_code = _execute(script, defaults)
-            _raise_what_stopped(defaults.sessions)
+            yield runs
         except REFUSALS as refusal:
             raise _located(refusal, script.path) from None
         except Exception as failure:
             raise ScriptError(user_traceback(failure)) from None
-        ended = any(isinstance(loop, VirtualLoop) and loop.tape_ended for loop in runs.loops)
-        return Outcome(defaults.sessions, strategy, parameters, ended, exit_code)
 
 
 def _execute(script: Script, defaults: SessionDefaults) -> tuple[str | None, dict[str, Any], int]:
@@ -123,7 +154,8 @@ async def _perform(strategy: Strategy, parameters: dict[str, Any]) -> None:
         await suite.disconnect()
 
 
-def _check_script(path: Path) -> None:
+def check_script_file(path: Path) -> None:
+    """Raise ConfigurationError where there is no file to run."""
     if path.is_dir():
         raise ConfigurationError(f"script {path} is a folder; a Python file is needed")
     if not path.is_file():

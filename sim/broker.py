@@ -32,7 +32,8 @@ from broker_api.event import (
 )
 from broker_api.instrument import Instrument
 from broker_api.order import CancelRequest, Command, ReplaceRequest, Submission
-from data.tape import Tape, open_tape, sample_path
+from data.kept import kept_tape
+from data.tape import Tape, sample_path
 from sim.arrivals import Arrivals
 from sim.exchange import Exchange
 from sim.feed import NEVER_NS
@@ -74,13 +75,13 @@ def _open(instrument: Instrument, tape: object, notes: list[str]) -> Tape:
                 f"name one: tape=... or papertape run --tape {instrument.symbol}=FILE"
             )
         notes.append(f"{instrument.symbol}: no tape was named, so this is the generated sample")
-        return open_tape(path, instrument)
+        return kept_tape(path, instrument)
     if not isinstance(tape, str | Path):
         raise ConfigurationError(
             f"tape of {instrument.symbol}: {type(tape).__name__} is no path and no Tape; "
             "data.tape.tape_from_frame makes a Tape of a frame"
         )
-    return open_tape(Path(tape), instrument)
+    return kept_tape(Path(tape), instrument)
 
 
 class VirtualClock:

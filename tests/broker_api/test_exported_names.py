@@ -73,7 +73,7 @@ def test_names_of_broker_api_are_pinned_and_sorted():
 
 
 def test_names_of_papertape_are_those_and_the_virtual_clock():
-    assert sorted([*NAMES, "TapeEnded", "run"]) == sorted(papertape.__all__)
+    assert sorted([*NAMES, "TapeEnded", "run", "sweep"]) == sorted(papertape.__all__)
 
 
 @pytest.mark.parametrize("package", ["broker_api", "papertape"])

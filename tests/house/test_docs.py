@@ -31,7 +31,11 @@ def named(blocks: list[tuple[str, str]]) -> list[object]:
     return [pytest.param(text, id=place) for place, text in blocks]
 
 
-@pytest.mark.parametrize("text", named(blocks("python")))
+RUNS = [each for each in blocks("python") if "import sweep" not in each[1]]
+"""Blocks that are one run; tests/cli/test_sweep_page.py has those that are many."""
+
+
+@pytest.mark.parametrize("text", named(RUNS))
 def test_python_blocks_of_the_pages_run(text: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     script = tmp_path / "block.py"

@@ -1,0 +1,232 @@
+"""Executors: processes that share nothing and survive each other, and this very process.
+
+Both are `concurrent.futures.Executor`. `IsolatedProcesses` differs from the pool of the standard
+library in what a death costs: there every call that is under way is lost and the pool is broken
+for good; here the one call ends in `WorkerDiedError`, and a new process takes the dead one's
+place.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from multiprocessing.connection import Connection, wait
+from queue import SimpleQueue
+from types import ModuleType
+from typing import Any, ParamSpec, TypeVar
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+_starting = threading.Lock()
+
+
+class WorkerDiedError(RuntimeError):
+    """The process that ran the call ended in the middle of it; the text says how."""
+
+
+class TimeLimitError(RuntimeError):
+    """The call took longer than the executor's time limit; its process was ended."""
+
+
+class IsolatedProcesses(Executor):
+    """Runs calls in `processes` processes, started when first needed by the method "spawn".
+
+    A call that takes longer than `time_limit` seconds of real time ends in TimeLimitError. What is
+    called, its arguments and its result go through pipes, so the callable must be importable.
+    Workers do not import the program that uses them: it needs no `if __name__ == "__main__"`.
+    """
+
+    def __init__(self, processes: int, *, time_limit: float | None = None) -> None:
+        if processes < 1:
+            raise ValueError(f"processes = {processes} is below 1")
+        self._lanes = [_Lane(time_limit) for _ in range(processes)]
+        self._free: SimpleQueue[_Lane] = SimpleQueue()
+        for lane in self._lanes:
+            self._free.put(lane)
+        self._threads = ThreadPoolExecutor(
+            processes, "papertape-processes", initializer=_leave_interrupts_to_the_main_thread
+        )
+
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        """As of every executor."""
+        return self._threads.submit(self._call, fn, args, kwargs)
+
+    def _call(self, fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        lane = self._free.get()
+        try:
+            return lane.call(fn, args, kwargs)
+        finally:
+            self._free.put(lane)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """As of every executor; the processes end with it, those at work when they are done."""
+        self._threads.shutdown(wait, cancel_futures=cancel_futures)
+        for lane in self._lanes:
+            lane.close_when_free()
+
+    def kill(self) -> None:
+        """End all processes now and cancel what has not begun."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for lane in self._lanes:
+            lane.kill()
+
+
+class InThisProcess(Executor):
+    """Runs each call where it is submitted, one after the other; for debugging."""
+
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        """As of every executor; the future is done when this returns."""
+        future: Future[_T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as failure:
+            future.set_exception(failure)
+        return future
+
+
+class _Lane:
+    """One process at a time, and the pipe to it."""
+
+    def __init__(self, time_limit: float | None) -> None:
+        self._time_limit = time_limit
+        self._busy = threading.Lock()
+        self._guard = threading.Lock()
+        self._process: Any = None
+        self._pipe: Any = None
+        self._killed = False
+
+    def call(self, fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """What the call returned in the process. Raises what it raised there, or how that died."""
+        with self._busy:
+            self._begin((fn, args, kwargs))
+            if not wait([self._pipe, self._process.sentinel], self._time_limit):
+                self._end_process()
+                raise TimeLimitError(f"took longer than the limit of {self._time_limit:g} s")
+            try:
+                fine, result = self._pipe.recv()
+            except (EOFError, OSError):
+                raise WorkerDiedError(self._how_it_died()) from None
+            if fine:
+                return result
+            raise result
+
+    def _begin(self, task: Any) -> None:
+        """Return when the process has the task, with all imported that it needs.
+
+        A process that died since its last call is no fault of this one: a new one gets the task.
+        """
+        if self._process is not None and self._is_taken(task):
+            return
+        self._end_process()
+        self._start()
+        if not self._is_taken(task):
+            raise WorkerDiedError(self._how_it_died())
+
+    def _is_taken(self, task: Any) -> bool:
+        try:
+            self._pipe.send(task)
+            return bool(self._pipe.recv())
+        except (EOFError, OSError):
+            return False
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        with self._guard:
+            if self._killed:
+                raise WorkerDiedError("the processes were ended")
+            self._pipe, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs,), daemon=True)
+            with _starting:
+                # A spawned process imports the program's main module anew, which repeats all that
+                # it does outside of functions. No worker needs it: show it an empty one.
+                main = sys.modules["__main__"]
+                sys.modules["__main__"] = ModuleType("__main__")
+                try:
+                    process.start()
+                finally:
+                    sys.modules["__main__"] = main
+            theirs.close()
+            self._process = process
+
+    def _how_it_died(self) -> str:
+        self._process.join()
+        code = self._process.exitcode
+        self._end_process()
+        if code is not None and code < 0:
+            try:
+                name = signal.Signals(-code).name
+            except ValueError:
+                name = str(-code)
+            return f"the process was ended by signal {name}"
+        return f"the process ended with code {code}"
+
+    def _end_process(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.join()
+            self._pipe.close()
+
+    def close_when_free(self) -> None:
+        """End the process once it has nothing to do."""
+        with self._busy:
+            self._end_process()
+
+    def kill(self) -> None:
+        """End the process whatever it does, and start no other."""
+        with self._guard:
+            self._killed = True
+            process = self._process
+        if process is not None:
+            process.kill()
+
+
+def _leave_interrupts_to_the_main_thread() -> None:
+    """Block SIGINT in this thread; processes that it starts inherit that.
+
+    Ctrl-C reaches every process of a terminal; the one that holds the results is to deal with it.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+def _serve(pipe: Connection) -> None:
+    """The life of a worker: take a call, say so, send back what it returned or raised, again."""
+    while True:
+        try:
+            fn, args, kwargs = pipe.recv()
+        except EOFError:
+            return
+        except Exception as failure:
+            fn, args, kwargs = _raise, (failure,), {}
+        pipe.send(True)
+        answer: tuple[bool, Any]
+        try:
+            answer = (True, fn(*args, **kwargs))
+        except Exception as failure:
+            answer = (False, failure)
+        except BaseException as failure:
+            answer = (False, RuntimeError(f"{type(failure).__name__}: {failure}"))
+        try:
+            pipe.send(answer)
+        except OSError:
+            return  # Nobody listens any more.
+        except Exception as fault:
+            pipe.send((False, RuntimeError(f"{answer[1]!r} cannot be sent back: {fault}")))
+
+
+def _raise(failure: Exception) -> None:
+    raise failure
+
+
+def usable_processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

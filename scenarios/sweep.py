@@ -1,0 +1,181 @@
+"""Many runs of one strategy: the engine of sweeps, and their table.
+
+It knows nothing of strategies: `run_all` gives tasks to any `concurrent.futures.Executor` and hands
+on what became of each. `papertape.sweeping` says what a task is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from broker_api.config import near_miss
+from broker_api.errors import ConfigurationError
+from reports.summary import Summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+AHEAD = 256
+"""Tasks that an executor holds at most; the others wait here, where they cost nothing."""
+
+SUMS = (
+    "net",
+    "gross",
+    "fees",
+    "funding",
+    "open_profit",
+    "orders",
+    "orders_filled",
+    "orders_cancelled",
+    "orders_expired",
+    "orders_rejected",
+    "fills",
+    "maker_fills",
+    "ambiguous_fills",
+    "trades",
+    "wins",
+    "losses",
+    "events",
+)
+FIGURES = (*SUMS, "win_rate", "profit_factor", "max_drawdown", "max_drawdown_share", "end_equity")
+"""The figures of a row, by the names that `reports.summary.Summary` gives them."""
+
+PARAMETER_PREFIX = "parameter."
+_OTHERS = ("digest", *FIGURES, "seconds", "error", "folder")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one combination. `seconds` are of real time; a failed run has no figures."""
+
+    parameters: Mapping[str, Any]
+    digest: str | None = None
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float | None = None
+    error: str | None = None
+    folder: str | None = None
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is best: the most of a figure, or, written with a minus, the least."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if self.figure not in FIGURES:
+            raise ConfigurationError(
+                f"objective {self.text!r} is no figure of a run; they are {', '.join(FIGURES)}"
+                f"{near_miss(self.figure, FIGURES)}"
+            )
+
+    @property
+    def figure(self) -> str:
+        """The figure's name."""
+        return self.text.removeprefix("-")
+
+    def score(self, row: Row) -> float:
+        """The higher the better; minus infinity for a run without the figure."""
+        value = row.figures.get(self.figure)
+        if value is None:
+            return -math.inf
+        return -float(value) if self.text.startswith("-") else float(value)
+
+    def best(self, rows: Sequence[Row]) -> list[Row]:
+        """The runs that did not fail, the best first, equal ones in the order of the grid."""
+        fine = [row for row in rows if row.error is None]
+        return sorted(fine, key=self.score, reverse=True)
+
+
+class SweepInterrupted(KeyboardInterrupt):
+    """Ctrl-C during a sweep; `table` holds the rows of the runs that had ended, as does `file`."""
+
+    def __init__(self, table: pd.DataFrame, file: Path | None) -> None:
+        super().__init__(f"the sweep was interrupted after {len(table)} runs")
+        self.table = table
+        self.file = file
+
+
+def run_all(
+    executor: Executor, work: Callable[[_T], _R], tasks: Sequence[_T], ahead: int = AHEAD
+) -> Iterator[tuple[int, Future[_R]]]:
+    """Run `work(task)` of every task; gives (number of the task, its ended future) as they end.
+
+    Who stops iterating cancels the tasks that have not begun.
+    """
+    waiting: dict[Future[_R], int] = {}
+    numbered = iter(enumerate(tasks))
+    try:
+        while True:
+            for number, task in islice(numbered, ahead - len(waiting)):
+                waiting[executor.submit(work, task)] = number
+            if not waiting:
+                return
+            ended = wait(waiting, return_when=FIRST_COMPLETED).done
+            for future in sorted(ended, key=waiting.__getitem__):
+                yield waiting.pop(future), future
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def figures_of(summaries: Sequence[Summary]) -> dict[str, Any]:
+    """The figures of a run: its session's, of several sessions their sums and extremes."""
+    if len(summaries) == 1:
+        return {name: getattr(summaries[0], name) for name in FIGURES}
+    figures: dict[str, Any] = {
+        name: sum(getattr(summary, name) for summary in summaries) for name in SUMS
+    }
+    return figures | {
+        "win_rate": figures["wins"] / figures["trades"] if figures["trades"] else None,
+        "profit_factor": None,
+        "max_drawdown": min((summary.max_drawdown for summary in summaries), default=0.0),
+        "max_drawdown_share": max(
+            (summary.max_drawdown_share for summary in summaries), default=0.0
+        ),
+        "end_equity": summaries[-1].end_equity if summaries else None,
+    }
+
+
+def table_of(rows: Sequence[Row]) -> pd.DataFrame:
+    """One line a row: the parameters, digest, figures, seconds and error.
+
+    A parameter that is called like another column stands as `parameter.NAME`. `folder` is there
+    when run folders were kept.
+    """
+    import pandas as pd
+
+    names = list(dict.fromkeys(name for row in rows for name in row.parameters))
+    columns: dict[str, Any] = {}
+    for name in names:
+        shown = PARAMETER_PREFIX + name if name in _OTHERS else name
+        columns[shown] = _column([row.parameters.get(name) for row in rows])
+    columns["digest"] = pd.Series([row.digest for row in rows], dtype=object)
+    for figure in FIGURES:
+        values = [row.figures.get(figure) for row in rows]
+        whole = all(value is None or type(value) is int for value in values)
+        columns[figure] = pd.Series(values, dtype="Int64" if whole else "float64")
+    columns["seconds"] = pd.Series([row.seconds for row in rows], dtype="float64")
+    columns["error"] = pd.Series([row.error for row in rows], dtype=object)
+    if any(row.folder for row in rows):
+        columns["folder"] = pd.Series([row.folder for row in rows], dtype=object)
+    return pd.DataFrame(columns)
+
+
+def _column(values: list[Any]) -> pd.Series[Any]:
+    """Values of one kind as their own column; mixed ones stay the objects that they are."""
+    import pandas as pd
+
+    kinds = {type(value) for value in values}
+    if kinds in ({int}, {float}, {bool}):
+        return pd.Series(values)
+    return pd.Series(values, dtype=object)

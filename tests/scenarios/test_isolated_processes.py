@@ -1,0 +1,147 @@
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+
+import pytest
+from worker_calls import (
+    crash,
+    double,
+    leave,
+    leave_politely,
+    own_pid,
+    refuse,
+    unsendable,
+    wait_forever,
+)
+
+from scenarios.processes import (
+    InThisProcess,
+    IsolatedProcesses,
+    TimeLimitError,
+    WorkerDiedError,
+)
+from scenarios.sweep import run_all
+
+
+@pytest.fixture(scope="module")
+def two() -> Iterator[IsolatedProcesses]:
+    with IsolatedProcesses(2) as processes:
+        yield processes
+
+
+def test_results_and_exceptions_come_back(two: IsolatedProcesses) -> None:
+    assert list(two.map(double, range(20))) == list(range(0, 40, 2))
+    with pytest.raises(ValueError, match="not today"):
+        two.submit(refuse, "not today").result()
+    with pytest.raises(RuntimeError, match="SystemExit: 3"):
+        two.submit(leave_politely, 3).result()
+    with pytest.raises(RuntimeError, match="cannot be sent back"):
+        two.submit(unsendable).result()
+    assert two.submit(own_pid).result() != os.getpid()
+
+
+def test_a_death_is_that_calls_own_and_its_text_says_how(two: IsolatedProcesses) -> None:
+    fates = [two.submit(leave, 7), two.submit(crash), two.submit(leave, 0)]
+    good = [two.submit(double, number) for number in range(8)]
+    assert [future.result() for future in good] == [0, 2, 4, 6, 8, 10, 12, 14]
+    deaths = [future.exception() for future in fates]
+    assert all(isinstance(death, WorkerDiedError) for death in deaths)
+    assert [str(death) for death in deaths] == [
+        "the process ended with code 7",
+        "the process was ended by signal SIGSEGV",
+        "the process ended with code 0",
+    ]
+
+
+def test_a_process_that_died_between_two_calls_is_replaced() -> None:
+    with IsolatedProcesses(1) as one:
+        first = one.submit(own_pid).result()
+        os.kill(first, signal.SIGKILL)
+        second = one.submit(own_pid).result()
+        assert second != first
+        assert one.submit(own_pid).result() == second
+
+
+def test_a_call_beyond_the_time_limit_ends_and_the_next_one_runs() -> None:
+    with IsolatedProcesses(1, time_limit=0.3) as one:
+        slow, next_one = one.submit(wait_forever), one.submit(double, 4)
+        with pytest.raises(TimeLimitError, match=r"longer than the limit of 0\.3 s"):
+            slow.result()
+        assert next_one.result() == 8
+
+
+def test_kill_ends_what_runs_and_cancels_what_waits() -> None:
+    one = IsolatedProcesses(1)
+    pid = one.submit(own_pid).result()
+    running, waiting = one.submit(wait_forever), one.submit(double, 1)
+    while not running.running():
+        pass
+    one.kill()
+    assert isinstance(running.exception(timeout=20), WorkerDiedError)
+    assert waiting.cancelled()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_workers_do_not_import_the_main_module(two: IsolatedProcesses) -> None:
+    main = sys.modules["__main__"]
+    assert two.submit(double, 1).result() == 2
+    assert sys.modules["__main__"] is main
+    loaded = two.submit(main_module_file).result()
+    assert loaded is None
+
+
+def main_module_file() -> str | None:
+    return getattr(sys.modules.get("__mp_main__"), "__file__", None)
+
+
+def test_no_process_is_refused() -> None:
+    with pytest.raises(ValueError, match="processes = 0 is below 1"):
+        IsolatedProcesses(0)
+
+
+@pytest.mark.parametrize("ahead", [1, 3, 100])
+def test_run_all_gives_every_task_once_with_its_number(ahead: int) -> None:
+    with ThreadPoolExecutor(3) as executor:
+        ended = dict(run_all(executor, double, range(50), ahead))
+    assert {number: future.result() for number, future in ended.items()} == {
+        number: 2 * number for number in range(50)
+    }
+
+
+class Counting(Executor):
+    """Runs calls when their results are looked for, and counts what it holds."""
+
+    def __init__(self) -> None:
+        self.held: list[Future] = []
+        self.most = 0
+
+    def submit(self, fn, /, *args, **kwargs) -> Future:
+        future = InThisProcess().submit(fn, *args, **kwargs)
+        self.held = [each for each in self.held if not each.done()] + [future]
+        self.most += 1
+        return future
+
+
+def test_run_all_submits_no_more_than_it_may_before_something_ends() -> None:
+    executor = Counting()
+    ends = run_all(executor, double, range(50), 4)
+    next(ends)
+    assert executor.most == 4
+    assert sum(1 for _ in ends) == 49
+    assert executor.most == 50
+
+
+def test_who_stops_iterating_cancels_the_rest() -> None:
+    with IsolatedProcesses(1) as one:
+        ends = run_all(one, double, range(100), 100)
+        next(ends)
+        ends.close()
+    assert not list(ends)
+
+
+def test_as_completed_and_map_work_as_with_any_executor(two: IsolatedProcesses) -> None:
+    futures = [two.submit(double, number) for number in (1, 2)]
+    assert sorted(future.result() for future in as_completed(futures)) == [2, 4]

@@ -1,0 +1,37 @@
+"""What the tests let worker processes do; importable there by this name."""
+
+import os
+import signal
+import time
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def own_pid() -> int:
+    return os.getpid()
+
+
+def refuse(text: str) -> None:
+    raise ValueError(text)
+
+
+def leave(code: int) -> None:
+    os._exit(code)
+
+
+def leave_politely(code: int) -> None:
+    raise SystemExit(code)
+
+
+def crash() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def wait_forever() -> None:
+    time.sleep(600)
+
+
+def unsendable() -> object:
+    return lambda: None
