@@ -25,6 +25,7 @@ from broker_api.errors import (
     ReduceOnlyError,
     RiskLimitError,
     RunawayStrategy,
+    StrategyError,
     TradingError,
 )
 from broker_api.event import (
@@ -128,6 +129,7 @@ __all__ = [
     "Role",
     "RunawayStrategy",
     "Side",
+    "StrategyError",
     "SimulationConfig",
     "Subscription",
     "TimeInForce",

@@ -34,6 +34,12 @@ class RunawayStrategy(TradingError):
     """More commands at one instant of simulated time than any sane program sends."""
 
 
+class StrategyError(TradingError):
+    """A compiled strategy raised; the text is its own. Orders that it sent before may exist."""
+
+    order_may_exist = True
+
+
 class OrderError(TradingError):
     """Root of what concerns one order. No order exists unless the subclass says so."""
 

@@ -93,7 +93,7 @@ class Session:
         self._market: list[Subscription] = []
         self._on_close: list[Callable[[], None]] = []
         self._waiters: dict[int, list[asyncio.Future[None]]] = {}
-        self._last_id = 0
+        self.last_id = 0
         self._index: dict[str, int] = {}
         self._instant_ns = 0
         self._instant_commands = 0
@@ -157,8 +157,8 @@ class Session:
 
     def next_id(self) -> int:
         """A new order id: 1, 2, 3 ..."""
-        self._last_id += 1
-        return self._last_id
+        self.last_id += 1
+        return self.last_id
 
     def client_id(self, order_id: int) -> str:
         """The client order id that is made from an order id; one that a user took is avoided."""
@@ -225,6 +225,19 @@ class Session:
         if not isinstance(command, ReplaceRequest | CancelRequest):
             self._counters[index].sent += len(order_ids_of(command))
         self.broker.post(command)
+
+    def record_sent(self, ts_ns: int, command: Command, index: int) -> None:
+        """Record a command that the broker itself sent for a compiled strategy."""
+        self._journal.record_command(ts_ns, command)
+        self._ledger.apply_command(ts_ns, command)
+        if not isinstance(command, ReplaceRequest | CancelRequest):
+            self._counters[index].sent += len(order_ids_of(command))
+
+    @property
+    def has_listeners(self) -> bool:
+        """True while a handler is subscribed to anything, or somebody waits for an order's end."""
+        market = any(each.active for each in self._market)
+        return market or bool(self._subscriptions or self._waiters)
 
     async def replace(self, request: ReplaceRequest, index: int) -> OrderReplaced | ReplaceRejected:
         """Send a change; return the venue's answer."""

@@ -14,6 +14,7 @@ from broker_api.broker import Broker
 from broker_api.catalog import find, load_catalog
 from broker_api.changing import Changing
 from broker_api.closing import Closing
+from broker_api.compiled_run import run_compiled
 from broker_api.config import (
     SETTINGS_FILE,
     AccountConfig,
@@ -136,6 +137,7 @@ class TradingSuite(Mapping[str, InstrumentContext]):
 
     def __init__(self, session: Session, risk: RiskGate) -> None:
         self.session = session
+        self._risk = risk
         self.clock = SuiteClock(session)
         self.account = Account(session)
         closing = Closing(session, Placing(session, risk))
@@ -227,6 +229,20 @@ class TradingSuite(Mapping[str, InstrumentContext]):
                 part = self.session.subscribe_bars(handler, index, timeframe_ns(timeframe))
             whole.on_cancel(part.cancel)
         return whole
+
+    # --- compiled strategies -------------------------------------------------------------------
+
+    async def run_compiled(
+        self, instrument: str, strategy: Any, *, until_ns: int | None = None, **parameters: Any
+    ) -> None:
+        """Run a function that `papertape.compiled.strategy` made, until the tape ends.
+
+        `parameters` set fields of its record; `until_ns` ends it earlier. The session is afterwards
+        as after any run. Raises StrategyError for an exception in the function, what the session
+        refuses, and ConfigurationError for settings under which it cannot run.
+        """
+        index = self.session.index_of(instrument)
+        await run_compiled(self.session, self._risk, index, strategy, parameters, until_ns)
 
     # --- the end -------------------------------------------------------------------------------
 

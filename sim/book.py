@@ -63,6 +63,9 @@ KERNEL_FILES = (
     "status.py",
     "kernel.py",
     "entries.py",
+    "strategy.py",
+    "strategy_loop.py",
+    "strategy_door.py",
 )
 """The files that may import numba, and whose contents name the folder of compiled code."""
 
@@ -93,8 +96,13 @@ def _cache_folder() -> str:
     return str(base / "papertape" / "compiled" / digest.hexdigest()[:16])
 
 
+def is_compiled() -> bool:
+    """False with NUMBA_DISABLE_JIT=1: the same sources run as plain Python."""
+    return os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
+
+
 def _compile(function: _F, *, callable_from_python: bool) -> _F:
-    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+    if not is_compiled():
         return function
     config = cast(Any, numba.config)
     before = config.CACHE_DIR

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from broker_api.broker import BarSink, Capabilities, EventSink, RowSink, Snapshot
 from broker_api.calendar import load_calendar
+from broker_api.compiled_run import RunBooks
 from broker_api.config import BrokerSpec
 from broker_api.errors import ConfigurationError, NotConnectedError, RunawayStrategy
 from broker_api.event import (
@@ -35,10 +36,13 @@ from broker_api.order import CancelRequest, Command, ReplaceRequest, Submission
 from data.kept import kept_tape
 from data.tape import Tape, sample_path
 from sim.arrivals import Arrivals
+from sim.compiled import CompiledStrategy
 from sim.exchange import Exchange
 from sim.feed import NEVER_NS
 from sim.latency import OneWay
 from sim.market import Market
+from sim.strategy_log import PlayedLog
+from sim.strategy_run import CompiledRun
 from sim.virtual_loop import VirtualLoop
 
 COMMANDS_PER_INSTANT_MAX = 10_000
@@ -158,6 +162,8 @@ class SimBroker:
         self._attentive = True
         self._delivering = False
         self._closing = False
+        self._compiled: CompiledRun | None = None
+        self._played: PlayedLog | None = None
         self._tape_end_ns = max(tape.end_ns for tape in tapes)
         self.clock = VirtualClock(loop)
 
@@ -218,6 +224,7 @@ class SimBroker:
         """Let go of the clock. Idempotent. What was not delivered yet is delivered now."""
         if self._on_event is None:
             return
+        self._end_compiled()
         self._deliver_due(NEVER_NS)
         self._on_event = None
         self._loop.detach(self)
@@ -251,6 +258,7 @@ class SimBroker:
     def _dispatch(self, command: Command, answer: asyncio.Future[Any] | None) -> None:
         if self._on_event is None:
             raise NotConnectedError("the suite is disconnected; nothing was sent")
+        self._refuse_beside_compiled()
         now_ns = self._loop.now_ns
         if now_ns != self._sent_at_ns:
             self._sent_at_ns, self._sent_at_once = now_ns, 0
@@ -268,6 +276,8 @@ class SimBroker:
         """Run the market until something is delivered or the deadline; see virtual_loop.Driver."""
         exchange = self.exchange
         while True:
+            if self._compiled is not None and self._is_idle:
+                return self._compiled.advance(deadline_ns)
             target = self._next_stop_ns(deadline_ns)
             if target is None:
                 return None
@@ -372,6 +382,7 @@ class SimBroker:
             self._delivering = False
 
     def _deliver_all(self, now_ns: int) -> None:
+        self._tell_played()
         deliveries = self._deliveries
         while deliveries and deliveries[0][0] <= now_ns:
             came_ns, row, answer = deliveries.popleft()
@@ -384,18 +395,72 @@ class SimBroker:
 
     def attend(self, attentive: bool) -> None:
         """See `Broker.attend`; a market that nobody listens to need not stop at every event."""
+        if attentive:
+            self._refuse_beside_compiled()
         self._attentive = attentive
 
     def flush(self) -> None:
         """See `Broker.flush`. During a stretch the exchange is brought up to the row's time."""
         if self._exchange is not None and self._exchange.now_ns < self._loop.now_ns:
             self._run_market(self._loop.now_ns)
+        self._tell_played()
         if self._deliveries and self._deliveries[0][0] <= self._loop.now_ns:
             self._deliver_due(self._loop.now_ns)
 
     def close_market(self) -> None:
         """The tape has ended: only what is in flight is served from now on."""
         self._closing = True
+
+    # --- compiled strategies --------------------------------------------------------------------
+
+    async def run_compiled(
+        self, strategy: Any, parameters: Mapping[str, Any], until_ns: int | None, books: RunBooks
+    ) -> None:
+        """Run a compiled strategy from the moment on when nothing of the session is under way.
+
+        Raises ConfigurationError for what it cannot run, StrategyError for what it raised.
+        """
+        self._refuse_beside_compiled()
+        if not isinstance(strategy, CompiledStrategy):
+            raise ConfigurationError(
+                f"{strategy!r} is no compiled strategy; papertape.compiled.strategy makes one"
+            )
+        end_ns = self._tape_end_ns if until_ns is None else min(until_ns, self._tape_end_ns)
+        if end_ns <= self._loop.now_ns or self._closing:
+            return
+        self.flush()  # of a run before this one
+        simulation = self._spec.simulation
+        run = CompiledRun(self.exchange, simulation, strategy, parameters, end_ns, books)
+        self._compiled, self._played = run, run.played
+        try:
+            await run.done
+        finally:
+            self._end_compiled()
+
+    def _end_compiled(self) -> None:
+        """What is under way goes the broker's own way from here."""
+        run, self._compiled = self._compiled, None
+        if run is None:
+            return
+        for sent_ns, command in run.under_way():
+            self._arrivals.send(sent_ns, command, None)
+        for row in run.played.take_untold(self._loop.now_ns):
+            due_ns = self._response.arrival_ns(row.ts_ns, row.seq)
+            self._deliveries.append((due_ns, row, None))
+
+    @property
+    def _is_idle(self) -> bool:
+        return not self._deliveries and self._arrivals.next_ns() == NEVER_NS
+
+    def _refuse_beside_compiled(self) -> None:
+        if self._compiled is not None:
+            raise ConfigurationError(
+                "a compiled strategy runs: until it ends nothing else may send or listen"
+            )
+
+    def _tell_played(self) -> None:
+        if self._played is not None and self._on_event is not None:
+            self._played.tell(self._loop.now_ns, self._on_event)
 
     # --- looking --------------------------------------------------------------------------------
 
@@ -423,6 +488,7 @@ class SimBroker:
 
     def subscribe_rows(self, instrument: int, kind: str, sink: RowSink) -> Callable[[], None]:
         """Deliver quotes, trades or ticks; call the result to stop."""
+        self._refuse_beside_compiled()
         self._loop.interrupt_stretch()
         cancel = self._market.ticks.subscribe(instrument, kind, sink, self._loop.now_ns)
 
@@ -436,6 +502,7 @@ class SimBroker:
         self, instrument: int, interval_ns: int, sink: BarSink
     ) -> Callable[[], None]:
         """Deliver bars as they complete; call the result to stop."""
+        self._refuse_beside_compiled()
         self._loop.interrupt_stretch()
         return self._market.subscribe_bars(instrument, interval_ns, sink, self._loop.now_ns)
 

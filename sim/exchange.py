@@ -7,8 +7,10 @@ Its clock only moves forward, by `advance`, and commands take effect at the time
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from broker_api.calendar import SessionCalendar
 from broker_api.config import AccountConfig, SimulationConfig
@@ -171,6 +173,44 @@ class Exchange:
                 self._run_to(boundary)
         published, self._published = self._published, []
         return published
+
+    # --- for a loop that runs inside the kernel ---------------------------------------------------
+
+    @property
+    def kernel_state(self) -> tuple[Any, TapeRows, npt.NDArray[Any]]:
+        """The book, the rows of the only tape, and the buffer of events."""
+        return self._array, self._columns[0], self._events
+
+    @property
+    def next_break_ns(self) -> int:
+        """The next time at which something other than rows and commands happens."""
+        boundary = self._boundaries[-1][0] if self._boundaries else NEVER
+        return int(min(self._book["next_expiry"], self._margins.next_ns, boundary))
+
+    def advance_to(self, ts_ns: int) -> list[EventRow]:
+        """Run to a time; returns all that was published."""
+        rows = self.advance_rows(self.now_ns)
+        while self.now_ns < ts_ns:
+            rows += self.advance_rows(ts_ns)
+        return rows
+
+    def look_at_margin(self) -> list[EventRow]:
+        """Liquidate what is short; returns what was published."""
+        self._look_at_margin()
+        return self._drain()
+
+    def take_events(self) -> npt.NDArray[Any]:
+        """What the kernel wrote since the last call, as an array."""
+        count = int(self._book["event_count"])
+        assert count <= MAX_EVENTS, "one transaction overflowed the event buffer"
+        self._book["event_count"] = 0
+        events = self._events[:count].copy()
+        ended = np.isin(events["status"], list(_ENDED)) & ~np.isin(events["kind"], _OF_NO_ORDER)
+        ids, statuses = events["order_id"][ended].tolist(), events["status"][ended].tolist()
+        self._ended.update(zip(ids, statuses, strict=True))
+        return events
+
+    # --- rows ---------------------------------------------------------------------------------------
 
     def quiet_until_ns(self, until_ns: int) -> int:
         """The first time up to `until_ns` at which a row, an expiry or a session may do something.

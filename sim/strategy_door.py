@@ -1,0 +1,63 @@
+"""How a strategy's function enters the compiled loop: as a pointer of one type for all of them.
+
+The loop is compiled once and kept on disk; only the function itself, and the few lines around it,
+are compiled in each process. Passed as a Numba function it would compile the loop anew for each.
+With NUMBA_DISABLE_JIT=1 it is called as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from numba.core import types
+from numba.extending import intrinsic
+
+from sim.book import is_compiled
+from sim.strategy import CONTEXT
+from sim.strategy_loop import play
+
+_known_signatures: set[tuple[Any, ...]] = set()
+
+
+def compile_strategy(function: Callable[..., object], layout: np.dtype[Any]) -> Callable[..., Any]:
+    """The function as the loop calls it: with the context and where its own record lies."""
+    if not is_compiled():
+        return function
+    record_type = numba.from_dtype(layout)
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def record_at(typing_context: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], context.get_value_type(record_type))
+
+        return record_type(types.intp), generate
+
+    user = numba.njit(error_model="numpy")(function)
+
+    def enter(ctx: Any, address: int) -> None:
+        user(ctx, record_at(address))
+
+    compiled: Callable[..., Any] = numba.njit(_call_signature(), error_model="numpy")(enter)
+    return compiled
+
+
+def _call_signature() -> Any:
+    return types.void(numba.from_dtype(CONTEXT), types.intp)
+
+
+def play_strategy(call: Callable[..., Any], records: np.ndarray[Any, Any], *arguments: Any) -> int:
+    """See `strategy_loop.play`; `records` is an array of the strategy's one record."""
+    door: Any = play
+    if not is_compiled():
+        return int(door(call, records[0], *arguments))
+    shapes = tuple(numba.typeof(each) for each in arguments)
+    if shapes not in _known_signatures:
+        signature = (types.FunctionType(_call_signature()), types.intp, *shapes)
+        door.disable_compile(False)
+        door.compile(signature)
+        door.disable_compile()
+        _known_signatures.add(shapes)
+    return int(door(call, records.ctypes.data, *arguments))

@@ -1,0 +1,136 @@
+"""What a compiled strategy sent and what came of it, kept as arrays until somebody looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from broker_api.broker import EventSink
+from broker_api.compiled_run import RunBooks
+from broker_api.event import EVENT_ROW, EventRow
+from broker_api.order import (
+    NO_PRICE,
+    BracketRequest,
+    CancelRequest,
+    Command,
+    ExitRequest,
+    OrderRequest,
+    OrderType,
+    ReplaceRequest,
+    Side,
+    TimeInForce,
+)
+from sim.strategy import OUT_FIELDS, SEND_BRACKET, SEND_CANCEL, SEND_REPLACE
+
+IntTable = npt.NDArray[np.int64]
+LogRow = list[int]
+_SENT, _PUBLISHED = len(OUT_FIELDS), len(OUT_FIELDS) + 1
+
+
+def command_of(row: LogRow, books: RunBooks) -> Command:
+    """A command of the log as the session would have sent it."""
+    kind, order_id, sign, order_type, lots, limit, stop, *exits = row[: len(OUT_FIELDS)]
+    if kind == SEND_CANCEL:
+        return CancelRequest(order_id)
+    if kind == SEND_REPLACE:
+        return ReplaceRequest(order_id, _value(lots), _value(limit), _value(stop))
+    is_market = order_type == OrderType.MARKET
+    order = OrderRequest(
+        order_id,
+        books.client_id(order_id),
+        books.spec.symbol,
+        Side.BUY if sign > 0 else Side.SELL,
+        OrderType(order_type),
+        lots,
+        _value(limit),
+        _value(stop),
+        time_in_force=TimeInForce.NONE if is_market else TimeInForce.GTC,
+    )
+    if kind != SEND_BRACKET:
+        return order
+    stop_id, stop_offset, target_id, target_offset = exits
+    return BracketRequest(
+        order, _exit(stop_id, stop_offset, books), _exit(target_id, target_offset, books)
+    )
+
+
+def _exit(order_id: int, offset: int, books: RunBooks) -> ExitRequest | None:
+    return ExitRequest(order_id, books.client_id(order_id), offset) if order_id else None
+
+
+def _value(number: int) -> int | None:
+    return None if number == NO_PRICE else number
+
+
+class PlayedLog:
+    """Commands and events of a compiled run in order, told once when somebody looks."""
+
+    def __init__(self, books: RunBooks, response_ns: int) -> None:
+        self._books = books
+        self._response_ns = response_ns
+        self._events: list[npt.NDArray[Any]] = []
+        self._commands: list[IntTable] = []
+        self._told = 0
+        self._telling = False
+
+    def add_events(self, events: npt.NDArray[Any]) -> None:
+        """Events as they were published."""
+        if len(events):
+            self._events.append(events)
+
+    def add_commands(self, rows: IntTable) -> None:
+        """Commands as they were sent; rows of the loop's log."""
+        if len(rows):
+            self._commands.append(rows)
+
+    def tell(self, now_ns: int, on_event: EventSink) -> None:
+        """Tell the books of all commands, and of the events that have come by `now_ns`."""
+        if self._telling or not (self._events or self._commands):
+            return  # the books are looked at while they are told
+        self._telling = True
+        try:
+            for step in self._steps(now_ns, on_event):
+                step()
+        finally:
+            self._telling = False
+
+    def _steps(self, now_ns: int, on_event: EventSink) -> Iterator[Callable[[], None]]:
+        events, due = self._take_events()
+        came = due.tolist()
+        rows = [EventRow._make(row) for row in events.tolist()]
+        end, at = int(np.searchsorted(due, now_ns, side="right")), 0
+        for row, before in self._take_commands(due):
+            while at < before:
+                yield lambda at=at: on_event(rows[at], came[at])  # type: ignore[misc]
+                at += 1
+            command = command_of(row, self._books)
+            yield lambda row=row, command=command: self._books.sent(row[_SENT], command)  # type: ignore[misc]
+        while at < end:
+            yield lambda at=at: on_event(rows[at], came[at])  # type: ignore[misc]
+            at += 1
+        self._told += at
+        self.add_events(events[at:])
+
+    def _take_events(self) -> tuple[npt.NDArray[Any], IntTable]:
+        none = np.zeros(0, dtype=EVENT_ROW)
+        events = np.concatenate([none, *self._events])
+        self._events = []
+        return events, events["ts_ns"] + self._response_ns
+
+    def _take_commands(self, due: IntTable) -> Iterator[tuple[LogRow, int]]:
+        """Each command with how many of the events were known when it was sent."""
+        chunks, self._commands = self._commands, []
+        for chunk in chunks:
+            published = chunk[:, _PUBLISHED] - self._told
+            before = np.minimum(published, np.searchsorted(due, chunk[:, _SENT], side="right"))
+            yield from zip(chunk.tolist(), before.tolist(), strict=True)
+
+    def take_untold(self, now_ns: int) -> list[EventRow]:
+        """The events that come after `now_ns`; they are the caller's from now on."""
+        events, due = self._take_events()
+        end = int(np.searchsorted(due, now_ns, side="right"))
+        self.add_events(events[:end])
+        return [EventRow._make(row) for row in events[end:].tolist()]

@@ -1,0 +1,274 @@
+"""A compiled strategy's run: Python around the compiled loop, in the place of the broker's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from broker_api.compiled_run import RunBooks
+from broker_api.config import SimulationConfig
+from broker_api.errors import (
+    ConfigurationError,
+    InvalidOrderError,
+    InvalidPriceError,
+    InvalidSizeError,
+    OrderNotFoundError,
+    RunawayStrategy,
+    StrategyError,
+    TradingError,
+)
+from broker_api.event import EVENT_ROW, EventRow, Reason
+from broker_api.latency import to_ns
+from broker_api.order import Command
+from broker_api.refusals import not_active, refusal
+from data.tape import Tape
+from sim import strategy, strategy_loop
+from sim.book import COMMAND, is_compiled
+from sim.compiled import CompiledStrategy
+from sim.exchange import Exchange
+from sim.strategy_door import play_strategy
+from sim.strategy_log import PlayedLog, command_of
+
+_LOG_ROWS = 1 << 16
+_NEWS_ROWS = 1 << 16
+
+
+def check_settings(simulation: SimulationConfig, tape: Tape) -> None:
+    """Raise ConfigurationError for a setting under which a compiled run would be another run."""
+    for name in ("entry_latency_ms", "response_latency_ms", "feed_latency_ms"):
+        if not isinstance(getattr(simulation, name), int | float):
+            raise ConfigurationError(
+                f"simulation.{name}: a compiled strategy needs a constant latency, not a drawn or "
+                "measured one"
+            )
+    if simulation.when_closed != "reject":
+        raise ConfigurationError(
+            f"simulation.when_closed: {simulation.when_closed!r} is not for a compiled strategy; "
+            'it needs "reject"'
+        )
+    if tape.bar_interval_ns:
+        raise ConfigurationError("a compiled strategy runs on ticks; this tape is made of bars")
+
+
+class CompiledRun:
+    """One run of a strategy; `advance` is called in the place of the broker's own."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        simulation: SimulationConfig,
+        played: CompiledStrategy,
+        parameters: Mapping[str, Any],
+        end_ns: int,
+        books: RunBooks,
+    ) -> None:
+        check_settings(simulation, exchange.tapes[0])
+        self._exchange = exchange
+        self._books = books
+        self._strategy = played
+        self._records = played.records(parameters)
+        self._call = played.call()
+        self._book, self._tape, self._events = exchange.kernel_state
+        self._commands = np.zeros(1, dtype=COMMAND)
+        self._entry_ns, self._response_ns, self._feed_ns = (
+            to_ns(getattr(simulation, f"{way}_latency_ms")) for way in ("entry", "response", "feed")
+        )
+        ways = (self._entry_ns, self._response_ns, self._feed_ns)
+        self._latency = np.array(ways, dtype=np.int64)
+        layout: Any = strategy.CONTEXT
+        if not is_compiled():  # plain Python reads fields of records only
+            layout = np.dtype((np.record, strategy.CONTEXT))
+        self._contexts = np.zeros(1, dtype=layout)
+        self._context = self._contexts[0]
+        self._log = np.zeros((_LOG_ROWS, strategy_loop.LOG_WIDTH), dtype=np.int64)
+        self._news = np.zeros((_NEWS_ROWS, strategy_loop.NEWS_WIDTH), dtype=np.int64)
+        self._kept = 0
+        self._end_ns = end_ns
+        self._begun = False
+        last_ns = min(end_ns, exchange.end_ns) - self._feed_ns
+        self._last = int(np.searchsorted(self._tape.ts, last_ns, side="right")) - 1
+        self.played = PlayedLog(books, self._response_ns)
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def _begin(self) -> None:
+        """Nothing of the session is under way: the strategy knows what the session knows."""
+        context, books, now_ns = self._context, self._books, self._exchange.now_ns
+        told = int(np.searchsorted(self._tape.ts, now_ns - self._feed_ns, side="right"))
+        context["told"] = told
+        context["seen"] = context["hit"] = -1
+        context["next_id"] = 1
+        for known in books.working():
+            strategy.add_known(
+                context, known.order_id, known.order_type, int(known.is_entry)
+            )
+            at = strategy.find_known(context, known.order_id)
+            context["known"][at, strategy.KNOWN_STATUS] = known.status
+            context["known"][at, strategy.KNOWN_FILLED] = known.filled_lots
+        context["position"] = books.position_lots()
+        context["entries_max"] = books.entries_max
+        context["next_id"] = books.last_id + 1
+        self._begun = True
+
+    def advance(self, deadline_ns: int | None) -> int:
+        """Run to a time, or to the run's end, whichever is first; returns when that was."""
+        if not self._begun:
+            self._begin()
+        exchange = self._exchange
+        stop_ns = self._end_ns if deadline_ns is None else min(deadline_ns, self._end_ns)
+        while True:
+            break_ns = exchange.next_break_ns
+            try:
+                self._play(min(stop_ns + 1, break_ns))
+            except TradingError as refused:
+                return self._stop(refused, int(self._context["ts_ns"]) + self._feed_ns)
+            if break_ns > stop_ns:
+                break
+            self._publish(exchange.advance_to(break_ns))
+        self._publish(exchange.advance_to(stop_ns))
+        if stop_ns == self._end_ns and not self.done.done():
+            self.done.set_result(None)
+        return stop_ns
+
+    def _stop(self, refused: TradingError, now_ns: int) -> int:
+        self._publish(self._exchange.advance_to(now_ns))
+        if not self.done.done():
+            self.done.set_exception(refused)
+        return now_ns
+
+    def _play(self, bound_ns: int) -> None:
+        """The compiled loop up to a time. Raises what ended the run."""
+        while True:
+            try:
+                code = play_strategy(
+                    self._call,
+                    self._records,
+                    self._book,
+                    self._tape,
+                    self._events,
+                    self._commands,
+                    self._contexts,
+                    self._news,
+                    self._log,
+                    self._latency,
+                    self._last,
+                    bound_ns,
+                )
+            except Exception as failure:
+                context = self._context
+                now_ns = int(context["ts_ns"]) + self._feed_ns
+                strategy_loop.keep_sent(context, self._log, now_ns)
+                raise StrategyError(f"{self._strategy.name}: {failure}") from failure
+            finally:
+                self._keep()
+            if code == strategy_loop.DONE:
+                return
+            if code == strategy_loop.REFUSED:
+                raise self._refusal()
+            if code == strategy_loop.MARGIN:
+                self._publish(self._exchange.look_at_margin())
+            self._make_room()
+
+    def _keep(self) -> None:
+        """Take over what the loop wrote."""
+        sent = int(self._context["sent"])
+        self.played.add_events(self._exchange.take_events())
+        self.played.add_commands(self._log[self._kept : sent].copy())
+        self._kept = sent
+        self._books.last_id = max(self._books.last_id, int(self._context["next_id"]) - 1)
+
+    def _publish(self, rows: list[EventRow]) -> None:
+        """What the exchange published outside of the loop, for the log and the strategy."""
+        if rows:
+            events = np.array(rows, dtype=np.int64).reshape(-1).view(EVENT_ROW)
+            self._make_room(len(rows))
+            strategy_loop.note_published(
+                self._contexts, self._news, events, len(rows), self._response_ns
+            )
+            self.played.add_events(events)
+
+    def _make_room(self, events: int = 0) -> None:
+        """Room for the commands of an instant, and for the news of a transaction or `events`."""
+        context = self._context
+        arrived, sent = int(context["arrived"]), int(context["sent"])
+        if sent + strategy.AT_ONCE_MAX > len(self._log):
+            self._log = _moved(self._log, arrived, sent)
+            context["arrived"], context["sent"] = 0, sent - arrived
+            self._kept -= arrived
+        start, end = int(context["news_from"]), int(context["news_to"])
+        if end + max(events, strategy_loop.EVENTS_AT_ONCE) > len(self._news):
+            self._news = _moved(self._news, start, end, events)
+            context["news_from"], context["news_to"] = 0, end - start
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def under_way(self) -> list[tuple[int, Command]]:
+        """Commands that have not arrived, with when they were sent."""
+        rows = self._log[int(self._context["arrived"]) : int(self._context["sent"])].tolist()
+        return [(row[strategy_loop.LOG_SENT], command_of(row, self._books)) for row in rows]
+
+    def _refusal(self) -> TradingError:
+        """What the session refused, as the other tiers raise it."""
+        context, books = self._context, self._books
+        why, order_id = int(context["refused"]), int(context["refused_id"])
+        value = int(context["refused_value"])
+        if why in strategy.NEW_ORDER_REFUSALS:
+            books.deny()
+        if why == strategy.REFUSED_COUNT:
+            return refusal(Reason.TOO_MANY_ORDERS, books.spec, value, books.entries_max)
+        if why == strategy.REFUSED_ENDED:
+            record = books.order(order_id)
+            if record is not None:
+                return not_active(record.view())
+        return _REFUSALS[why](order_id, value)
+
+
+def _moved(table: npt.NDArray[np.int64], start: int, end: int, more: int = 0) -> Any:
+    """The rows that are still wanted at the start of a table with as much room again."""
+    room = max(len(table), 2 * (end - start), 2 * (end - start + more))
+    if end - start > len(table) // 2:
+        room *= 2
+    grown = np.zeros((room, table.shape[1]), dtype=np.int64)
+    grown[: end - start] = table[start:end]
+    return grown
+
+
+_REFUSALS: dict[int, Callable[[int, int], TradingError]] = {
+    int(strategy.REFUSED_SIDE): lambda _, value: InvalidOrderError(
+        f"side {value} is not a side (0 is buy, 1 is sell)"
+    ),
+    int(strategy.REFUSED_SIZE): lambda _, value: InvalidSizeError(
+        f"size of {value:,} lots is beyond {strategy.MAX_TICKS:,}"
+    ),
+    int(strategy.REFUSED_PRICE): lambda _, value: InvalidPriceError(
+        f"price of {value:,} ticks is beyond {strategy.MAX_TICKS:,}"
+    ),
+    int(strategy.REFUSED_UNKNOWN): lambda order_id, _: OrderNotFoundError(
+        f"order {order_id} is not of this session, or one of long ago",
+        reason=Reason.UNKNOWN_ORDER,
+    ),
+    int(strategy.REFUSED_ENDED): lambda order_id, _: OrderNotFoundError(
+        f"order {order_id} has ended", reason=Reason.ORDER_NOT_ACTIVE
+    ),
+    int(strategy.REFUSED_NO_LIMIT): lambda order_id, _: InvalidOrderError(
+        f"order {order_id} has no limit price", reason=Reason.NOT_MODIFIABLE
+    ),
+    int(strategy.REFUSED_NO_STOP): lambda order_id, _: InvalidOrderError(
+        f"order {order_id} has no stop price", reason=Reason.NOT_MODIFIABLE
+    ),
+    int(strategy.REFUSED_RUNAWAY): lambda _, value: RunawayStrategy(
+        f"more than {value} commands at one instant of session time"
+    ),
+    int(strategy.REFUSED_NO_EXIT): lambda *_: InvalidOrderError(
+        "a bracket needs a stop or a target"
+    ),
+    int(strategy.REFUSED_OFFSET): lambda _, value: InvalidPriceError(
+        f"offset of {value:,} ticks is not between 0 and {strategy.MAX_TICKS:,}"
+    ),
+    int(strategy.REFUSED_CROWDED): lambda order_id, _: StrategyError(
+        f"order {order_id}: {strategy.KNOWN_MAX:,} orders work already"
+    ),
+}
