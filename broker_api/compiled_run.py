@@ -120,4 +120,8 @@ async def run_compiled(
             f"a compiled strategy runs in a session of one instrument; this one has {names}"
         )
     runner = cast(RunsCompiled, broker)
-    await runner.run_compiled(strategy, parameters, until_ns, RunBooks(session, index))
+    session.is_occupied = True
+    try:
+        await runner.run_compiled(strategy, parameters, until_ns, RunBooks(session, index))
+    finally:
+        session.is_occupied = False

@@ -16,8 +16,9 @@ from enum import Enum
 from typing import Any
 
 from broker_api.errors import RunawayStrategy
-from broker_api.event import EventKind
+from broker_api.event import Event, EventKind, OrderFilled
 from broker_api.instrument import Instrument, from_nanos
+from broker_api.ledger import Change
 from broker_api.order import Liquidity, OrderStatus, Side
 from broker_api.view import Position, to_datetime
 
@@ -126,6 +127,37 @@ class FillEvent(OrderEvent):
     def fee(self) -> float:
         """What this execution cost, in account currency."""
         return from_nanos(self.fee_nanos)
+
+
+def order_event(event: Event, change: Change, position: Callable[[], Position]) -> OrderEvent:
+    """The notice of an event of an order; `position` tells the net position after it."""
+    record = change.record
+    common = (
+        record.spec,
+        event.KIND,
+        record.order_id,
+        record.client_order_id,
+        record.side,
+        record.status,
+        change.previous,
+        record.filled_lots,
+        record.leaves_lots,
+        record.filled_cost,
+        record.reason_text,
+        event.ts_ns,
+        record.tag,
+    )
+    if not isinstance(event, OrderFilled):
+        return OrderEvent(*common)
+    return FillEvent(
+        *common,
+        event.price_ticks,
+        event.lots,
+        event.fee_nanos,
+        event.liquidity,
+        event.ambiguous,
+        position(),
+    )
 
 
 class Subscription:

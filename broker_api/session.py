@@ -12,7 +12,12 @@ from typing import TypeVar
 
 from broker_api.broker import Broker, EventSink, Snapshot
 from broker_api.config import OrderManagerConfig
-from broker_api.errors import NotConnectedError, OrderUncertainError, RunawayStrategy
+from broker_api.errors import (
+    ConfigurationError,
+    NotConnectedError,
+    OrderUncertainError,
+    RunawayStrategy,
+)
 from broker_api.event import (
     AccountChanged,
     CancelRejected,
@@ -24,7 +29,6 @@ from broker_api.event import (
     MarketResumed,
     OrderAccepted,
     OrderCancelled,
-    OrderFilled,
     OrderRejected,
     OrderReplaced,
     PositionChanged,
@@ -37,11 +41,11 @@ from broker_api.ledger import Change, Ledger
 from broker_api.notice import (
     Dispatcher,
     EventType,
-    FillEvent,
     Handler,
     HandlerSink,
     OrderEvent,
     Subscription,
+    order_event,
 )
 from broker_api.order import (
     CancelRequest,
@@ -85,6 +89,7 @@ class Session:
         self.errors: list[Exception] = []
         self.failure: Exception | None = None
         self.connected = False
+        self.is_occupied = False
         self.started_ns = 0
         self.ended_ns: int | None = None
         self._on_error = on_error
@@ -236,8 +241,7 @@ class Session:
     @property
     def has_listeners(self) -> bool:
         """True while a handler is subscribed to anything, or somebody waits for an order's end."""
-        market = any(each.active for each in self._market)
-        return market or bool(self._subscriptions or self._waiters)
+        return bool(self._subscriptions or self._waiters or any(m.active for m in self._market))
 
     async def replace(self, request: ReplaceRequest, index: int) -> OrderReplaced | ReplaceRejected:
         """Send a change; return the venue's answer."""
@@ -262,6 +266,10 @@ class Session:
             raise self.failure
         if not self.connected:
             raise NotConnectedError("the suite is disconnected; nothing was sent")
+        if self.is_occupied:
+            raise ConfigurationError(
+                "while a compiled strategy runs nothing else may send or listen"
+            )
 
     # --- events --------------------------------------------------------------------------------
 
@@ -387,11 +395,11 @@ class Session:
             types.append(EventType.FILL)
             if change.record.status is OrderStatus.FILLED:
                 types.append(EventType.ORDER_FILLED)
-        notices: list[OrderEvent] = []
+        record, notices = change.record, list[OrderEvent]()
 
         def notice() -> OrderEvent:
             if not notices:
-                notices.append(self._order_event(event, change))
+                notices.append(order_event(event, change, lambda: self.position(record.instrument)))
             return notices[0]
 
         for event_type in types:
@@ -403,35 +411,6 @@ class Session:
         for subscription in tuple(self._subscriptions.get(event_type, ())):
             if subscription.instrument is None or subscription.instrument == instrument:
                 self._dispatcher.post(subscription, notice())
-
-    def _order_event(self, event: Event, change: Change) -> OrderEvent:
-        record = change.record
-        common = (
-            record.spec,
-            event.KIND,
-            record.order_id,
-            record.client_order_id,
-            record.side,
-            record.status,
-            change.previous,
-            record.filled_lots,
-            record.leaves_lots,
-            record.filled_cost,
-            record.reason_text,
-            event.ts_ns,
-            record.tag,
-        )
-        if not isinstance(event, OrderFilled):
-            return OrderEvent(*common)
-        return FillEvent(
-            *common,
-            event.price_ticks,
-            event.lots,
-            event.fee_nanos,
-            event.liquidity,
-            event.ambiguous,
-            self.position(record.instrument),
-        )
 
     # --- failures ------------------------------------------------------------------------------
 

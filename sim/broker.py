@@ -258,7 +258,6 @@ class SimBroker:
     def _dispatch(self, command: Command, answer: asyncio.Future[Any] | None) -> None:
         if self._on_event is None:
             raise NotConnectedError("the suite is disconnected; nothing was sent")
-        self._refuse_beside_compiled()
         now_ns = self._loop.now_ns
         if now_ns != self._sent_at_ns:
             self._sent_at_ns, self._sent_at_once = now_ns, 0
@@ -276,7 +275,7 @@ class SimBroker:
         """Run the market until something is delivered or the deadline; see virtual_loop.Driver."""
         exchange = self.exchange
         while True:
-            if self._compiled is not None and self._is_idle:
+            if self._compiled is not None and self._next_flight_ns() == NEVER_NS:
                 return self._compiled.advance(deadline_ns)
             target = self._next_stop_ns(deadline_ns)
             if target is None:
@@ -295,7 +294,7 @@ class SimBroker:
 
     def _next_stop_ns(self, deadline_ns: int | None) -> int | None:
         """The next time at which something of ours is due; None when the tape has ended before."""
-        due = min(self._arrivals.next_ns(), self._next_delivery_ns())
+        due = self._next_flight_ns()
         in_flight = due < NEVER_NS
         if not self._closing:
             market = self._market
@@ -327,6 +326,9 @@ class SimBroker:
                         ticks.deliver(now_ns)
                 return now_ns
         return None
+
+    def _next_flight_ns(self) -> int:
+        return min(self._arrivals.next_ns(), self._next_delivery_ns())
 
     def _next_delivery_ns(self) -> int:
         """When the next event has to be delivered: each of them, or only answers if nobody waits.
@@ -395,8 +397,8 @@ class SimBroker:
 
     def attend(self, attentive: bool) -> None:
         """See `Broker.attend`; a market that nobody listens to need not stop at every event."""
-        if attentive:
-            self._refuse_beside_compiled()
+        if attentive and self._compiled is not None:
+            raise ConfigurationError("while a compiled strategy runs nobody else may wait")
         self._attentive = attentive
 
     def flush(self) -> None:
@@ -416,26 +418,26 @@ class SimBroker:
     async def run_compiled(
         self, strategy: Any, parameters: Mapping[str, Any], until_ns: int | None, books: RunBooks
     ) -> None:
-        """Run a compiled strategy from the moment on when nothing of the session is under way.
+        """Run a compiled strategy as soon as nothing of the session is under way.
 
-        Raises ConfigurationError for what it cannot run, StrategyError for what it raised.
+        Raises ConfigurationError, StrategyError, and what the session refuses.
         """
-        self._refuse_beside_compiled()
         if not isinstance(strategy, CompiledStrategy):
             raise ConfigurationError(
                 f"{strategy!r} is no compiled strategy; papertape.compiled.strategy makes one"
             )
-        end_ns = self._tape_end_ns if until_ns is None else min(until_ns, self._tape_end_ns)
+        end_ns = min(until_ns or self._tape_end_ns, self._tape_end_ns)
         if end_ns <= self._loop.now_ns or self._closing:
             return
-        self.flush()  # of a run before this one
-        simulation = self._spec.simulation
-        run = CompiledRun(self.exchange, simulation, strategy, parameters, end_ns, books)
+        self.flush()  # what a run before this one left
+        settings = self._spec.simulation
+        run = CompiledRun(self.exchange, settings, strategy, parameters, end_ns, books)
         self._compiled, self._played = run, run.played
         try:
             await run.done
         finally:
             self._end_compiled()
+        run.check()
 
     def _end_compiled(self) -> None:
         """What is under way goes the broker's own way from here."""
@@ -447,16 +449,6 @@ class SimBroker:
         for row in run.played.take_untold(self._loop.now_ns):
             due_ns = self._response.arrival_ns(row.ts_ns, row.seq)
             self._deliveries.append((due_ns, row, None))
-
-    @property
-    def _is_idle(self) -> bool:
-        return not self._deliveries and self._arrivals.next_ns() == NEVER_NS
-
-    def _refuse_beside_compiled(self) -> None:
-        if self._compiled is not None:
-            raise ConfigurationError(
-                "a compiled strategy runs: until it ends nothing else may send or listen"
-            )
 
     def _tell_played(self) -> None:
         if self._played is not None and self._on_event is not None:
@@ -488,7 +480,6 @@ class SimBroker:
 
     def subscribe_rows(self, instrument: int, kind: str, sink: RowSink) -> Callable[[], None]:
         """Deliver quotes, trades or ticks; call the result to stop."""
-        self._refuse_beside_compiled()
         self._loop.interrupt_stretch()
         cancel = self._market.ticks.subscribe(instrument, kind, sink, self._loop.now_ns)
 
@@ -502,7 +493,6 @@ class SimBroker:
         self, instrument: int, interval_ns: int, sink: BarSink
     ) -> Callable[[], None]:
         """Deliver bars as they complete; call the result to stop."""
-        self._refuse_beside_compiled()
         self._loop.interrupt_stretch()
         return self._market.subscribe_bars(instrument, interval_ns, sink, self._loop.now_ns)
 

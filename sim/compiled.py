@@ -35,9 +35,15 @@ class CompiledStrategy:
         return getattr(self.function, "__name__", "strategy")
 
     def call(self) -> Callable[..., Any]:
-        """The function as the loop calls it; compiled when first wanted."""
+        """The function as the loop calls it; compiled when first wanted.
+
+        Raises ConfigurationError for what cannot be compiled.
+        """
         if not self._call:
-            self._call.append(compile_strategy(self.function, self.layout))
+            try:
+                self._call.append(compile_strategy(self.function, self.layout))
+            except Exception as failure:
+                raise ConfigurationError(f"{self.name} cannot be compiled: {failure}") from failure
         return self._call[0]
 
     def records(self, parameters: Mapping[str, Any]) -> npt.NDArray[Any]:
@@ -83,6 +89,6 @@ def strategy(
 
 def _checked(name: str, value: Any, is_whole: bool) -> int | float:
     if isinstance(value, int | np.integer) or (not is_whole and isinstance(value, float)):
-        return value if not is_whole else int(value)
+        return value if isinstance(value, float) else int(value)
     wanted = "a whole number" if is_whole else "a number"
     raise ConfigurationError(f"parameter {name}: {value!r} is not {wanted}")

@@ -174,7 +174,7 @@ class Exchange:
         published, self._published = self._published, []
         return published
 
-    # --- for a loop that runs inside the kernel ---------------------------------------------------
+    # --- for a loop that runs inside the kernel --------------------------------------------------
 
     @property
     def kernel_state(self) -> tuple[Any, TapeRows, npt.NDArray[Any]]:
@@ -210,7 +210,7 @@ class Exchange:
         self._ended.update(zip(ids, statuses, strict=True))
         return events
 
-    # --- rows ---------------------------------------------------------------------------------------
+    # --- rows ------------------------------------------------------------------------------------
 
     def quiet_until_ns(self, until_ns: int) -> int:
         """The first time up to `until_ns` at which a row, an expiry or a session may do something.

@@ -12,7 +12,20 @@ from typing import Any
 import numpy as np
 
 from broker_api.instrument import MAX_TICKS
-from sim.book import BUY, FILLED, LIMIT, MARKET, NONE, PENDING, SELL, STOP, STOP_LIMIT, ZERO, i8, njit
+from sim.book import (
+    BUY,
+    FILLED,
+    LIMIT,
+    MARKET,
+    NONE,
+    PENDING,
+    SELL,
+    STOP,
+    STOP_LIMIT,
+    ZERO,
+    i8,
+    njit,
+)
 
 Context = Any
 """One record of dtype CONTEXT."""
@@ -148,7 +161,8 @@ def add_known(ctx: Context, order_id: int, order_type: int, is_entry: int) -> bo
 @njit
 def new_out(ctx: Context, kind: int, order_id: int) -> int:
     """The place of a new command among those of this call, with nothing in it but these."""
-    at, out = ctx["out_count"], ctx["out"]
+    at: int = ctx["out_count"]
+    out = ctx["out"]
     ctx["out_count"] = at + 1
     ctx["acted"] = _ONE
     for column in range(OUT_WIDTH):
@@ -210,7 +224,7 @@ def send_order(ctx: Context, kind: int, side: int, lots: int, limit: int, stop: 
         order_type = LIMIT if stop == NONE else STOP_LIMIT
     elif stop != NONE:
         order_type = STOP
-    order_id = ctx["next_id"]
+    order_id: int = ctx["next_id"]
     if not add_known(ctx, order_id, order_type, _ONE):
         return refuse(ctx, REFUSED_CROWDED, order_id, ZERO)
     ctx["next_id"] = order_id + 1
@@ -361,7 +375,8 @@ def cancel(ctx: Context, order_id: int) -> None:
 @njit
 def position_lots(ctx: Context) -> int:
     """The position as far as its fills have been told; short is negative."""
-    return ctx["position"]
+    position: int = ctx["position"]
+    return position
 
 
 @njit
@@ -375,4 +390,5 @@ def is_working(ctx: Context, order_id: int) -> bool:
 def filled_lots(ctx: Context, order_id: int) -> int:
     """Lots of an order that have filled, as far as has been told; 0 of one that is forgotten."""
     at = find_known(ctx, order_id | ZERO)
-    return ctx["known"][at, KNOWN_FILLED] if at != NOT_KNOWN else ZERO
+    lots: int = ctx["known"][at, KNOWN_FILLED] if at != NOT_KNOWN else ZERO
+    return lots

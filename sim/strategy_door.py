@@ -19,6 +19,7 @@ from sim.book import is_compiled
 from sim.strategy import CONTEXT
 from sim.strategy_loop import play
 
+_typeof: Callable[[Any], Any] = numba.typeof
 _known_signatures: set[tuple[Any, ...]] = set()
 
 
@@ -28,7 +29,7 @@ def compile_strategy(function: Callable[..., object], layout: np.dtype[Any]) -> 
         return function
     record_type = numba.from_dtype(layout)
 
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def record_at(typing_context: Any, address: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return builder.inttoptr(arguments[0], context.get_value_type(record_type))
@@ -36,9 +37,10 @@ def compile_strategy(function: Callable[..., object], layout: np.dtype[Any]) -> 
         return record_type(types.intp), generate
 
     user = numba.njit(error_model="numpy")(function)
+    record: Any = record_at
 
     def enter(ctx: Any, address: int) -> None:
-        user(ctx, record_at(address))
+        user(ctx, record(address))
 
     compiled: Callable[..., Any] = numba.njit(_call_signature(), error_model="numpy")(enter)
     return compiled
@@ -53,7 +55,7 @@ def play_strategy(call: Callable[..., Any], records: np.ndarray[Any, Any], *argu
     door: Any = play
     if not is_compiled():
         return int(door(call, records[0], *arguments))
-    shapes = tuple(numba.typeof(each) for each in arguments)
+    shapes = tuple(map(_typeof, arguments))
     if shapes not in _known_signatures:
         signature = (types.FunctionType(_call_signature()), types.intp, *shapes)
         door.disable_compile(False)

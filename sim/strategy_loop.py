@@ -61,6 +61,7 @@ from sim.strategy import (
     SEND_CANCEL,
     SEND_REPLACE,
     Context,
+    add_known,
     find_known,
 )
 
@@ -90,10 +91,7 @@ def note_events(
         ctx["published"] += 1
         kind, order_id = events["kind"][index], events["order_id"][index]
         if kind != EV_POSITION and (
-            order_id <= 0
-            or kind == EV_CANCEL_REJECTED
-            or kind == EV_REPLACE_REJECTED
-            or kind == EV_UNPROTECTED
+            order_id <= 0 or kind in (EV_CANCEL_REJECTED, EV_REPLACE_REJECTED, EV_UNPROTECTED)
         ):
             continue
         at = ctx["news_to"]
@@ -116,6 +114,16 @@ def note_published(
 ) -> None:
     """As `note_events`, for what was published outside of the loop."""
     note_events(contexts[0], news, events, ZERO, end, response)
+
+
+@entry
+def note_known(contexts: Context, order: IntColumn) -> None:
+    """An order from before the run: its id, status, type, whether it is an entry, filled lots."""
+    ctx = contexts[0]
+    add_known(ctx, order[0], order[2], order[3])
+    at = find_known(ctx, order[0])
+    ctx["known"][at, KNOWN_STATUS] = order[1]
+    ctx["known"][at, KNOWN_FILLED] = order[4]
 
 
 @njit
@@ -145,7 +153,7 @@ def size_limit(book: Book, limit: int, stop: int) -> int:
     there = abs(book["i_position"][ZERO])
     for index in range(book["active_count"]):
         there += book["o_live"][book["active"][index]]
-    worst = max(abs(book["i_value_bid"][ZERO]), abs(book["i_value_ask"][ZERO]))
+    worst: int = max(abs(book["i_value_bid"][ZERO]), abs(book["i_value_ask"][ZERO]))
     if limit != NONE:
         worst = max(worst, abs(limit))
     if stop != NONE:
@@ -154,7 +162,8 @@ def size_limit(book: Book, limit: int, stop: int) -> int:
     value = book["i_tick_value"][ZERO]
     if worst > _OVERFLOW // value:
         return ZERO
-    return max(ZERO, _OVERFLOW // (worst * value) - there)
+    most: int = _OVERFLOW // (worst * value) - there
+    return max(ZERO, most)
 
 
 @njit
@@ -202,7 +211,7 @@ def execute(
 ) -> None:
     """A command arrives: the market stands at its time already."""
     row, order_id, kind = book["i_cursor"][ZERO], log[at, OUT_ID], log[at, OUT_KIND]
-    if kind == SEND_CANCEL or kind == SEND_REPLACE:
+    if kind in (SEND_CANCEL, SEND_REPLACE):
         place = find_known(ctx, order_id)
         ended = ctx["known"][place, KNOWN_ENDED] if place != NOT_KNOWN else CANCELLED
         if kind == SEND_CANCEL:
@@ -260,7 +269,7 @@ def process_rows(
 @njit
 def is_crowded(book: Book, ctx: Context, news: Table) -> bool:
     """True when another transaction may find no room for its events."""
-    return book["event_count"] > _FULL or ctx["news_to"] + _FULL > len(news)
+    return bool(book["event_count"] > _FULL or ctx["news_to"] + _FULL > len(news))
 
 
 @njit
@@ -299,7 +308,8 @@ def bring_up(
 @njit
 def row_at(ctx: Context, tape: TapeRows, now_ns: int) -> int:
     """The row in force at a time that never goes back."""
-    row, ts = max(ctx["seen"], ctx["told"] - 1), tape.ts
+    row: int = max(ctx["seen"], ctx["told"] - 1)
+    ts = tape.ts
     while row + 1 < len(ts) and ts[row + 1] <= now_ns:
         row += 1
     ctx["seen"] = row
@@ -322,6 +332,12 @@ def show(ctx: Context, tape: TapeRows, row: int) -> None:
         ctx["trade_ticks"] = NONE
         ctx["trade_lots"] = ZERO
         ctx["trade_side"] = ZERO
+
+
+@entry
+def keep_all_sent(contexts: Context, log: Table, now_ns: int) -> None:
+    """As `keep_sent`, for a call that did not return."""
+    keep_sent(contexts[0], log, now_ns)
 
 
 @njit

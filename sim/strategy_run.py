@@ -22,6 +22,7 @@ from broker_api.errors import (
     TradingError,
 )
 from broker_api.event import EVENT_ROW, EventRow, Reason
+from broker_api.instrument import MAX_TICKS
 from broker_api.latency import to_ns
 from broker_api.order import Command
 from broker_api.refusals import not_active, refusal
@@ -89,6 +90,7 @@ class CompiledRun:
         self._kept = 0
         self._end_ns = end_ns
         self._begun = False
+        self._failure: Exception | None = None
         last_ns = min(end_ns, exchange.end_ns) - self._feed_ns
         self._last = int(np.searchsorted(self._tape.ts, last_ns, side="right")) - 1
         self.played = PlayedLog(books, self._response_ns)
@@ -102,12 +104,7 @@ class CompiledRun:
         context["seen"] = context["hit"] = -1
         context["next_id"] = 1
         for known in books.working():
-            strategy.add_known(
-                context, known.order_id, known.order_type, int(known.is_entry)
-            )
-            at = strategy.find_known(context, known.order_id)
-            context["known"][at, strategy.KNOWN_STATUS] = known.status
-            context["known"][at, strategy.KNOWN_FILLED] = known.filled_lots
+            strategy_loop.note_known(self._contexts, np.array(known, dtype=np.int64))
         context["position"] = books.position_lots()
         context["entries_max"] = books.entries_max
         context["next_id"] = books.last_id + 1
@@ -121,26 +118,31 @@ class CompiledRun:
         stop_ns = self._end_ns if deadline_ns is None else min(deadline_ns, self._end_ns)
         while True:
             break_ns = exchange.next_break_ns
-            try:
-                self._play(min(stop_ns + 1, break_ns))
-            except TradingError as refused:
-                return self._stop(refused, int(self._context["ts_ns"]) + self._feed_ns)
+            if not self._play(min(stop_ns + 1, break_ns)):
+                stop_ns = int(self._context["ts_ns"]) + self._feed_ns
+                self._finish()
+                break
             if break_ns > stop_ns:
                 break
             self._publish(exchange.advance_to(break_ns))
         self._publish(exchange.advance_to(stop_ns))
-        if stop_ns == self._end_ns and not self.done.done():
-            self.done.set_result(None)
+        if stop_ns == self._end_ns:
+            self._finish()
         return stop_ns
 
-    def _stop(self, refused: TradingError, now_ns: int) -> int:
-        self._publish(self._exchange.advance_to(now_ns))
+    def _finish(self) -> None:
         if not self.done.done():
-            self.done.set_exception(refused)
-        return now_ns
+            self.done.set_result(None)
 
-    def _play(self, bound_ns: int) -> None:
-        """The compiled loop up to a time. Raises what ended the run."""
+    def check(self) -> None:
+        """Raise what ended the run before its time, if anything did."""
+        if self._failure is not None:
+            raise StrategyError(f"{self._strategy.name}: {self._failure}") from self._failure
+        if self._context["refused"]:
+            raise self._refusal()
+
+    def _play(self, bound_ns: int) -> bool:
+        """The compiled loop up to a time; False when the strategy's call has ended the run."""
         while True:
             try:
                 code = play_strategy(
@@ -158,16 +160,14 @@ class CompiledRun:
                     bound_ns,
                 )
             except Exception as failure:
-                context = self._context
-                now_ns = int(context["ts_ns"]) + self._feed_ns
-                strategy_loop.keep_sent(context, self._log, now_ns)
-                raise StrategyError(f"{self._strategy.name}: {failure}") from failure
+                now_ns = int(self._context["ts_ns"]) + self._feed_ns
+                strategy_loop.keep_all_sent(self._contexts, self._log, now_ns)
+                self._failure = failure
+                return False
             finally:
                 self._keep()
-            if code == strategy_loop.DONE:
-                return
-            if code == strategy_loop.REFUSED:
-                raise self._refusal()
+            if code in (strategy_loop.DONE, strategy_loop.REFUSED):
+                return bool(code == strategy_loop.DONE)
             if code == strategy_loop.MARGIN:
                 self._publish(self._exchange.look_at_margin())
             self._make_room()
@@ -241,10 +241,10 @@ _REFUSALS: dict[int, Callable[[int, int], TradingError]] = {
         f"side {value} is not a side (0 is buy, 1 is sell)"
     ),
     int(strategy.REFUSED_SIZE): lambda _, value: InvalidSizeError(
-        f"size of {value:,} lots is beyond {strategy.MAX_TICKS:,}"
+        f"size of {value:,} lots is beyond {MAX_TICKS:,}"
     ),
     int(strategy.REFUSED_PRICE): lambda _, value: InvalidPriceError(
-        f"price of {value:,} ticks is beyond {strategy.MAX_TICKS:,}"
+        f"price of {value:,} ticks is beyond {MAX_TICKS:,}"
     ),
     int(strategy.REFUSED_UNKNOWN): lambda order_id, _: OrderNotFoundError(
         f"order {order_id} is not of this session, or one of long ago",
@@ -266,7 +266,7 @@ _REFUSALS: dict[int, Callable[[int, int], TradingError]] = {
         "a bracket needs a stop or a target"
     ),
     int(strategy.REFUSED_OFFSET): lambda _, value: InvalidPriceError(
-        f"offset of {value:,} ticks is not between 0 and {strategy.MAX_TICKS:,}"
+        f"offset of {value:,} ticks is not between 0 and {MAX_TICKS:,}"
     ),
     int(strategy.REFUSED_CROWDED): lambda order_id, _: StrategyError(
         f"order {order_id}: {strategy.KNOWN_MAX:,} orders work already"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -19,11 +20,12 @@ from broker_api.errors import (
     RunawayStrategy,
     StrategyError,
 )
-from broker_api.order import NO_PRICE
 from data.schema import COLUMN_TYPES, RowKind, TapeColumns
 from data.tape import Tape
 from papertape import TradingSuite, compiled, run
+from sim.broker import SimBroker
 from sim.compiled import CompiledStrategy
+from sim.replay import Recording, replay
 
 MS = 1_000_000
 START_NS = 1_704_189_600_000_000_000
@@ -239,3 +241,248 @@ def test_a_market_maker_is_the_same_run_in_both_tiers(settings: dict[str, Any]) 
     plain = play(told(maker_tick), **settings)
     assert_same(mine, plain, least=500)
     assert mine.session.counters[0].fills > 30
+
+
+# --- brackets, changes, refusals ----------------------------------------------------------------
+
+
+@compiled.strategy(state={"seen": 0, "entry": 0})
+def bracketed(ctx: Any, me: Any) -> None:
+    me.seen += 1
+    if me.seen % 50 != 0 or ctx.bid_lots == 0 or ctx.ask_lots == 0:
+        return
+    if compiled.position_lots(ctx) != 0:
+        stop = me.entry + 1
+        if me.seen % 200 == 0 and compiled.is_working(ctx, stop):
+            compiled.modify(ctx, stop, compiled.KEEP, compiled.KEEP, ctx.bid - 3)
+        return
+    if compiled.is_working(ctx, me.entry):
+        if compiled.filled_lots(ctx, me.entry) == 0:
+            compiled.cancel(ctx, me.entry)
+    elif me.seen % 100 == 0:
+        me.entry = compiled.place_bracket(ctx, 0, 2, 5, 4)
+    else:
+        me.entry = compiled.place_limit_bracket(ctx, 0, 2, ctx.bid - 1, 6, 0)
+
+
+def bracketed_tick(suite: TradingSuite) -> Tick:
+    context, session = suite["MNQ"], suite.session
+    orders = context.orders.nowait
+    spec = context.instrument_info
+    seen = entry = 0
+
+    def tick(bid: float, ask: float) -> None:
+        nonlocal seen, entry
+        seen += 1
+        if seen % 50 != 0 or bid != bid or ask != ask:
+            return
+        working = session.ledger.working
+        if context.positions.net_size() != 0:
+            if seen % 200 == 0 and entry + 1 in working:
+                orders.modify_order(entry + 1, stop_price=bid - 3 * float(spec.tick_size))
+        elif entry in working:
+            if working[entry].filled_lots == 0:
+                orders.cancel_order(entry)
+        elif seen % 100 == 0:
+            entry = orders.place_bracket_order("MNQ", 0, 2, stop_ticks=5, target_ticks=4)[0]
+        else:
+            limit = bid - float(spec.tick_size)
+            entry = orders.place_bracket_order("MNQ", 0, 2, limit, stop_ticks=6)[0]
+
+    return tick
+
+
+@each_setting
+def test_a_strategy_of_brackets_is_the_same_run_in_both_tiers(settings: dict[str, Any]) -> None:
+    mine = play(through(bracketed), **settings)
+    assert_same(mine, play(told(bracketed_tick), **settings), least=150)
+    kinds = {type(each.command).__name__ for each in mine.session.journal.recorded_commands()}
+    assert {"BracketRequest", "ReplaceRequest"} <= kinds
+
+
+def failing(verb: Callable[[Any], object]) -> CompiledStrategy:
+    """A strategy whose twentieth row does something that it may not."""
+
+    @compiled.strategy(state={"seen": 0})
+    def fails(ctx: Any, me: Any) -> None:
+        me.seen += 1
+        if me.seen == 20:
+            compiled.place_limit(ctx, 0, 1, ctx.bid - 40)
+        if me.seen == 60:
+            verb(ctx)
+
+    return fails
+
+
+def nothing(ctx: Any) -> None:
+    raise ValueError("no such day")
+
+
+def too_many(ctx: Any) -> None:
+    for _ in range(10_001):
+        compiled.cancel(ctx, 1)
+
+
+REFUSED: list[tuple[Callable[[Any], object], type[Exception], str]] = [
+    (lambda ctx: compiled.cancel(ctx, 7), OrderNotFoundError, "order 7 is not of this session"),
+    (lambda ctx: compiled.modify(ctx, 1, 1, compiled.KEEP, 5), InvalidOrderError, "no stop"),
+    (lambda ctx: compiled.place_market(ctx, 2, 1), InvalidOrderError, "side 2 is not a side"),
+    (lambda ctx: compiled.place_bracket(ctx, 0, 1, 0, 0), InvalidOrderError, "needs a stop or"),
+    (lambda ctx: compiled.place_bracket(ctx, 0, 1, -1, 0), InvalidOrderError, "offset of -1"),
+    (lambda ctx: compiled.place_limit(ctx, 0, 1, 1 << 50), InvalidOrderError, "ticks is beyond"),
+    (lambda ctx: compiled.place_limit(ctx, 0, 1, 80_000.5), StrategyError, "not supported"),
+    (too_many, RunawayStrategy, "more than 10000 commands"),
+    (nothing, StrategyError, "fails: no such day"),
+]
+
+
+@pytest.mark.parametrize(("verb", "error", "text"), REFUSED)
+def test_what_is_refused_ends_the_run_and_keeps_what_was_sent(
+    verb: Callable[[Any], object], error: type[Exception], text: str
+) -> None:
+    sessions: list[TradingSuite] = []
+
+    async def strategy(suite: TradingSuite) -> None:
+        sessions.append(suite)
+        await suite.run_compiled("MNQ", failing(verb))
+
+    with pytest.raises(error, match=text):
+        play(strategy)
+    session = sessions[0].session
+    assert session.journal.recorded_commands()[0].ts_ns < session.clock.now_ns()
+    assert list(session.ledger.working) == [1]
+
+
+def test_one_working_order_too_many_is_refused_and_counted_as_denied() -> None:
+    @compiled.strategy(state={"seen": 0})
+    def many(ctx: Any, me: Any) -> None:
+        me.seen += 1
+        if me.seen % 10 == 0:
+            compiled.place_limit(ctx, 0, 1, ctx.bid - 40)
+
+    sessions: list[TradingSuite] = []
+
+    async def strategy(suite: TradingSuite) -> None:
+        sessions.append(suite)
+        await suite.run_compiled("MNQ", many)
+
+    with pytest.raises(RiskLimitError, match="3"):
+        play(strategy, manager={"max_concurrent_orders": 3})
+    counters = sessions[0].session.counters[0]
+    assert (counters.sent, counters.denied) == (3, 1)
+
+
+def test_a_cancel_of_an_order_that_ended_says_how_it_ended() -> None:
+    @compiled.strategy(state={"seen": 0})
+    def late(ctx: Any, me: Any) -> None:
+        me.seen += 1
+        if me.seen == 20:
+            compiled.place_market(ctx, 0, 1)
+        if me.seen == 60:
+            compiled.cancel(ctx, 1)
+
+    with pytest.raises(OrderNotActiveError, match="order 1 is not active: it is filled"):
+        play(through(late))
+
+
+# --- beside the rest of a session ---------------------------------------------------------------
+
+
+def test_the_session_goes_on_where_a_run_ended_and_knows_its_orders() -> None:
+    until_ns = START_NS + 20_000 * MS
+    found: dict[str, Any] = {}
+
+    async def strategy(suite: TradingSuite) -> None:
+        orders = suite["MNQ"].orders
+        first = await orders.place_limit_order("MNQ", 0, 1, 19_000.0)
+        await suite.run_compiled("MNQ", cross, until_ns=until_ns)
+        found["now"] = suite.clock.now_ns()
+        ids = [order.order_id for order in await orders.get_orders()]
+        found["ids"] = ids
+        found["next"] = (await orders.place_limit_order("MNQ", 0, 1, 19_000.0)).order_id
+        await orders.cancel_order(first)
+        await suite.run_compiled("MNQ", cross)
+
+    suite = play(strategy)
+    assert found["now"] == until_ns
+    assert found["ids"] == list(range(1, len(found["ids"]) + 1))
+    assert found["next"] == len(found["ids"]) + 1
+    assert suite.clock.now_ns() == TAPE.end_ns
+    assert len(suite.session.ledger.orders) > 2 * found["next"]
+
+
+def test_other_tasks_see_the_books_as_of_their_time_and_may_not_send_meanwhile() -> None:
+    looks: list[tuple[int, int]] = []
+
+    async def strategy(suite: TradingSuite) -> None:
+        async def look() -> None:
+            for _ in range(5):
+                await suite.clock.sleep(5)
+                looks.append((suite.clock.now_ns(), len(suite.session.journal)))
+            with pytest.raises(ConfigurationError, match="nothing else may send or"):
+                await suite["MNQ"].orders.place_market_order("MNQ", 0, 1)
+            with pytest.raises(ConfigurationError, match="nothing else may send or listen"):
+                await suite["MNQ"].data.on_tick(lambda bid: None)
+
+        task = asyncio.ensure_future(look())
+        await suite.run_compiled("MNQ", maker, every=20)
+        await task
+
+    events = play(strategy).session.journal.events()
+    came = events["ts_ns"] + MS
+    for now_ns, count in looks:
+        assert count == np.searchsorted(came, now_ns, side="right")
+    assert looks[-1][1] > looks[0][1] > 0
+
+
+def test_a_compiled_run_is_replayed_from_its_journal() -> None:
+    suite = play(through(maker, every=20))
+    broker = suite.session.broker
+    assert isinstance(broker, SimBroker)
+    recording = Recording(
+        broker.spec.instruments,
+        broker.tapes,
+        broker.spec.simulation,
+        broker.spec.account,
+        suite.session.started_ns,
+        suite.session.ended_ns or 0,
+        tuple(suite.session.journal.recorded_commands()),
+        suite.session.journal.events(),
+    )
+    assert len(replay(recording, recording.exchange())) == len(suite.session.journal)
+
+
+UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
+    ({"entry_latency_ms": {"min_ms": 1, "max_ms": 2}}, "simulation.entry_latency_ms"),
+    ({"feed_latency_ms": {"min_ms": 1, "max_ms": 2}}, "simulation.feed_latency_ms"),
+    ({"when_closed": "queue"}, "simulation.when_closed"),
+    ({"risk": {"max_position_size": 3}}, "max_position_size"),
+]
+
+
+@pytest.mark.parametrize(("settings", "text"), UNSUPPORTED)
+def test_settings_that_would_make_another_run_are_refused(
+    settings: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=text):
+        play(through(cross), **settings)
+
+
+def test_handlers_beside_a_compiled_strategy_are_refused() -> None:
+    async def strategy(suite: TradingSuite) -> None:
+        await suite["MNQ"].orders.on_fill(lambda fill: None)
+        await suite.run_compiled("MNQ", cross)
+
+    with pytest.raises(ConfigurationError, match="runs alone"):
+        play(strategy)
+
+
+def test_parameters_are_checked() -> None:
+    with pytest.raises(ConfigurationError, match="cross has no parameter 'fats'; did you mean"):
+        play(through(cross, fats=3))
+    with pytest.raises(ConfigurationError, match=r"parameter every: 2\.5 is not a whole number"):
+        play(through(maker, every=2.5))
+    with pytest.raises(ConfigurationError, match="state 'name'"):
+        compiled.strategy(state={"name": "text"})
+    with pytest.raises(ConfigurationError, match="is no compiled strategy"):
+        play(through(print))  # type: ignore[arg-type]
