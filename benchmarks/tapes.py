@@ -31,6 +31,28 @@ def tape_path(rows: int, seed: int = 7) -> Path:
     return path
 
 
+def bars_path(bars: int = 345_000, seed: int = 11) -> Path:
+    """The Parquet file of a year of one-minute bars, made when it is not there."""
+    path = FOLDER / f"bars-{bars}-{seed}.parquet"
+    if not path.exists():
+        FOLDER.mkdir(exist_ok=True)
+        rng = np.random.default_rng(seed)
+        close = 80_000 + np.cumsum(rng.integers(-12, 13, bars))
+        opens = np.concatenate(([80_000], close[:-1]))
+        columns = {
+            "ts": START_NS + np.arange(bars) * 60_000_000_000,
+            "open": opens * TICK,
+            "high": (np.maximum(opens, close) + rng.integers(0, 9, bars)) * TICK,
+            "low": (np.minimum(opens, close) - rng.integers(0, 9, bars)) * TICK,
+            "close": close * TICK,
+            "volume": rng.integers(1, 2_000, bars).astype(float),
+        }
+        partial = path.with_suffix(".partial")
+        pq.write_table(pa.table(columns), partial, compression="snappy")
+        partial.replace(path)
+    return path
+
+
 def _write(path: Path, rows: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     ts, bid, writer = START_NS, 80_000, None

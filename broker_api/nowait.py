@@ -108,6 +108,10 @@ class NoWait:
         )
         self._session.post(request, record.instrument)
 
+    def is_working(self, order_id: int) -> bool:
+        """True while the order is sent, held, open or partly filled, as the session knows it."""
+        return order_id in self._session.ledger.working
+
     def cancel_order(self, order_id: OrderRef) -> None:
         """Cancel a working order. Raises OrderNotActiveError for one that has ended."""
         request, record = self._changing.cancel_request(order_id)

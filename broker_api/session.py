@@ -364,11 +364,8 @@ class Session:
         """Call `handler` with every later bar of one instrument."""
         self.check()
         subscription = Subscription(handler, instrument)
-        subscription.on_cancel(
-            self.broker.subscribe_bars(
-                instrument, interval_ns, lambda bar: self._dispatcher.post(subscription, bar)
-            )
-        )
+        sink = HandlerSink(subscription, (), self._dispatcher, self._handler_failed)
+        subscription.on_cancel(self.broker.subscribe_bars(instrument, interval_ns, sink))
         self._market.append(subscription)
         return subscription
 

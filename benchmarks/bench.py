@@ -1,0 +1,212 @@
+"""The workloads of the benchmark, measured: one command, one table, one JSON file.
+
+    python benchmarks/bench.py [--rows 1000000,5000000] [--only W1,W2] [--repeats 5] [--save]
+
+Every workload and size runs in a process of its own: once to warm up, then `--repeats` times. The
+table has the median, its spread, ticks or operations a second, processor time as a ratio, peak
+memory, fills and the digest. The ratio is to a calibration loop of plain Python that is timed in
+the same process: machines are shared and noisy, so compare ratios, not seconds. `--save` writes
+benchmarks/baseline.json; without it the ratios are compared with that file. The results go to
+benchmarks/results/bench.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "bench.json"
+BASELINE = HERE / "baseline.json"
+WORKLOADS = {
+    "W1": "a callback for every tick that does nothing",
+    "W2": "a bracket every 10,000 ticks, woken by a timer",
+    "W3": "EMA cross on every tick, Python callback",
+    "W4": "market maker every 100 ticks, Python callback",
+    "W5": "SMA cross on a year of one-minute bars, brackets",
+    "load": "Parquet never seen before to the first row",
+    "orders": "2,000 orders placed and cancelled by a coroutine",
+    "import": "import of broker_api",
+}
+NO_SIZE = ("W5", "orders", "import")
+ROUNDS = 2_000
+
+
+def calibration() -> float:
+    """Seconds of a loop that only the machine's speed changes."""
+    start = time.perf_counter()
+    total = 0
+    for number in range(3_000_000):
+        total += number & 7
+    assert total == 10_500_000
+    return time.perf_counter() - start
+
+
+def prepare(name: str, rows: int) -> tuple[Callable[[], Any], int, str]:
+    """What to time, how much work it is, and the unit of that."""
+    import workloads as w
+
+    if name == "load":
+        return _load(rows), rows, "ticks"
+    if name == "W5":
+        tape = w.year_of_bars()
+        return lambda: w.play(tape, w.averaging), len(tape) // 4, "bars"
+    tape = w.ticks_tape(1_000_000 if name == "orders" else rows)
+    tape.index  # noqa: B018 - mapped before the clock starts
+    if name == "orders":
+        return lambda: w.play(tape, w.first_order(ROUNDS)), 2 * ROUNDS, "commands"
+    strategy = {"W1": w.no_op, "W3": w.crossing, "W4": w.making}.get(name) or w.brackets(tape)
+    return lambda: w.play(tape, strategy), rows, "ticks"
+
+
+def _load(rows: int) -> Callable[[], Any]:
+    import shutil
+    import tempfile
+
+    import workloads as w
+    from tapes import tape_path
+
+    from data.tape import open_tape
+
+    path, spec = tape_path(rows), w.instrument()
+
+    def load() -> None:
+        folder = tempfile.mkdtemp(dir=path.parent)
+        try:
+            tape = open_tape(path, spec, cache_dir=folder)
+            assert int(tape.columns.ts[0]) > 0
+        finally:
+            shutil.rmtree(folder)
+
+    return load
+
+
+def measure(name: str, rows: int, repeats: int) -> dict[str, Any]:
+    """One workload in this process."""
+    action, work, unit = prepare(name, rows)
+    outcome = action()
+    base, seconds, busy = [], [], []
+    for _ in range(repeats):
+        base.append(calibration())
+        start, cpu = time.perf_counter(), time.process_time()
+        outcome = action()
+        seconds.append(time.perf_counter() - start)
+        busy.append(time.process_time() - cpu)
+    median = statistics.median(seconds)
+    return {
+        "seconds": median,
+        "spread": (max(seconds) - min(seconds)) / median,
+        "cpu_seconds": statistics.median(busy),
+        "ratio": statistics.median(busy) / statistics.median(base),
+        "rate": work / median,
+        "unit": unit,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "fills": getattr(outcome, "fills", None),
+        "commands": getattr(outcome, "commands", None),
+        "digest": getattr(outcome, "digest", "")[:8],
+    }
+
+
+def measure_import(repeats: int) -> dict[str, Any]:
+    """Seconds to import the interface in a new process, less those of an empty one."""
+    code = (
+        "import sys; import broker_api; "
+        "assert not {'numba', 'pandas'} & set(sys.modules), 'numba or pandas at import'"
+    )
+    seconds, empty = [], []
+    for _ in range(repeats + 1):
+        for line, into in ((code, seconds), ("pass", empty)):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-c", line], check=True)
+            into.append(time.perf_counter() - start)
+    median = statistics.median(seconds) - statistics.median(empty)
+    return {"seconds": median, "unit": "imports", "rate": 1 / median, "ratio": None}
+
+
+def in_its_own_process(name: str, rows: int, repeats: int) -> dict[str, Any]:
+    """`measure` in a new process, so that memory and caches are its own."""
+    if name == "import":
+        return measure_import(repeats)
+    command = [sys.executable, __file__, "--one", name, "--rows", str(rows)]
+    command += ["--repeats", str(repeats)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return {"error": done.stderr.strip().splitlines()[-1] if done.stderr else "failed"}
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def row_text(name: str, rows: int | None, found: dict[str, Any], before: float | None) -> str:
+    """One line of the table."""
+    size = "" if rows is None else f"{rows / 1e6:g}M"
+    if "error" in found:
+        return f"{name:<7}{size:>5}  {found['error']}"
+    ratio = found["ratio"]
+    cells = [f"{name:<7}{size:>5}{found['seconds']:>10.4f} s"]
+    cells.append(f"{found['rate'] / 1e6:>9.3f} M{found['unit']}/s")
+    cells.append("" if ratio is None else f"x{ratio:<8.3f}")
+    if before and ratio:
+        cells.append(f"{ratio / before - 1:+.0%} of baseline")
+    if "peak_mb" in found:
+        cells.append(f"±{found['spread'] / 2:.0%} {found['peak_mb']:.0f} MB")
+        cells.append(f"{found['fills'] or ''} {found['digest']}")
+    return "  ".join(cells)
+
+
+def commit() -> str:
+    """The commit that is measured, "?" outside a repository."""
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],
+        capture_output=True,
+        text=True,
+        cwd=HERE,
+        check=False,
+    )
+    return done.stdout.strip() or "?"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", default="1000000,5000000", help="sizes of the tapes of ticks")
+    parser.add_argument("--only", default=",".join(WORKLOADS))
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--save", action="store_true", help="write benchmarks/baseline.json")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    sizes = [int(float(size)) for size in given.rows.split(",")]
+    if given.one:
+        print(json.dumps(measure(given.one, sizes[0], given.repeats)))
+        return 0
+    baseline = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
+    earlier = {key: item.get("ratio") for key, item in baseline.get("measured", {}).items()}
+    measured: dict[str, Any] = {}
+    for name in given.only.split(","):
+        print(f"-- {name}: {WORKLOADS[name]}")
+        for rows in (None,) if name in NO_SIZE else sizes:
+            key = name if rows is None else f"{name} {rows}"
+            measured[key] = in_its_own_process(name, rows or sizes[0], given.repeats)
+            print(row_text(name, rows, measured[key], earlier.get(key)), flush=True)
+    record = {
+        "commit": commit(),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "measured": measured,
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    if given.save:
+        BASELINE.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return 1 if any("error" in item for item in measured.values()) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,204 @@
+"""What is measured: the workloads, each on a tape, written as a user of papertape would.
+
+Each returns the run's digest and how many fills it had, so that a faster run which does something
+else is noticed. Tapes come from `tapes.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tapes import bars_path, tape_path
+
+from broker_api.catalog import load_catalog
+from broker_api.config import SimulationConfig
+from broker_api.event import EventKind
+from broker_api.instrument import Instrument
+from data.tape import Tape, open_tape
+from papertape import TradingSuite, run
+
+SETTINGS = SimulationConfig(margin=False)
+ALWAYS_OPEN = Path(__file__).with_name("always_open.toml")
+
+
+def instrument() -> Instrument:
+    """MNQ, always open: the benchmark's tapes know no sessions."""
+    return load_catalog(ALWAYS_OPEN)["MNQ"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did."""
+
+    digest: str
+    events: int
+    fills: int
+    commands: int
+
+
+Strategy = Callable[[TradingSuite], Coroutine[Any, Any, None]]
+
+
+def play(tape: Tape, strategy: Strategy) -> Outcome:
+    """One run of a strategy, to the end of the tape."""
+    suites: list[TradingSuite] = []
+
+    async def main() -> None:
+        suite = await TradingSuite.create(
+            ["MNQ"], tape=tape, simulation=SETTINGS, catalog=[ALWAYS_OPEN]
+        )
+        suites.append(suite)
+        try:
+            await strategy(suite)
+            await suite.clock.sleep(1e9)
+        finally:
+            await suite.disconnect()
+
+    run(main())
+    journal = suites[0].session.journal
+    events = journal.events()
+    fills = int((events["kind"] == EventKind.FILLED).sum())
+    return Outcome(journal.digest(), len(events), fills, len(journal.recorded_commands()))
+
+
+# --- W1: a callback for every tick that does nothing ---------------------------------------------
+
+
+async def no_op(suite: TradingSuite) -> None:
+    def tick(bid: float, ask: float) -> None:
+        pass
+
+    await suite["MNQ"].data.on_tick(tick)
+
+
+def bare_calls(count: int) -> None:
+    """The floor of W1: as many calls of a Python function, from Python."""
+
+    def tick(bid: float, ask: float) -> None:
+        pass
+
+    for _ in range(count):
+        tick(1.0, 2.0)
+
+
+# --- W2: a bracket every 10,000 ticks, woken by a timer ------------------------------------------
+
+
+def brackets(tape: Tape, every: int = 10_000) -> Strategy:
+    times = tape.columns.ts[every::every].tolist()
+
+    async def strategy(suite: TradingSuite) -> None:
+        mnq = suite["MNQ"]
+        for number, due_ns in enumerate(times):
+            await suite.clock.sleep(max(0, due_ns - suite.clock.now_ns()) / 1e9)
+            quote = mnq.data.last_quote
+            assert quote is not None
+            side = number % 2
+            price = quote.bid - 0.5 if side == 0 else quote.ask + 0.5
+            await mnq.orders.place_bracket_order(
+                "MNQ", side, 1, entry_price=price, stop_ticks=20, target_ticks=20
+            )
+
+    return strategy
+
+
+# --- W3: EMA(500) and EMA(2000) of every mid, a market order on every cross ----------------------
+
+
+async def crossing(suite: TradingSuite, fast: int = 500, slow: int = 2000) -> None:
+    mnq = suite["MNQ"]
+    orders, net_size = mnq.orders.nowait, mnq.positions.net_size
+    quick_part, calm_part = 2 / (fast + 1), 2 / (slow + 1)
+    quick = calm = 0.0
+    is_above = False
+
+    def tick(bid: float, ask: float) -> None:
+        nonlocal quick, calm, is_above
+        mid = (bid + ask) * 0.5
+        if calm == 0.0:
+            quick = calm = mid
+        quick += (mid - quick) * quick_part
+        calm += (mid - calm) * calm_part
+        if (quick > calm) is not is_above:
+            is_above = not is_above
+            orders.place_market_order("MNQ", 0 if is_above else 1, 2 if net_size() else 1)
+
+    await mnq.data.on_tick(tick)
+
+
+# --- W4: a market maker every 100 ticks ----------------------------------------------------------
+
+
+async def making(suite: TradingSuite) -> None:
+    mnq = suite["MNQ"]
+    orders, net_size = mnq.orders.nowait, mnq.positions.net_size
+    counted = 0
+    resting: list[int] = []
+
+    def tick(bid: float, ask: float) -> None:
+        nonlocal counted
+        counted += 1
+        if counted % 100:
+            return
+        position = net_size()
+        for order_id in resting:
+            if orders.is_working(order_id):
+                orders.cancel_order(order_id)
+        resting.clear()
+        if position < 10:
+            resting.append(orders.place_limit_order("MNQ", 0, 1, bid))
+        if position > -10:
+            resting.append(orders.place_limit_order("MNQ", 1, 1, ask))
+
+    await mnq.data.on_tick(tick)
+
+
+# --- W5: SMA(10) and SMA(30) of one-minute bars, brackets of 10 and 20 points ---------------------
+
+
+async def averaging(suite: TradingSuite, fast: int = 10, slow: int = 30) -> None:
+    mnq = suite["MNQ"]
+    orders, net_size = mnq.orders.nowait, mnq.positions.net_size
+    closes: list[float] = []
+    was_above = False
+
+    def bar(item: Any) -> None:
+        nonlocal was_above
+        closes.append(item.close)
+        if len(closes) < slow:
+            return
+        if len(closes) > slow:
+            del closes[0]
+        is_above = sum(closes[-fast:]) / fast > sum(closes) / slow
+        if is_above and not was_above and net_size() == 0:
+            orders.place_bracket_order("MNQ", 0, 1, stop_offset=10, target_offset=20)
+        was_above = is_above
+
+    await mnq.data.on_bar("1min", bar)
+
+
+def ticks_tape(rows: int) -> Tape:
+    """The generated ticks, from the cache if they have been converted."""
+    return open_tape(tape_path(rows), instrument())
+
+
+def year_of_bars() -> Tape:
+    """A year of one-minute bars, from the cache if they have been converted."""
+    return open_tape(bars_path(), instrument())
+
+
+def first_order(rounds: int) -> Strategy:
+    """Orders placed and cancelled as fast as a coroutine can."""
+
+    async def strategy(suite: TradingSuite) -> None:
+        mnq = suite["MNQ"]
+        quote = mnq.data.last_quote
+        assert quote is not None
+        for _ in range(rounds):
+            order = await mnq.orders.place_limit_order("MNQ", 0, 1, quote.bid - 50)
+            await mnq.orders.cancel_order(order.order_id)
+
+    return strategy
