@@ -45,6 +45,7 @@ from data.schema import RowKind
 _F = TypeVar("_F", bound=Callable[..., Any])
 KERNEL_FILES = (
     "book.py",
+    "handles.py",
     "search.py",
     "publish.py",
     "account.py",

@@ -1,14 +1,15 @@
 """What Python calls of the compiled exchange: thin doors, one for each thing that can be asked.
 
 The state goes in as an array of one record, because Numba recognises an array in half a microsecond
-and a lone record in seventeen; so do commands. Behind the doors everything works on the record.
+and a lone record in seventeen; so do commands. A tape goes in as a handle (`handles.py`). Behind
+the doors everything works on the record and on columns.
 """
 
 from __future__ import annotations
 
-from data.index import TapeRows
 from sim import account, arrival, commands, kernel, liquidation, replacing, status
-from sim.book import BY_CALENDAR, ZERO, Book, CommandRow, EventRows, entry, i8
+from sim.book import BY_CALENDAR, ZERO, Book, CommandRow, EventRows, entry, i8, njit
+from sim.handles import TapeHandle, rows_of
 from sim.liquidation import NOBODY
 from sim.search import last_row_at
 
@@ -20,49 +21,55 @@ CommandRows = CommandRow
 """An array of COMMAND records."""
 
 
+@njit
+def refresh(book: Book) -> None:
+    """Recompute the prices at which a row concerns someone, if anything changed."""
+    if book["interest_stale"]:
+        kernel.refresh_interest(book)
+
+
 @entry
 def refresh_interest(books: Books) -> None:
     """Recompute the prices at which a row concerns someone, if anything changed."""
-    if books[0]["interest_stale"]:
-        kernel.refresh_interest(books[0])
+    refresh(books[0])
 
 
 @entry
-def next_row(books: Books, tape: TapeRows, instrument: int, start: int, end: int) -> int:
+def next_row(books: Books, tape: TapeHandle, instrument: int, start: int, end: int) -> int:
     """See `kernel.next_row`."""
-    return kernel.next_row(books[0], tape, instrument, start, end)
+    return kernel.next_row(books[0], rows_of(tape), instrument, start, end)
 
 
 @entry
-def move_cursor(books: Books, tape: TapeRows, instrument: int, row: int) -> None:
+def move_cursor(books: Books, tape: TapeHandle, instrument: int, row: int) -> None:
     """See `kernel.move_cursor`."""
-    kernel.move_cursor(books[0], tape, instrument, row)
+    kernel.move_cursor(books[0], rows_of(tape), instrument, row)
 
 
 @entry
-def apply_row(books: Books, tape: TapeRows, events: EventRows, instrument: int, row: int) -> None:
+def apply_row(books: Books, tape: TapeHandle, events: EventRows, instrument: int, row: int) -> None:
     """See `kernel.apply_row`."""
-    kernel.apply_row(books[0], tape, events, instrument, row)
+    kernel.apply_row(books[0], rows_of(tape), events, instrument, row)
 
 
 @entry
-def run_until(books: Books, tape: TapeRows, events: EventRows, instrument: int, end: int) -> int:
+def run_until(books: Books, tape: TapeHandle, events: EventRows, instrument: int, end: int) -> int:
     """See `kernel.run_until`."""
-    return kernel.run_until(books[0], tape, events, instrument, end)
+    return kernel.run_until(books[0], rows_of(tape), events, instrument, end)
 
 
 @entry
-def run_to_time(books: Books, tape: TapeRows, events: EventRows, until_ns: int) -> int:
+def run_to_time(books: Books, tape: TapeHandle, events: EventRows, until_ns: int) -> int:
     """Time goes by for an exchange of one instrument: rows, then expiries, up to `until_ns`.
 
     Stops at the first time at which a row publishes something and returns that time; returns
     MARGIN_CALL, in the middle of it, where somebody is to be liquidated. Call again afterwards.
     """
-    book, instrument = books[0], ZERO
+    book, instrument, rows = books[0], ZERO, rows_of(tape)
     while True:
         limit_ns = book["ts"] if book["event_count"] > 0 else until_ns
-        end = last_row_at(tape, book["i_cursor"][instrument], limit_ns)
-        kernel.run_until(book, tape, events, instrument, end)
+        end = last_row_at(rows, book["i_cursor"][instrument], limit_ns)
+        kernel.run_until(book, rows, events, instrument, end)
         if book["margin_wake"]:
             if liquidation.next_short(book) != NOBODY:
                 return MARGIN_CALL
@@ -75,9 +82,8 @@ def run_to_time(books: Books, tape: TapeRows, events: EventRows, until_ns: int) 
     book["ts"] = limit_ns
     if book["next_expiry"] <= limit_ns:
         commands.expire_due(book, events)
-        arrival.run_activations(book, tape, events, book["i_cursor"][instrument], instrument)
-    if book["interest_stale"]:
-        kernel.refresh_interest(book)
+        arrival.run_activations(book, rows, events, book["i_cursor"][instrument], instrument)
+    refresh(book)
     return limit_ns
 
 
@@ -95,38 +101,43 @@ def resume(books: Books, events: EventRows, instrument: int, known_from: int) ->
 
 @entry
 def run_activations(
-    books: Books, tape: TapeRows, events: EventRows, row: int, instrument: int
+    books: Books, tape: TapeHandle, events: EventRows, row: int, instrument: int
 ) -> None:
     """See `arrival.run_activations`."""
-    arrival.run_activations(books[0], tape, events, row, instrument)
+    arrival.run_activations(books[0], rows_of(tape), events, row, instrument)
 
 
 @entry
-def place(books: Books, tape: TapeRows, events: EventRows, row: int, records: CommandRows) -> None:
+def place(
+    books: Books, tape: TapeHandle, events: EventRows, row: int, records: CommandRows
+) -> None:
     """See `commands.place`; the order is the first record."""
-    commands.place(books[0], tape, events, row, records[0])
+    commands.place(books[0], rows_of(tape), events, row, records[0])
+    refresh(books[0])
 
 
 @entry
 def place_bracket(
-    books: Books, tape: TapeRows, events: EventRows, row: int, records: CommandRows
+    books: Books, tape: TapeHandle, events: EventRows, row: int, records: CommandRows
 ) -> None:
     """See `commands.place_bracket`; entry and exits are in the first record."""
-    commands.place_bracket(books[0], tape, events, row, records[0])
+    commands.place_bracket(books[0], rows_of(tape), events, row, records[0])
+    refresh(books[0])
 
 
 @entry
 def place_oco(
-    books: Books, tape: TapeRows, events: EventRows, row: int, records: CommandRows
+    books: Books, tape: TapeHandle, events: EventRows, row: int, records: CommandRows
 ) -> None:
     """See `commands.place_oco`; the legs are the first two records."""
-    commands.place_oco(books[0], tape, events, row, records[0], records[1])
+    commands.place_oco(books[0], rows_of(tape), events, row, records[0], records[1])
+    refresh(books[0])
 
 
 @entry
 def replace(
     books: Books,
-    tape: TapeRows,
+    tape: TapeHandle,
     events: EventRows,
     row: int,
     order_id: int,
@@ -138,22 +149,25 @@ def replace(
     ended_status: int,
 ) -> None:
     """See `replacing.replace`."""
+    rows = rows_of(tape)
     replacing.replace(
-        books[0], tape, events, row, order_id, size, limit, stop, trail, size_limit, ended_status
+        books[0], rows, events, row, order_id, size, limit, stop, trail, size_limit, ended_status
     )
+    refresh(books[0])
 
 
 @entry
 def cancel(
     books: Books,
-    tape: TapeRows,
+    tape: TapeHandle,
     events: EventRows,
     row: int,
     order_id: int,
     ended_status: int,
 ) -> None:
     """See `commands.cancel`."""
-    commands.cancel(books[0], tape, events, row, order_id, ended_status)
+    commands.cancel(books[0], rows_of(tape), events, row, order_id, ended_status)
+    refresh(books[0])
 
 
 @entry
@@ -176,10 +190,10 @@ def begin_liquidation(books: Books, events: EventRows, scope: int) -> None:
 
 @entry
 def liquidate(
-    books: Books, tape: TapeRows, events: EventRows, row: int, records: CommandRows
+    books: Books, tape: TapeHandle, events: EventRows, row: int, records: CommandRows
 ) -> None:
     """See `liquidation.liquidate`; the venue's order is the first record."""
-    liquidation.liquidate(books[0], tape, events, row, records[0])
+    liquidation.liquidate(books[0], rows_of(tape), events, row, records[0])
 
 
 @entry

@@ -42,6 +42,7 @@ from sim.book import (
     state_hash,
 )
 from sim.encoding import Encoder, group_of, or_none
+from sim.handles import handle_of
 from sim.liquidation import ACCOUNT, NOBODY
 from sim.overnight import MarginSwitches
 from sim.set_up import set_up_book
@@ -79,6 +80,7 @@ class Exchange:
             for index, tape in enumerate(tapes)
         )
         self._columns = [TapeRows(*tape.l1, tape.index) for tape in self.tapes]
+        self._handles = [handle_of(columns) for columns in self._columns]
         self._ts = [columns.ts for columns in self._columns]
         self._is_single = len(instruments) == 1 and not self._bar_orders
         self._calendars = tuple(calendars)
@@ -221,9 +223,9 @@ class Exchange:
         bound = min(until_ns, int(self._book["next_expiry"]))
         if self._boundaries:
             bound = min(bound, self._boundaries[-1][0])
-        for index, columns in enumerate(self._columns):
+        for index, handle in enumerate(self._handles):
             start, end = int(self._book["i_cursor"][index]) + 1, self.row_in_force(index, bound)
-            row = int(entries.next_row(self._array, columns, index, start, end))
+            row = int(entries.next_row(self._array, handle, index, start, end))
             if row <= end:
                 bound = min(bound, int(self._ts[index][row]))
         return bound
@@ -241,9 +243,9 @@ class Exchange:
 
     def _run_single_to(self, target_ns: int) -> None:
         """All of it behind one door of the kernel; only a margin call is worked on here."""
-        columns = self._columns[0]
+        handle = self._handles[0]
         while True:
-            now_ns = entries.run_to_time(self._array, columns, self._events, target_ns)
+            now_ns = entries.run_to_time(self._array, handle, self._events, target_ns)
             if now_ns != entries.MARGIN_CALL:
                 self.now_ns = int(now_ns)
                 return
@@ -259,9 +261,9 @@ class Exchange:
         self._book["ts"] = target_ns
         if self._book["next_expiry"] <= target_ns:
             entries.expire_due(self._array, self._events)
-            for index, columns in enumerate(self._columns):
+            for index, handle in enumerate(self._handles):
                 row = int(self._book["i_cursor"][index])
-                entries.run_activations(self._array, columns, self._events, row, index)
+                entries.run_activations(self._array, handle, self._events, row, index)
         self._refresh()
 
     def _refresh(self) -> None:
@@ -309,7 +311,7 @@ class Exchange:
         done = False
         while not done:
             if len(ends) == 1:
-                row = entries.run_until(self._array, self._columns[0], self._events, 0, ends[0])
+                row = entries.run_until(self._array, self._handles[0], self._events, 0, ends[0])
                 done = row >= ends[0]
             else:
                 done = self._run_merged(ends)
@@ -333,18 +335,18 @@ class Exchange:
             if best[1] >= 0:
                 end = min(end, self.row_in_force(index, best[0]))
             start = int(book["i_cursor"][index]) + 1
-            row = int(entries.next_row(self._array, self._columns[index], index, start, end))
+            row = int(entries.next_row(self._array, self._handles[index], index, start, end))
             if row <= end:
                 best = min(best, (int(self._ts[index][row]), index, row))
         ts_ns, index, row = best
         if index < 0:
             for index, end in enumerate(ends):
                 if end > book["i_cursor"][index]:
-                    entries.move_cursor(self._array, self._columns[index], index, end)
+                    entries.move_cursor(self._array, self._handles[index], index, end)
             return True
         self._last_served = index
         self._bring_up(ts_ns, index)
-        entries.apply_row(self._array, self._columns[index], self._events, index, row)
+        entries.apply_row(self._array, self._handles[index], self._events, index, row)
         return False
 
     def _bring_up(self, ts_ns: int, before_index: int) -> None:
@@ -353,7 +355,7 @@ class Exchange:
             bound_ns = ts_ns if index < before_index else ts_ns - 1
             row = self.row_in_force(index, bound_ns)
             if index != before_index and row > self._book["i_cursor"][index]:
-                entries.move_cursor(self._array, self._columns[index], index, row)
+                entries.move_cursor(self._array, self._handles[index], index, row)
 
     def _look_at_margin(self) -> None:
         """Liquidate what stands on less than its maintenance margin; else move the thresholds."""
@@ -384,7 +386,7 @@ class Exchange:
         self._encoder.encode(0, order, self.now_ns)
         row = int(book["i_cursor"][index])
         entries.liquidate(
-            self._array, self._columns[index], self._events, row, self._encoder.commands
+            self._array, self._handles[index], self._events, row, self._encoder.commands
         )
 
     def execute(self, command: Command) -> list[Event]:
@@ -402,13 +404,12 @@ class Exchange:
                 self._cancel(command)
             case _:
                 self._submit(command)
-        self._refresh()
         return self._drain()
 
     def _submit(self, command: OrderRequest | BracketRequest | OcoRequest) -> None:
         first = requests_of(command)[0]
         index = self._encoder.index_of(first.instrument)
-        columns, row = self._columns[index], int(self._book["i_cursor"][index])
+        handle, row = self._handles[index], int(self._book["i_cursor"][index])
         door = entries.place
         if isinstance(command, OrderRequest):
             self._encoder.encode(0, first, self.now_ns)
@@ -418,7 +419,7 @@ class Exchange:
             if isinstance(command, OcoRequest):
                 self._encoder.encode(1, command.second, self.now_ns)
                 door = entries.place_oco
-        door(self._array, columns, self._events, row, self._encoder.commands)
+        door(self._array, handle, self._events, row, self._encoder.commands)
 
     def _instrument_of_order(self, order_id: int) -> int:
         book = self._book
@@ -432,7 +433,7 @@ class Exchange:
         prices = (command.limit_ticks, command.stop_ticks, command.trail_ticks)
         entries.replace(
             self._array,
-            self._columns[index],
+            self._handles[index],
             self._events,
             int(self._book["i_cursor"][index]),
             command.order_id,
@@ -448,7 +449,7 @@ class Exchange:
         index = self._instrument_of_order(command.order_id)
         entries.cancel(
             self._array,
-            self._columns[index],
+            self._handles[index],
             self._events,
             int(self._book["i_cursor"][index]),
             command.order_id,
