@@ -37,6 +37,7 @@ from sim.loop_base import (
     VirtualTask,
     is_tape_end,
     moment_text,
+    rare_collections,
     refusal,
     waits_text,
 )
@@ -319,7 +320,7 @@ class VirtualLoop(LoopWithoutIO):
         sys.set_asyncgen_hooks(firstiter=self._asyncgen_started, finalizer=self._finalize_asyncgen)
         try:
             asyncio._set_running_loop(self)
-            with ordered_asyncio():
+            with ordered_asyncio(), rare_collections():
                 self._run_ready_and_pass_time()
         finally:
             self._stopping = False
