@@ -10,7 +10,7 @@ from sim.book import KERNEL_FILES
 from tests.differential.mutants import ROOT, WRONG_RULES, Verdict, judge, known_killers
 from tests.differential.wrong_rules import WrongRule
 
-WITHOUT_RULES = ("entries.py",)
+WITHOUT_RULES = ("handles.py",)
 """Files of the kernel that only hand calls on."""
 
 

@@ -10,6 +10,24 @@ from tests.differential.wrong_rules import WrongRule as W
 
 SEARCH = (
     W(
+        "time goes on past the row that publishes",
+        "entries.py",
+        'limit_ns = book["ts"] if book["event_count"] > 0 else until_ns',
+        "limit_ns = until_ns",
+    ),
+    W(
+        "an order outlives its time",
+        "entries.py",
+        'if book["next_expiry"] <= limit_ns:',
+        'if book["next_expiry"] < limit_ns:',
+    ),
+    W(
+        "the last row of a time is left for later",
+        "search.py",
+        "if ts[middle] <= ts_ns:",
+        "if ts[middle] < ts_ns:",
+    ),
+    W(
         "a block is skipped by its highest bid",
         "search.py",
         "or index[at, BID_MIN] <= bid_le",
