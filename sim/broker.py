@@ -36,6 +36,7 @@ from broker_api.order import CancelRequest, Command, ReplaceRequest, Submission
 from data.kept import kept_tape
 from data.tape import Tape, sample_path
 from sim.arrivals import Arrivals
+from sim.clock import Moment, VirtualClock
 from sim.compiled import CompiledStrategy
 from sim.exchange import Exchange
 from sim.feed import NEVER_NS
@@ -86,34 +87,6 @@ def _open(instrument: Instrument, tape: object, notes: list[str]) -> Tape:
             "data.tape.tape_from_frame makes a Tape of a frame"
         )
     return kept_tape(Path(tape), instrument)
-
-
-class VirtualClock:
-    """The simulation's time, through the event loop's own clock."""
-
-    def __init__(self, loop: VirtualLoop) -> None:
-        self._loop = loop
-
-    def now_ns(self) -> int:
-        """Nanoseconds since the epoch, UTC."""
-        return self._loop.now_ns
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait that much simulated time."""
-        await asyncio.sleep(seconds)
-
-
-class _Moment:
-    """A time that stands still."""
-
-    def __init__(self, now_ns: int) -> None:
-        self._now_ns = now_ns
-
-    def moment_ns(self) -> int:
-        return self._now_ns
-
-    def interrupt(self) -> None:
-        """Nothing to interrupt: time does not move."""
 
 
 class SimBroker:
@@ -322,7 +295,7 @@ class SimBroker:
             if stretch.interrupted:
                 now_ns = stretch.moment_ns()
                 if ticks.next_ns() <= now_ns:  # the other rows of that instant
-                    with self._loop.during(_Moment(now_ns)):
+                    with self._loop.during(Moment(now_ns)):
                         ticks.deliver(now_ns)
                 return now_ns
         return None

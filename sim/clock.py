@@ -1,0 +1,36 @@
+"""The session's clock in virtual time, and a time that stands still."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sim.virtual_loop import VirtualLoop
+
+
+class VirtualClock:
+    """The simulation's time, through the event loop's own clock."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+
+    def now_ns(self) -> int:
+        """Nanoseconds since the epoch, UTC."""
+        return self._loop.now_ns
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait that much simulated time."""
+        await asyncio.sleep(seconds)
+
+
+class Moment:
+    """A time that stands still."""
+
+    def __init__(self, now_ns: int) -> None:
+        self._now_ns = now_ns
+
+    def moment_ns(self) -> int:
+        """The time."""
+        return self._now_ns
+
+    def interrupt(self) -> None:
+        """Nothing to interrupt: time does not move."""
