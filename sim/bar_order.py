@@ -48,7 +48,9 @@ class BarOrder:
         first = (cursor + ROWS_OF_BAR - 1) // ROWS_OF_BAR
         if sign != self._sign:
             self._sign, self._ready = sign, first
-        self._ready = max(self._ready, first)
+        if self._ready < first:
+            # The run began here: a bar under way goes on as it must have begun.
+            self._turn(self._ready, first)
         bars = len(self._low_first)
         while self._ready < bars and self._ts[self._ready * ROWS_OF_BAR] <= until_ns:
             if self._ready >= first + _BARS_AHEAD:

@@ -53,12 +53,22 @@ def order_extremes(market: Market, bar_path: str, position: int) -> None:
 
     The rows hold the high first. Only prices change places: times and sizes belong to the row.
     """
-    if not market.is_bars or market.cursor % ROWS_OF_BAR != 1:
-        return
-    if _low_is_first(market.rows[market.cursor - 1 : market.cursor + 3], bar_path, position):
-        high, low = market.rows[market.cursor : market.cursor + 2]
-        market.rows[market.cursor] = high._replace(px=low.px, bid=low.bid, ask=low.ask)
-        market.rows[market.cursor + 1] = low._replace(px=high.px, bid=high.bid, ask=high.ask)
+    if market.is_bars and market.cursor % ROWS_OF_BAR == 1:
+        _order_bar(market, market.cursor - 1, bar_path, position)
+
+
+def order_bar_under_way(market: Market, bar_path: str) -> None:
+    """At the start of a run in the middle of a bar: it goes the way that a flat position gives."""
+    place = market.cursor % ROWS_OF_BAR
+    if market.is_bars and market.cursor >= 0 and place in (1, 2):
+        _order_bar(market, market.cursor - place, bar_path, 0)
+
+
+def _order_bar(market: Market, first: int, bar_path: str, position: int) -> None:
+    if _low_is_first(market.rows[first : first + ROWS_OF_BAR], bar_path, position):
+        high, low = market.rows[first + 1 : first + 3]
+        market.rows[first + 1] = high._replace(px=low.px, bid=low.bid, ask=low.ask)
+        market.rows[first + 2] = low._replace(px=high.px, bid=high.bid, ask=high.ask)
 
 
 def _low_is_first(bar: list[Row], bar_path: str, position: int) -> bool:

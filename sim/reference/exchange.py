@@ -27,7 +27,7 @@ from data.schema import RowKind
 from data.tape import Tape
 from sim.reference import commands, replacing
 from sim.reference.account import Account, Position
-from sim.reference.bars import order_extremes, path_of, with_spread
+from sim.reference.bars import order_bar_under_way, order_extremes, path_of, with_spread
 from sim.reference.contingent import after_end
 from sim.reference.floor import Floor
 from sim.reference.margin import look_at_margin, switches_of_margin
@@ -68,6 +68,7 @@ class ReferenceExchange:
         self._boundaries = self._session_boundaries()
         self._switches = switches_of_margin(money, self.start_ns, self.end_ns)
         for market in markets:
+            order_bar_under_way(market, simulation.bar_path)
             if not market.calendar.is_open(self.start_ns):
                 self._close(market, self.start_ns)
         self._run_rows(self.start_ns)

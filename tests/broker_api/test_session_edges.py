@@ -293,7 +293,7 @@ def test_an_answer_after_a_failure_is_the_failure():
         first = asyncio.create_task(orders.place_limit_order("MNQ", 0, 1, 20_000))
         with pytest.raises(asyncio.CancelledError):
             await asyncio.sleep(10)
-        assert first.done()
+        assert isinstance(first.exception(), ValueError)
         with pytest.raises(ValueError, match="of the user"):
             await later
 

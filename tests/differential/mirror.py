@@ -25,9 +25,11 @@ from broker_api.order import (
     OrderRequest,
     ReplaceRequest,
 )
+from data.bar_tape import ROWS_OF_BAR
 from data.schema import EMPTY_ASK, EMPTY_BID, RowKind, TapeColumns
 from data.tape import Tape
 from sim.exchange import Exchange
+from tests.differential.bars import bar_case
 from tests.differential.generate import Case, make_case
 from tests.differential.trade import Trader
 from tests.sim.test_trigger_runs import with_new_types
@@ -36,6 +38,7 @@ NANO = 1_000_000_000
 STEPS = 50
 PRICES = ("limit_ticks", "stop_ticks", "activation_ticks", "price_ticks")
 MOST_LOTS = 10_000
+OTHER_PATH = {"ohlc": "olhc", "olhc": "ohlc"}
 ONE_PRICE = (
     Reason.POST_ONLY_WOULD_TAKE,
     Reason.STOP_WRONG_SIDE,
@@ -60,7 +63,11 @@ class Mirror:
         """The same session seen in the mirror."""
         pairs = zip(self.case.tapes, self.case.instruments, strict=True)
         tapes = tuple(self._tape(tape, int(item.tick_size * NANO)) for tape, item in pairs)
-        return replace(self.case, tapes=tapes)
+        path = self.case.simulation.bar_path
+        there = {"bar_path": OTHER_PATH.get(path, path)}
+        return replace(
+            self.case, tapes=tapes, simulation=self.case.simulation.model_copy(update=there)
+        )
 
     def _tape(self, tape: Tape, tick_nanos: int) -> Tape:
         old = tape.columns
@@ -68,6 +75,10 @@ class Mirror:
         px[old.kind == RowKind.TRADE] = self.axis - px[old.kind == RowKind.TRADE]
         marks = (old.kind >= RowKind.MARK) & (old.px > 0)
         px[marks] = self.axis * tick_nanos - px[marks]
+        if tape.bar_interval_ns:
+            # What was the high is the low, and stands in the low's place.
+            bars = px.reshape(-1, ROWS_OF_BAR)
+            bars[:, [1, 2]] = bars[:, [2, 1]]
         columns = TapeColumns(
             ts=old.ts,
             kind=old.kind,
@@ -79,6 +90,8 @@ class Mirror:
             bid_qty=old.ask_qty,
             ask_qty=old.bid_qty,
         )
+        if tape.bar_interval_ns:
+            columns = columns._replace(bid=px, ask=px + 1)
         return replace(tape, columns=columns)
 
     def command(self, command: Command) -> Command:
@@ -148,7 +161,27 @@ def _named(command: Command | None) -> tuple[tuple[int | None, ...], tuple[int |
 
 def reflected(seed: int) -> Mirror:
     """A session with nothing by notional, in a mirror above it: marks stay positive."""
-    case = make_case(seed)
+    return _reflected(make_case(seed))
+
+
+def reflected_bars(seed: int) -> Mirror:
+    """The same on bars."""
+    return _reflected(_alike(bar_case(seed)))
+
+
+def _alike(case: Case) -> Case:
+    """The session with the price in the middle of the touch, and no bar that a rule of its own
+    decides: when both extremes are as near and it closed where it opened, the low comes first."""
+    settings: dict[str, Any] = {"spread_ticks": 2 * (case.seed % 3)}
+    for tape in case.tapes:
+        if tape.bar_interval_ns:
+            first, high, low, last = tape.columns.px.reshape(-1, ROWS_OF_BAR).T
+            if ((high - first == first - low) & (first == last)).any():
+                settings["bar_path"] = "ohlc"
+    return replace(case, simulation=case.simulation.model_copy(update=settings))
+
+
+def _reflected(case: Case) -> Mirror:
     by_unit = {"maker_fee_ppm": 0, "taker_fee_ppm": 0}
     by_unit |= {"initial_margin_ppm": 0, "maintenance_margin_ppm": 0, "price_band_ppm": 0}
     changed = {"allow_negative_price": True, "margin_tiers": (), **by_unit}
@@ -170,7 +203,15 @@ def reflected(seed: int) -> Mirror:
 
 def negated(seed: int) -> Mirror:
     """A session without marks, in a mirror at zero: what is by notional stays."""
-    case = make_case(seed)
+    return _negated(make_case(seed))
+
+
+def negated_bars(seed: int) -> Mirror:
+    """The same on bars."""
+    return _negated(_alike(bar_case(seed)))
+
+
+def _negated(case: Case) -> Mirror:
     instruments = tuple(replace(item, allow_negative_price=True) for item in case.instruments)
     tapes = tuple(_without(tape, rates=True, marks=True) for tape in case.tapes)
     return Mirror(replace(case, instruments=instruments, tapes=tapes), 0)

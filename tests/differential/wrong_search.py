@@ -153,10 +153,10 @@ TOLD = (
         'events["fee_nanos"][index] = book["cash"]',
     ),
     W(
-        "an order that left the book keeps its place in the queue",
+        "an order that left the book rests on",
         "publish.py",
+        '    book["o_resting"][slot] = 0\n    book["o_queue"][slot] = 0\n',
         '    book["o_queue"][slot] = 0\n',
-        "",
     ),
     W(
         "the active list forgets who came first",

@@ -199,6 +199,7 @@ class Market:
         trigger: TriggerSource | None = None,
         bbo_after_trade: bool = True,
         account: Mapping[str, Any] | None = None,
+        start: int | None = None,
         **simulation: Any,
     ) -> None:
         tapes = tapes or [tape_of(rows, bbo_after_trade=bbo_after_trade)]
@@ -211,6 +212,7 @@ class Market:
             [calendar or load_calendar("24/7") for _ in instruments],
             SimulationConfig(**{"margin": False, **simulation}),
             AccountConfig(cash=cash, **(account or {})),
+            start,
         )
         self.exchange = Exchange(*given)
         self.reference = ReferenceExchange(*given)

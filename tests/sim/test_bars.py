@@ -422,3 +422,10 @@ def test_a_trailing_exit_starts_at_its_entry_and_trails_the_rest_of_the_way() ->
     market.bracket("buy 3 stop 102", stop="trail 3")
     assert market.run_to(20)[-1] == "#2 activated 3 stop 99"
     assert market.run_to(29) == ["#2 triggered at 107", "#2 sell 3@107 taker left 0"]
+
+
+@pytest.mark.parametrize(("path", "price"), [("ohlc", 96), ("olhc", 111), ("adaptive", 111)])
+def test_a_run_that_begins_within_a_bar_meets_the_rest_of_its_path(path: str, price: int) -> None:
+    market = Market("0 bar 100 110 95 97 v40", start=15, bar_path=path)
+    market.run_to(20)
+    assert market.place("buy 1 market")[-1] == f"#1 buy 1@{price} taker left 0"
