@@ -65,7 +65,7 @@ def cache_folder(path: Path, chosen: Path | None) -> Path | None:
     """The folder to keep conversions of `path` in: `chosen`, PAPERTAPE_CACHE, beside the file, or
     the user's cache; None when none of them can be written."""
     stated = chosen if chosen is not None else os.environ.get("PAPERTAPE_CACHE")
-    candidates = [Path(stated)] if stated else [path.parent / FOLDER_NAME, _user_cache()]
+    candidates = [Path(stated)] if stated else [path.parent / FOLDER_NAME, user_cache()]
     for candidate in candidates:
         try:
             candidate.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,8 @@ def cache_folder(path: Path, chosen: Path | None) -> Path | None:
     return None
 
 
-def _user_cache() -> Path:
+def user_cache() -> Path:
+    """Where the system keeps a user's caches."""
     home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home() raises where there is no home
     if os.name == "nt":
         return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "papertape"
