@@ -10,6 +10,7 @@ must be sorted.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple, Protocol
@@ -36,6 +37,7 @@ from data.schema import (
     TapeColumns,
     TapeError,
 )
+from data.seen import SeenIds
 
 MEASURE_MIN = 10
 """Prints at the touch that are needed to tell from a tape whether their BBO is from after them."""
@@ -121,7 +123,26 @@ def convert(
 ) -> Summary:
     """Read the source into the sink. Raises TapeError for the first fault when the log is strict,
     for an unreadable file, and for a file of which no row is left."""
-    stream = _Stream(options, log, sink, source)
+    with closing(_Stream(options, log, sink, source)) as stream:
+        done = _read(source, grid, options, log, stream, progress)
+        if done == 0:
+            raise TapeError("the file has no rows", file=source.name)
+        if stream.kept == 0:
+            raise TapeError(f"no row is left of {done}, every one breaks a rule", file=source.name)
+        after, measured = _bbo_after_trade(source, stream)
+        notes = tuple(_notes(source, log, stream, measured))
+        return Summary(done, stream.kept, after, notes)
+
+
+def _read(
+    source: Source,
+    grid: Grid,
+    options: Options,
+    log: FaultLog,
+    stream: _Stream,
+    progress: Callable[[int, int], None] | None,
+) -> int:
+    """Push all rows through the stream; how many they were."""
     plain = PlainBatches(source.layout, grid)
     waiting: list[Chunk] = []
     done = 0
@@ -141,12 +162,7 @@ def convert(
     if waiting:
         stream.push(_in_time_order(waiting, stream))
     stream.finish()
-    if done == 0:
-        raise TapeError("the file has no rows", file=source.name)
-    if stream.kept == 0:
-        raise TapeError(f"no row is left of {done}, every one breaks a rule", file=source.name)
-    after, measured = _bbo_after_trade(source, stream)
-    return Summary(done, stream.kept, after, tuple(_notes(source, log, stream, measured)))
+    return done
 
 
 def readable(source: Source, log: FaultLog) -> Iterable[pa.RecordBatch]:
@@ -214,7 +230,7 @@ class _Stream:
         self._last: TapeColumns | None = None
         self._tail: TapeColumns | None = None
         self._latest_ns = -1
-        self._seen: dict[str, list[IntColumn]] = {}
+        self._seen: dict[str, SeenIds] = {}
 
     def push(self, chunk: Chunk) -> None:
         """Check the rows against those before, and hand on what is left."""
@@ -299,19 +315,14 @@ class _Stream:
     def _check_ids(self, name: str, ids: IntColumn, known: Mask, faults: BatchFaults) -> None:
         """An id that came before, in this batch or an earlier one, is a row delivered twice."""
         counted = known & ~faults.bad
-        present = ids[counted]
-        first = np.zeros(len(present), dtype=np.bool_)
-        first[np.unique(present, return_index=True)[1]] = True
-        seen = self._seen.setdefault(name, [])
-        if seen and len(present):
-            highest = max(int(part.max()) for part in seen)
-            if int(present.min()) <= highest:
-                first &= ~np.isin(present, np.concatenate(seen))
         repeated = np.zeros(len(ids), dtype=np.bool_)
-        repeated[counted] = ~first
+        repeated[counted] = ~self._seen.setdefault(name, SeenIds()).add(ids[counted])
         faults.mark(Rule.ID_REPEATED, name, repeated, ids)
-        if len(present):
-            seen.append(present)
+
+    def close(self) -> None:
+        """Let go of what is kept on disk."""
+        for ids in self._seen.values():
+            ids.close()
 
     def _check_gaps(self, chunk: Chunk) -> None:
         """Pauses that follow a close or a halt are the market's own."""

@@ -44,6 +44,8 @@ Progress = Callable[[int, int], None]
 """Told (rows done, rows in all) while a tape is converted."""
 
 BATCH_ROWS = 1 << 17
+_READ_BYTES = 1 << 20
+"""Read ahead of a column: row groups may be larger than memory, what is held of them is not."""
 
 
 @dataclass(frozen=True)
@@ -293,7 +295,7 @@ def _parquet(file: Path, shown: str) -> pq.ParquetFile:
             head = stream.read(4)
         if head != b"PAR1":
             raise TapeError("is not a Parquet file", file=shown, value=f"starts with {head!r}")
-        return pq.ParquetFile(file)
+        return pq.ParquetFile(file, pre_buffer=False, buffer_size=_READ_BYTES)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TapeError(
