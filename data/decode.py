@@ -105,18 +105,53 @@ def _origins(batch: pa.RecordBatch) -> IntColumn:
 def as_time(column: pa.Array[Any]) -> pa.Array[Any]:
     """Timestamps as nanoseconds; integers are that already."""
     if pa.types.is_timestamp(column.type):
+        if column.type.unit == "ns":
+            return column.view(pa.int64())
         return column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64())
     return column
 
 
 def integers(column: pa.Array[Any]) -> tuple[IntColumn, Mask]:
     """An integer column with 0 for null, and where it is known."""
-    if not column.null_count:
-        values = column.cast(pa.int64()).to_numpy(zero_copy_only=False)
-        return np.asarray(values, dtype=np.int64), np.ones(len(column), dtype=np.bool_)
+    held = values_of(column)
+    if held is not None and held.dtype.kind == "i":
+        numbers, valid = held.astype(np.int64, copy=False), known_of(column)
+        if valid is None:
+            return numbers, np.ones(len(column), dtype=np.bool_)
+        return np.where(valid, numbers, 0), valid
     known = np.asarray(column.is_valid().to_numpy(zero_copy_only=False), dtype=np.bool_)
     plain = column.cast(pa.int64()).fill_null(0)
     return np.asarray(plain.to_numpy(zero_copy_only=False), dtype=np.int64), known
+
+
+_HELD_AS = {
+    pa.int8(): np.int8, pa.int16(): np.int16, pa.int32(): np.int32, pa.int64(): np.int64,
+    pa.uint8(): np.uint8, pa.uint16(): np.uint16, pa.uint32(): np.uint32, pa.uint64(): np.uint64,
+    pa.float32(): np.float32, pa.float64(): np.float64,
+}  # fmt: skip
+
+
+def values_of(column: pa.Array[Any]) -> npt.NDArray[Any] | None:
+    """The numbers as they are held, without a meaning where the column is null; None for types that
+    NumPy does not have. Arrow's own conversions would import its compute functions and pandas,
+    which takes longer than to read a million rows."""
+    kind = _HELD_AS.get(column.type)
+    data: Any = column.buffers()[1] if kind is not None else None
+    if kind is None or data is None:
+        return None
+    return np.frombuffer(data, kind, column.offset + len(column))[column.offset :]
+
+
+def known_of(column: pa.Array[Any]) -> Mask | None:
+    """Where a column is not null; None: everywhere."""
+    bits: Any = column.buffers()[0]
+    if not column.null_count or bits is None:
+        return None
+    end = column.offset + len(column)
+    bytes_ = np.frombuffer(bits, dtype=np.uint8)
+    known = np.unpackbits(bytes_, count=end, bitorder="little")[column.offset :]
+    found: Mask = known.view(np.bool_)
+    return found
 
 
 def floats(column: pa.Array[Any]) -> FloatColumn:

@@ -14,7 +14,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from data.check import Layout
-from data.decode import TIME_LIMIT, USABLE, Chunk, as_time, integers, stated_kinds
+from data.decode import (
+    TIME_LIMIT,
+    USABLE,
+    Chunk,
+    as_time,
+    integers,
+    known_of,
+    stated_kinds,
+    values_of,
+)
 from data.schema import (
     EMPTY_ASK,
     EMPTY_BID,
@@ -202,15 +211,13 @@ def _demand(holds: bool) -> None:
 
 
 def _numbers(column: pa.Array[Any]) -> _Numbers:
-    is_float = pa.types.is_float64(column.type)
-    plain: Any = column if is_float else column.cast(pa.float64(), safe=False)
-    bits, data = plain.buffers()
-    start, end = plain.offset, plain.offset + len(plain)
-    values = np.frombuffer(data, dtype=np.float64, count=end)[start:]
-    if not plain.null_count:
-        return _Numbers(values, None)
-    known = np.unpackbits(np.frombuffer(bits, dtype=np.uint8), count=end, bitorder="little")
-    return _Numbers(values, known[start:].view(np.bool_))
+    held = values_of(column)
+    if held is None:
+        column = column.cast(pa.float64(), safe=False)
+        held = values_of(column)
+    if held is None:
+        raise _NotPlainError
+    return _Numbers(held.astype(np.float64, copy=False), known_of(column))
 
 
 def _trades(batch: pa.RecordBatch, layout: Layout) -> Mask:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from small_tapes import ES
 from test_tape_faults import ROW_FAULTS
@@ -19,6 +24,7 @@ from data.schema import Grid, TapeError
 from data.tape import columns_hash, tape_from_frame
 
 START = 1_700_000_000_000_000_000
+ROOT = Path(__file__).parents[2]
 Columns = dict[str, Any]
 
 
@@ -211,3 +217,25 @@ def test_sorting_keeps_rows_of_many_batches_apart(monkeypatch: pytest.MonkeyPatc
     assert found.columns.bid_qty.tolist()[:100] == wanted.columns.bid_qty.tolist()[:100]
     with pytest.raises(TapeError, match="time runs backwards"):
         tape_from_frame(backwards.set_column(0, "ts", times), ES)
+
+
+def test_reading_a_tape_imports_neither_pandas_nor_arrows_functions(tmp_path: Path) -> None:
+    for number, shape in enumerate(("nulls", "no nulls", "integers", "ids", "silent trades")):
+        columns = {name: pa.array(column) for name, column in SHAPES[shape](market(500, 1)).items()}
+        pq.write_table(pa.table(columns), tmp_path / f"{number}.parquet")
+    program = (
+        "import sys; from decimal import Decimal; from pathlib import Path\n"
+        "from data.schema import TickGrid; from data.tape import open_tape\n"
+        "for path in sorted(Path(sys.argv[1]).glob('*.parquet')):\n"
+        "    open_tape(path, TickGrid('ES', Decimal('0.25'), Decimal(1)))\n"
+        "print([name for name in ('pandas', 'pyarrow.compute') if name in sys.modules])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        capture_output=True,
+        check=True,
+        env=environment,
+        text=True,
+    )
+    assert run.stdout == "[]\n"
