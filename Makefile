@@ -69,10 +69,8 @@ coverage: $(DEV)  ## which lines of the exchange and its interface no test runs
 	  tests/sim tests/broker_api tests/acceptance tests/cli tests/differential
 	$(BIN)/python -m coverage report
 
-bench: $(DEV)  ## measure; results go to benchmarks/results
-	@for file in benchmarks/bench_*.py; do \
-	  [ -e "$$file" ] || { echo "no benchmarks yet"; exit 0; }; \
-	  echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+bench: $(DEV)  ## measure the workloads; results go to benchmarks/results
+	$(BIN)/python benchmarks/bench.py
 
 browser:  ## find a Chromium for the tests that look at a report, or install one
 	@for name in chromium chromium-browser google-chrome; do \
