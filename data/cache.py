@@ -135,6 +135,17 @@ def load_entry(folder: Path, key: str) -> Entry | None:
     return found
 
 
+def discard_entry(folder: Path, key: str) -> None:
+    """Remove an entry: at once for those who look for it, then from the disk."""
+    aside = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder))
+    try:
+        (folder / key).replace(aside / "removed")
+    except OSError:
+        pass  # another process was quicker
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
 def read_meta(entry: Path) -> dict[str, Any] | None:
     """An entry's description, None when it has none that is whole."""
     meta = _read_json(entry / META)
@@ -236,18 +247,8 @@ class EntryWriter:
             except OSError:
                 if load_entry(self._folder, key) is not None:
                     break
-                self._set_aside(entry)
+                discard_entry(self._folder, key)  # It is damaged.
         return found
-
-    def _set_aside(self, entry: Path) -> None:
-        """Move a damaged entry into the private folder's neighbourhood, where it is removed."""
-        aside = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=self._folder))
-        try:
-            entry.replace(aside / "damaged")
-        except OSError:
-            pass  # another process was quicker
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
 
 
 def _sample(file: Path) -> str:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,7 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from data.cache import FILE_TYPES, FOLDER_NAME, META, TEMPORARY, read_meta, user_cache
+from data.cache import (
+    FILE_TYPES,
+    FOLDER_NAME,
+    META,
+    TEMPORARY,
+    discard_entry,
+    read_meta,
+    user_cache,
+)
 from data.checksum import Checksum
 from data.schema import SCHEMA_VERSION
 
@@ -124,26 +130,14 @@ def _checksum(file: Path, kind: np.dtype[Any]) -> str:
     return total.text()
 
 
-def remove_entry(entry: CacheEntry) -> bool:
-    """Take an entry away: at once for those who look for it, then from the disk. False when
-    somebody else was quicker."""
-    aside = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=entry.path.parent))
-    try:
-        entry.path.replace(aside / "removed")
-    except FileNotFoundError:
-        return False
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    return True
-
-
 def clear(folder: Path, unused_since_ns: int | None = None) -> tuple[CacheEntry, ...]:
     """Remove the entries of a folder, or those not opened since a time (ns since 1970), and those
     of older versions at all times. Returns what was removed."""
     gone = []
     for entry in list_entries(folder):
         is_old = unused_since_ns is None or entry.used_ns < unused_since_ns
-        if (is_old or entry.state is EntryState.OLDER) and remove_entry(entry):
+        if is_old or entry.state is EntryState.OLDER:
+            discard_entry(folder, entry.path.name)
             gone.append(entry)
     if unused_since_ns is None:
         for memory in folder.glob("*.hash"):

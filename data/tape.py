@@ -21,7 +21,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.bar_tape import convert_bars
-from data.cache import Entry, EntryWriter, cache_folder, content_hash, entry_key, load_entry
+from data.cache import (
+    Entry,
+    EntryWriter,
+    cache_folder,
+    content_hash,
+    discard_entry,
+    entry_key,
+    load_entry,
+)
 from data.check import CheckReport, FaultLog, check_columns
 from data.convert import MemorySink, Options, Sink, Source, Summary, convert
 from data.index import IndexTable
@@ -152,6 +160,7 @@ def open_tape(
     """
     file = _existing(Path(path))
     folder = cache_folder(file, Path(cache_dir) if cache_dir is not None else None)
+    before = _identity(file)
     digest = _digest(file, folder, str(path))
     options = Options(repair, sort, max_gap_ns)
     key = entry_key(digest, grid.symbol, *_grid_identity(grid), *options)
@@ -159,7 +168,22 @@ def open_tape(
         found = load_entry(folder, key)
         if found is not None:
             return _tape_of(found, grid, str(path), digest)
-    return _convert_file(file, str(path), grid, options, folder, (digest, key), progress)
+    tape = _convert_file(file, str(path), grid, options, folder, (digest, key), progress)
+    if _identity(file) != before:
+        # What was read may not be what was hashed: nobody may find it under that key.
+        if folder is not None:
+            discard_entry(folder, key)
+        raise TapeError("the file was changed while it was read", file=str(path))
+    return tape
+
+
+def _identity(file: Path) -> tuple[int, ...] | None:
+    """What changes when a file is written or replaced; None when it is gone."""
+    try:
+        stat = file.stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
 
 
 def _tape_of(entry: Entry, grid: Grid, shown: str, digest: str) -> Tape:

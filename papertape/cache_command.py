@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from data.cache import discard_entry
 from data.cache_care import (
     CacheEntry,
     EntryState,
@@ -17,7 +18,6 @@ from data.cache_care import (
     clear,
     damaged_files,
     list_entries,
-    remove_entry,
 )
 from data.schema import NANO
 
@@ -110,7 +110,7 @@ def _verify(folder: Path) -> int:
         wrong = damaged_files(entry) if entry.state is not EntryState.OLDER else ()
         if wrong:
             damaged += 1
-            remove_entry(entry)
+            discard_entry(folder, entry.path.name)
             shown = entry.tape or entry.path.name
             typer.echo(
                 f"{shown}: damaged ({', '.join(wrong)}), removed; the next run makes it anew"

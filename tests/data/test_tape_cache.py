@@ -207,6 +207,19 @@ def test_a_failed_conversion_leaves_nothing_behind(
     assert entries(path.parent / FOLDER_NAME) == []
 
 
+def test_a_file_that_changes_while_it_is_read_is_refused(write: Callable[..., Path]) -> None:
+    path = write(good_columns())
+
+    def change(*_: int) -> None:
+        write(with_cell("bid_size", 0, 55))
+
+    with pytest.raises(TapeError, match="was changed while it was read") as caught:
+        open_tape(path, ES, progress=change)
+    assert caught.value.file == str(path)
+    assert entries(path.parent / FOLDER_NAME) == []
+    assert open_tape(path, ES).columns.bid_qty[0] == 55
+
+
 def test_without_a_folder_to_write_the_tape_is_made_in_memory(
     write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
