@@ -34,6 +34,7 @@ WORKLOADS = {
     "W4": "market maker every 100 ticks, Python callback",
     "W5": "SMA cross on a year of one-minute bars, brackets",
     "load": "Parquet never seen before to the first row",
+    "read": "the same columns read by pyarrow alone: the floor of load",
     "orders": "2,000 orders placed and cancelled by a coroutine",
     "import": "import of broker_api",
 }
@@ -55,8 +56,8 @@ def prepare(name: str, rows: int) -> tuple[Callable[[], Any], int, str]:
     """What to time, how much work it is, and the unit of that."""
     import workloads as w
 
-    if name == "load":
-        return _load(rows), rows, "ticks"
+    if name in ("load", "read"):
+        return (_load if name == "load" else _read)(rows), rows, "ticks"
     if name == "W5":
         tape = w.year_of_bars()
         return lambda: w.play(tape, w.averaging), len(tape) // 4, "bars"
@@ -88,6 +89,14 @@ def _load(rows: int) -> Callable[[], Any]:
             shutil.rmtree(folder)
 
     return load
+
+
+def _read(rows: int) -> Callable[[], Any]:
+    import pyarrow.parquet as pq
+    from tapes import tape_path
+
+    path = tape_path(rows)
+    return lambda: pq.read_table(path)
 
 
 def measure(name: str, rows: int, repeats: int) -> dict[str, Any]:
