@@ -31,7 +31,9 @@ WORKLOADS = {
     "W1": "a callback for every tick that does nothing",
     "W2": "a bracket every 10,000 ticks, woken by a timer",
     "W3": "EMA cross on every tick, Python callback",
+    "W3c": "the same, compiled",
     "W4": "market maker every 100 ticks, Python callback",
+    "W4c": "the same, compiled",
     "W5": "SMA cross on a year of one-minute bars, brackets",
     "load": "Parquet never seen before to the first row",
     "read": "the same columns read by pyarrow alone: the floor of load",
@@ -65,8 +67,15 @@ def prepare(name: str, rows: int) -> tuple[Callable[[], Any], int, str]:
     tape.index  # noqa: B018 - mapped before the clock starts
     if name == "orders":
         return lambda: w.play(tape, w.first_order(ROUNDS)), 2 * ROUNDS, "commands"
-    strategy = {"W1": w.no_op, "W3": w.crossing, "W4": w.making}.get(name) or w.brackets(tape)
-    return lambda: w.play(tape, strategy), rows, "ticks"
+    strategies = {
+        "W1": w.no_op,
+        "W2": w.brackets(tape),
+        "W3": w.crossing,
+        "W3c": w.crossing_compiled,
+        "W4": w.making,
+        "W4c": w.making_compiled,
+    }
+    return lambda: w.play(tape, strategies[name]), rows, "ticks"
 
 
 def _load(rows: int) -> Callable[[], Any]:

@@ -18,7 +18,7 @@ from broker_api.config import SimulationConfig
 from broker_api.event import EventKind
 from broker_api.instrument import Instrument
 from data.tape import Tape, open_tape
-from papertape import TradingSuite, run
+from papertape import TradingSuite, compiled, run
 
 SETTINGS = SimulationConfig(margin=False)
 ALWAYS_OPEN = Path(__file__).with_name("always_open.toml")
@@ -154,6 +154,49 @@ async def making(suite: TradingSuite) -> None:
             resting.append(orders.place_limit_order("MNQ", 1, 1, ask))
 
     await mnq.data.on_tick(tick)
+
+
+# --- the same two, compiled ----------------------------------------------------------------------
+
+
+@compiled.strategy(state={"quick": float, "calm": float, "is_above": bool})
+def compiled_crossing(ctx, me):  # type: ignore[no-untyped-def]
+    mid = (ctx.bid + ctx.ask) * 0.5
+    if me.calm == 0.0:
+        me.quick = mid
+        me.calm = mid
+    me.quick += (mid - me.quick) * (2.0 / 501.0)
+    me.calm += (mid - me.calm) * (2.0 / 2001.0)
+    if (me.quick > me.calm) != me.is_above:
+        me.is_above = not me.is_above
+        held = compiled.position_lots(ctx)
+        compiled.place_market(ctx, 0 if me.is_above else 1, 1 if held == 0 else 2)
+
+
+@compiled.strategy(state={"counted": int, "buy": int, "sell": int})
+def compiled_making(ctx, me):  # type: ignore[no-untyped-def]
+    me.counted += 1
+    if me.counted % 100:
+        return
+    position = compiled.position_lots(ctx)
+    if me.buy and compiled.is_working(ctx, me.buy):
+        compiled.cancel(ctx, me.buy)
+    if me.sell and compiled.is_working(ctx, me.sell):
+        compiled.cancel(ctx, me.sell)
+    me.buy = 0
+    me.sell = 0
+    if position < 10:
+        me.buy = compiled.place_limit(ctx, 0, 1, ctx.bid)
+    if position > -10:
+        me.sell = compiled.place_limit(ctx, 1, 1, ctx.ask)
+
+
+async def crossing_compiled(suite: TradingSuite) -> None:
+    await suite.run_compiled("MNQ", compiled_crossing)
+
+
+async def making_compiled(suite: TradingSuite) -> None:
+    await suite.run_compiled("MNQ", compiled_making)
 
 
 # --- W5: SMA(10) and SMA(30) of one-minute bars, brackets of 10 and 20 points ---------------------
