@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import TracebackType
@@ -354,7 +355,9 @@ def _tape_of(tape: object) -> object:
     return Path(tape) if isinstance(tape, str) else tape
 
 
+@cache
 def _broker_factory(name: str) -> Callable[[BrokerSpec], Broker]:
+    """The factory of this name. Looked up once a process: that reads every installed package."""
     found = {point.name: point for point in entry_points(group=BROKER_GROUP)}
     if name not in found:
         hint = near_miss(name, found) or f"; there are {', '.join(sorted(found)) or 'none'}"

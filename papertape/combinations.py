@@ -7,6 +7,8 @@ on its combination alone, whatever ran before it in the same process.
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +33,7 @@ SIMULATION = "simulation."
 """Parameters that begin like this are settings of the simulation."""
 
 _inside = False
+_settled = False
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,24 @@ def run_combination(plan: Plan, combination: Combination) -> Row:
         row = Row(combination.shown, error=str(failure))
     except (Exception, SystemExit) as failure:
         row = Row(combination.shown, error=f"{type(failure).__name__}: {failure}")
-    return replace(row, seconds=time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    _tidy_up()
+    return replace(row, seconds=seconds)
+
+
+def _tidy_up() -> None:
+    """Free the session that has ended: it is full of cycles, and holds its journal and its book.
+
+    Only in a worker: what is left there after the first run stays for good and need not be looked
+    through again, which would cost more than many a run.
+    """
+    global _settled
+    if multiprocessing.parent_process() is None:
+        return
+    gc.collect()
+    if not _settled:
+        gc.freeze()
+        _settled = True
 
 
 def _run(plan: Plan, combination: Combination) -> Row:

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,12 @@ def write_whole(folder: Path, fill: Callable[[Path], None]) -> None:
 
 def versions() -> dict[str, str]:
     """What the run was made with."""
-    found = {name: importlib.metadata.version(name) for name in _VERSIONS}
-    return {"python": platform.python_version(), **found}
+    return {"python": platform.python_version(), **_packages()}
+
+
+@cache
+def _packages() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in _VERSIONS}
 
 
 def plain(value: Any) -> Any:

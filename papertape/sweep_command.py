@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from papertape.run_command import INTERRUPTED, OK, REFUSED, SCRIPT_FAILED
@@ -68,7 +69,7 @@ def _table(rows: Sequence[Row], objective: Objective) -> Table:
     for figure in figures:
         table.add_column(figure.replace("_", " ").removesuffix(" fills"), justify="right")
     for row in rows:
-        values = [str(row.parameters[name]) for name in names]
+        values = [escape(str(row.parameters[name])) for name in names]
         table.add_row(*values, *(figure_text(row.figures.get(figure)) for figure in figures))
     return table
 

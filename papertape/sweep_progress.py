@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rich.markup import escape
+
 from scenarios.sweep import Objective, Row
 
 Told = Callable[[Row, int], None]
@@ -57,7 +59,8 @@ class _State:
             return failures
         figure = self._objective.figure
         value = self._best.figures.get(figure)
-        return f"{failures}best {figure} {figure_text(value)} at {parameters_text(self._best)}"
+        where = escape(parameters_text(self._best))
+        return f"{failures}best {figure} {figure_text(value)} at {where}"
 
 
 def figure_text(value: Any) -> str:

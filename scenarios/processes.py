@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
 from types import ModuleType
@@ -49,9 +50,7 @@ class IsolatedProcesses(Executor):
         self._free: SimpleQueue[_Lane] = SimpleQueue()
         for lane in self._lanes:
             self._free.put(lane)
-        self._threads = ThreadPoolExecutor(
-            processes, "papertape-processes", initializer=_leave_interrupts_to_the_main_thread
-        )
+        self._threads = ThreadPoolExecutor(processes, "papertape-processes")
 
     def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
         """As of every executor."""
@@ -145,6 +144,7 @@ class _Lane:
             with _starting:
                 # A spawned process imports the program's main module anew, which repeats all that
                 # it does outside of functions. No worker needs it: show it an empty one.
+                _block_interrupts()
                 main = sys.modules["__main__"]
                 sys.modules["__main__"] = ModuleType("__main__")
                 try:
@@ -187,17 +187,20 @@ class _Lane:
             process.kill()
 
 
-def _leave_interrupts_to_the_main_thread() -> None:
-    """Block SIGINT in this thread; processes that it starts inherit that.
+def _block_interrupts() -> None:
+    """Block SIGINT in this thread; a process that it starts inherits that.
 
     Ctrl-C reaches every process of a terminal; the one that holds the results is to deal with it.
     """
     if hasattr(signal, "pthread_sigmask"):
+        # The tracker unblocks SIGINT as it starts: it has to run before.
+        resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def _serve(pipe: Connection) -> None:
     """The life of a worker: take a call, say so, send back what it returned or raised, again."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
         try:
             fn, args, kwargs = pipe.recv()

@@ -8,6 +8,7 @@ import pytest
 from worker_calls import (
     crash,
     double,
+    interrupt_myself,
     leave,
     leave_politely,
     own_pid,
@@ -62,6 +63,14 @@ def test_a_process_that_died_between_two_calls_is_replaced() -> None:
         second = one.submit(own_pid).result()
         assert second != first
         assert one.submit(own_pid).result() == second
+
+
+def test_an_interrupt_of_the_whole_terminal_is_not_the_workers(capfd) -> None:
+    with IsolatedProcesses(1) as one:
+        pid = one.submit(own_pid).result()
+        os.kill(pid, signal.SIGINT)
+        assert one.submit(interrupt_myself).result() == pid
+    assert capfd.readouterr().err == ""
 
 
 def test_a_call_beyond_the_time_limit_ends_and_the_next_one_runs() -> None:

@@ -29,6 +29,11 @@ def crash() -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
+def interrupt_myself() -> int:
+    os.kill(os.getpid(), signal.SIGINT)
+    return os.getpid()
+
+
 def wait_forever() -> None:
     time.sleep(600)
 
