@@ -248,6 +248,15 @@ def test_the_only_instrument_need_not_be_named():
     assert play(strategy) is Side.SELL
 
 
+def test_one_of_several_instruments_must_be_named():
+    async def main():
+        async with await TradingSuite.create(["MNQ", "ES"]) as suite:
+            with pytest.raises(InvalidOrderError, match="MNQ, ES"):
+                await suite.orders.close_position()
+
+    run(main())
+
+
 def test_a_leg_that_the_venue_refuses_later_is_the_refusal_of_all():
     async def strategy(suite, orders):
         with pytest.raises(OrderRejectedError, match="does not support") as refused:
@@ -272,8 +281,13 @@ def test_the_end_comes_once_and_ends_what_waits():
         resting = await orders.place_limit_order("MNQ", 0, 1, 20_000)
         waiting = asyncio.create_task(orders.wait_for_fill(resting))
         await asyncio.sleep(1)
+        told = []
+        suite.session.on_close(lambda: told.append("end"))
+        suite.session.on_close(never := lambda: told.append("never"))
+        suite.session.off_close(never)
         await suite.disconnect()
-        await suite.disconnect()
+        await suite.session.close()
+        assert told == ["end"]
         with pytest.raises(NotConnectedError):
             await orders.cancel_orders([resting.order_id])
         with pytest.raises(NotConnectedError):
