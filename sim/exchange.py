@@ -42,7 +42,7 @@ from sim.book import (
     state_hash,
 )
 from sim.encoding import Encoder, group_of, or_none
-from sim.handles import handle_of
+from sim.handles import TapeHandle, handle_of
 from sim.liquidation import ACCOUNT, NOBODY
 from sim.overnight import MarginSwitches
 from sim.set_up import set_up_book
@@ -179,9 +179,9 @@ class Exchange:
     # --- for a loop that runs inside the kernel --------------------------------------------------
 
     @property
-    def kernel_state(self) -> tuple[Any, TapeRows, npt.NDArray[Any]]:
-        """The book, the rows of the only tape, and the buffer of events."""
-        return self._array, self._columns[0], self._events
+    def kernel_state(self) -> tuple[Any, TapeHandle, npt.NDArray[Any]]:
+        """The book, the only tape, and the buffer of events."""
+        return self._array, self._handles[0], self._events
 
     @property
     def next_break_ns(self) -> int:

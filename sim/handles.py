@@ -1,41 +1,116 @@
 """A tape's columns behind one array: what Python hands to the compiled exchange.
 
 Numba looks at every array of an argument anew, at each call: ten columns take five microseconds,
-more than most calls do. So Python passes one array of numbers, the columns' addresses, and the
-doors make columns of it. With the compiler switched off the columns themselves are the handle.
+more than most calls do. So Python passes one array of numbers, the columns' addresses. Inside, too,
+functions hand on its address only: a tuple of ten arrays is seventy machine words for each call.
+`tape.bid[row]` finds the column there. With the compiler switched off the columns themselves are
+the handle.
 """
 
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 from typing import Any
 
-import numba
 import numpy as np
-from numba.core import types
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.datamodel import models, register_default
+from numba.core.imputils import impl_ret_borrowed, lower_getattr_generic
+from numba.core.typing.templates import AttributeTemplate, infer_getattr
 from numba.extending import intrinsic
+from numba.np.arrayobj import make_array, populate_array
 
 from data.index import WIDTH, TapeRows
-from sim.book import i8, njit
 
 TapeHandle = Any
 """What `handle_of` makes and the doors of `entries.py` take."""
 
-_WIDTH = i8(WIDTH)
+_numba: Any = SimpleNamespace(
+    gep=cgutils.gep,
+    make_array=make_array,
+    populate_array=populate_array,
+    pack_array=cgutils.pack_array,
+    borrowed=impl_ret_borrowed,
+    model=register_default,
+    attribute=infer_getattr,
+    lowering=lower_getattr_generic,
+)
+"""What Numba says nothing, or little, about the types of."""
+_Type: Any = types.Type
+_Model: Any = models.PrimitiveModel
+_Attribute: Any = AttributeTemplate
 _IS_COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
+_COUNT, _BLOCKS, _ADDRESSES = 0, 1, 2
+"""Places in the handle: rows, rows of the index, and from there on the columns' addresses."""
 
 
-def _to_pointer(typingctx: Any, address: Any) -> Any:
-    """An integer as an address."""
+class RowsType(_Type):
+    """The type that `tape: TapeRows` has in compiled code: the address of a handle."""
 
+    def __init__(self) -> None:
+        super().__init__(name="RowsType")
+
+
+_ROWS = RowsType()
+_COLUMN_TYPES = {
+    name: types.Array(
+        types.int8 if name in ("kind", "side") else types.int64, 2 if name == "blocks" else 1, "C"
+    )
+    for name in TapeRows._fields
+}
+
+
+@_numba.model(RowsType)
+class _RowsModel(_Model):
+    def __init__(self, manager: Any, kind: RowsType) -> None:
+        super().__init__(manager, kind, ir.IntType(64).as_pointer())
+
+
+@_numba.attribute
+class _RowsAttribute(_Attribute):
+    key = RowsType
+
+    def generic_resolve(self, kind: RowsType, name: str) -> Any:
+        """The type of a column."""
+        return _COLUMN_TYPES.get(name)
+
+
+@_numba.lowering(RowsType)
+def _column_of(context: Any, builder: Any, kind: RowsType, handle: Any, name: str) -> Any:
+    """A column as an array that nobody owns, so that nobody counts references to it."""
+    column_type = _COLUMN_TYPES[name]
+
+    def number(place: int) -> Any:
+        loaded = builder.load(_numba.gep(builder, handle, place))
+        loaded.set_metadata("invariant.load", builder.module.add_metadata([]))
+        return loaded
+
+    address = number(_ADDRESSES + TapeRows._fields.index(name))
+    item = context.get_data_type(column_type.dtype)
+    item_bytes = context.get_constant(types.intp, context.get_abi_sizeof(item))
+    shape, strides = [number(_COUNT)], [item_bytes]
+    if name == "blocks":
+        width = context.get_constant(types.intp, WIDTH)
+        shape, strides = [number(_BLOCKS), width], [builder.mul(width, item_bytes), item_bytes]
+    column = _numba.make_array(column_type)(context, builder)
+    _numba.populate_array(
+        column,
+        data=builder.inttoptr(address, item.as_pointer()),
+        shape=_numba.pack_array(builder, shape),
+        strides=_numba.pack_array(builder, strides),
+        itemsize=item_bytes,
+        meminfo=None,
+    )
+    return _numba.borrowed(context, builder, column_type, column._getvalue())
+
+
+def _to_rows(typing_context: Any, handle: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], context.get_value_type(types.voidptr))
+        return _numba.make_array(handle)(context, builder, value=arguments[0]).data
 
-    return types.voidptr(types.int64), generate
-
-
-_pointer: Any = intrinsic(_to_pointer)
-_column: Any = vars(numba)["carray"]
+    return _ROWS(handle), generate
 
 
 if _IS_COMPILED:
@@ -45,22 +120,8 @@ if _IS_COMPILED:
         addresses = [column.ctypes.data for column in rows]
         return np.array([len(rows.ts), len(rows.blocks), *addresses], dtype=np.int64)
 
-    @njit
-    def rows_of(handle: TapeHandle) -> TapeRows:
-        """The columns behind a handle."""
-        count, blocks = handle[0], handle[1]
-        return TapeRows(
-            _column(_pointer(handle[2]), count, np.int64),
-            _column(_pointer(handle[3]), count, np.int8),
-            _column(_pointer(handle[4]), count, np.int8),
-            _column(_pointer(handle[5]), count, np.int64),
-            _column(_pointer(handle[6]), count, np.int64),
-            _column(_pointer(handle[7]), count, np.int64),
-            _column(_pointer(handle[8]), count, np.int64),
-            _column(_pointer(handle[9]), count, np.int64),
-            _column(_pointer(handle[10]), count, np.int64),
-            _column(_pointer(handle[11]), (blocks, _WIDTH), np.int64),
-        )
+    rows_of: Any = intrinsic(_to_rows)
+    """The columns behind a handle."""
 
 else:
 

@@ -38,6 +38,7 @@ from sim.book import (
     i8,
     njit,
 )
+from sim.handles import TapeHandle, rows_of
 from sim.strategy import (
     AT_ONCE_MAX,
     KNOWN_ENDED,
@@ -377,7 +378,7 @@ def play(
     call: Callable[..., None],
     me: int,
     books: Book,
-    tape: TapeRows,
+    handle: TapeHandle,
     events: EventRows,
     commands: CommandRow,
     contexts: Context,
@@ -391,7 +392,7 @@ def play(
 
     DONE, or why Python has to do something first. At `me` is the strategy's own record.
     """
-    book, ctx, command = books[0], contexts[0], commands[0]
+    book, ctx, command, tape = books[0], contexts[0], commands[0], rows_of(handle)
     feed, way = latency[FEED_LATENCY], latency[ENTRY_LATENCY]
     ts, kinds = tape.ts, tape.kind
     while True:

@@ -74,6 +74,7 @@ class CompiledRun:
         self._records = played.records(parameters)
         self._call = played.call()
         self._book, self._tape, self._events = exchange.kernel_state
+        self._ts = exchange.tapes[0].columns.ts
         self._commands = np.zeros(1, dtype=COMMAND)
         self._entry_ns, self._response_ns, self._feed_ns = (
             to_ns(getattr(simulation, f"{way}_latency_ms")) for way in ("entry", "response", "feed")
@@ -92,14 +93,14 @@ class CompiledRun:
         self._begun = False
         self._failure: Exception | None = None
         last_ns = min(end_ns, exchange.end_ns) - self._feed_ns
-        self._last = int(np.searchsorted(self._tape.ts, last_ns, side="right")) - 1
+        self._last = int(np.searchsorted(self._ts, last_ns, side="right")) - 1
         self.played = PlayedLog(books, self._response_ns)
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def _begin(self) -> None:
         """Nothing of the session is under way: the strategy knows what the session knows."""
         context, books, now_ns = self._context, self._books, self._exchange.now_ns
-        told = int(np.searchsorted(self._tape.ts, now_ns - self._feed_ns, side="right"))
+        told = int(np.searchsorted(self._ts, now_ns - self._feed_ns, side="right"))
         context["told"] = told
         context["seen"] = context["hit"] = -1
         context["next_id"] = 1
