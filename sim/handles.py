@@ -14,12 +14,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba.core import cgutils, types
-from numba.core.datamodel import models, register_default
 from numba.core.imputils import impl_ret_borrowed, lower_getattr_generic
 from numba.core.typing.templates import AttributeTemplate, infer_getattr
-from numba.extending import intrinsic
+from numba.extending import intrinsic, models, register_model
 from numba.np.arrayobj import make_array, populate_array
 
 from data.index import WIDTH, TapeRows
@@ -33,7 +31,7 @@ _numba: Any = SimpleNamespace(
     populate_array=populate_array,
     pack_array=cgutils.pack_array,
     borrowed=impl_ret_borrowed,
-    model=register_default,
+    model=register_model,
     attribute=infer_getattr,
     lowering=lower_getattr_generic,
 )
@@ -46,7 +44,7 @@ _COUNT, _BLOCKS, _ADDRESSES = 0, 1, 2
 """Places in the handle: rows, rows of the index, and from there on the columns' addresses."""
 
 
-class RowsType(_Type):
+class RowsType(_Type):  # type: ignore[misc]
     """The type that `tape: TapeRows` has in compiled code: the address of a handle."""
 
     def __init__(self) -> None:
@@ -63,13 +61,13 @@ _COLUMN_TYPES = {
 
 
 @_numba.model(RowsType)
-class _RowsModel(_Model):
+class _RowsModel(_Model):  # type: ignore[misc]
     def __init__(self, manager: Any, kind: RowsType) -> None:
-        super().__init__(manager, kind, ir.IntType(64).as_pointer())
+        super().__init__(manager, kind, cgutils.intp_t.as_pointer())
 
 
 @_numba.attribute
-class _RowsAttribute(_Attribute):
+class _RowsAttribute(_Attribute):  # type: ignore[misc]
     key = RowsType
 
     def generic_resolve(self, kind: RowsType, name: str) -> Any:
@@ -77,7 +75,7 @@ class _RowsAttribute(_Attribute):
         return _COLUMN_TYPES.get(name)
 
 
-@_numba.lowering(RowsType)
+@_numba.lowering(RowsType)  # type: ignore[untyped-decorator]
 def _column_of(context: Any, builder: Any, kind: RowsType, handle: Any, name: str) -> Any:
     """A column as an array that nobody owns, so that nobody counts references to it."""
     column_type = _COLUMN_TYPES[name]
