@@ -21,6 +21,7 @@ from broker_api.errors import (
     RunawayStrategy,
     StrategyError,
 )
+from broker_api.event import Reason
 from data.schema import COLUMN_TYPES, RowKind, TapeColumns
 from data.tape import Tape
 from papertape import TradingSuite, compiled, run
@@ -34,10 +35,15 @@ ROWS = 4_000
 Tick = Callable[..., object]
 
 
-def make_tape(seed: int = 1, rows: int = ROWS, gaps_ms: tuple[int, ...] = (0, 1, 40)) -> Tape:
+def make_tape(
+    seed: int = 1,
+    rows: int = ROWS,
+    gaps_ms: tuple[int, ...] = (0, 1, 40),
+    start_ns: int = START_NS,
+) -> Tape:
     """Quotes and trades on a random walk of MNQ, some of one time, a side now and then empty."""
     rng = np.random.default_rng(seed)
-    ts = START_NS + np.cumsum(rng.choice(gaps_ms, rows)) * MS
+    ts = start_ns + np.cumsum(rng.choice(gaps_ms, rows)) * MS
     kind = np.where(rng.random(rows) < 0.2, RowKind.TRADE, RowKind.QUOTE)
     bid = 80_000 + np.cumsum(rng.choice((-1, 0, 0, 0, 1), rows))
     side = np.where(kind == RowKind.TRADE, rng.choice((-1, 0, 1), rows), 0)
@@ -242,6 +248,15 @@ def test_a_market_maker_is_the_same_run_in_both_tiers(settings: dict[str, Any]) 
     plain = play(told(maker_tick), **settings)
     assert_same(mine, plain, least=500)
     assert mine.session.counters[0].fills > 30
+
+
+def test_a_market_that_closes_on_the_way_is_the_same_run_in_both_tiers() -> None:
+    closes_ns = START_NS + 12 * 3_600_000 * MS  # 16:00 in Chicago
+    tape = make_tape(start_ns=closes_ns - 30_000 * MS)
+    mine = play(through(maker, every=20), tape=tape)
+    assert_same(mine, play(told(maker_tick), tape=tape), least=300)
+    reasons = {record.reason for record in mine.session.ledger.orders.values()}
+    assert Reason.MARKET_CLOSED in reasons
 
 
 # --- brackets, changes, refusals ----------------------------------------------------------------
