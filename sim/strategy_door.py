@@ -8,6 +8,7 @@ With NUMBA_DISABLE_JIT=1 it is called as it is.
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import CodeType, ModuleType
 from typing import Any
 
 import numba
@@ -21,12 +22,52 @@ from sim.strategy_loop import play
 
 _typeof: Callable[[Any], Any] = numba.typeof
 _known_signatures: set[tuple[Any, ...]] = set()
+_known_strategies: dict[tuple[Any, ...], Callable[..., Any]] = {}
+KNOWN_STRATEGIES_MAX = 64
 
 
 def compile_strategy(function: Callable[..., object], layout: np.dtype[Any]) -> Callable[..., Any]:
     """The function as the loop calls it: with the context and where its own record lies."""
     if not is_compiled():
         return function
+    key = same_when_equal(function, layout)
+    if key is None or key not in _known_strategies:
+        call = _compiled(function, layout)
+        if key is None:
+            return call
+        if len(_known_strategies) >= KNOWN_STRATEGIES_MAX:
+            _known_strategies.clear()
+        _known_strategies[key] = call
+    return _known_strategies[key]
+
+
+def same_when_equal(function: Any, layout: np.dtype[Any]) -> tuple[Any, ...] | None:
+    """What decides the compiled code; None where that cannot be told by comparing.
+
+    A sweep executes the strategy's file anew for every run: the function is another one each time,
+    and mostly the same text with the same constants.
+    """
+    if function.__closure__ or function.__defaults__ or function.__kwdefaults__:
+        return None
+    found = []
+    for name in sorted(_names(function.__code__)):
+        if name not in function.__globals__:
+            continue
+        value = function.__globals__[name]
+        if type(value) not in (bool, int, float, str, ModuleType):
+            return None
+        # repr keeps 0.0 and -0.0 apart, the type 1 and True.
+        shown = value if isinstance(value, ModuleType) else repr(value)
+        found.append((name, type(value), shown))
+    return function.__code__, str(layout.descr), tuple(found)
+
+
+def _names(code: CodeType) -> set[str]:
+    inner = [each for each in code.co_consts if isinstance(each, CodeType)]
+    return {*code.co_names, *(name for each in inner for name in _names(each))}
+
+
+def _compiled(function: Callable[..., object], layout: np.dtype[Any]) -> Callable[..., Any]:
     record_type = numba.from_dtype(layout)
 
     @intrinsic
