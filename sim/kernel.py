@@ -342,6 +342,8 @@ def trigger_stops(book: Book, tape: TapeRows, events: EventRows, instrument: int
         slot = book["struck"][at]
         if book["o_order_id"][slot] == 0 or not is_waiting_stop(book, slot):
             continue
+        if book["o_activate"][slot]:
+            continue  # a fill of this row gave it another price: it arrives at that one
         source = row_source_ticks(book, tape, row, slot)
         book["ambiguous"] = target_was_reached(book, tape, row, slot)
         trigger(book, tape, events, row, slot, reached_ticks(book, slot, source))

@@ -198,3 +198,17 @@ def test_what_is_not_known_of_an_exits_old_place_is_not_known_of_what_it_grew() 
     assert market.queue_ahead(2) is None
     market.run_to(50)
     assert market.queue_ahead(2) == 3
+
+
+def test_a_stop_that_a_fill_of_its_row_gave_another_price_arrives_at_that_one() -> None:
+    rows = ("87 sell 1@98 1x98 99x1", "120 buy 1@100 4x98 100x2", "130 buy 2@100 4x98 101x3")
+    settings = {"self_trade": "cancel_both", "beyond_top": "wait"}
+    market = Market("1 1x99 102x2", *rows, trigger=TriggerSource.BID_ASK, **settings)
+    market.run_to(89)
+    market.bracket("buy 3 stop 101", stop="99")
+    market.run_to(120)
+    market.bracket("sell 46 limit 96", stop="trail 3")
+    told = market.run_to(130)
+    mine = [line for line in told if line.startswith("#4")]
+    assert mine[0] == "#4 replaced 6 stop 100 (exit_repriced)"
+    assert mine[-1] == "#4 triggered at 101"
