@@ -26,6 +26,7 @@ from broker_api.event import (
     OrderRejected,
     PositionChanged,
     Reason,
+    encode,
 )
 from broker_api.instrument import NANOS, Instrument
 from broker_api.journal import Journal
@@ -90,7 +91,7 @@ class Story:
 
     def event(self, kind: type[Event], seconds: float, instrument: int = 0, **values: Any) -> None:
         self._seq += 1
-        self.journal.record_event(kind(self._seq, at(seconds), instrument, **values))
+        self.journal.record_event(encode(kind(self._seq, at(seconds), instrument, **values)))
 
     def _state(self, order_id: int, status: OrderStatus, leaves: int) -> dict[str, Any]:
         filled = self._filled.get(order_id, 0)
