@@ -156,7 +156,8 @@ def keep_front(book: Book, slot: int) -> None:
             # It is to join at the end of the transaction, behind what was ahead of the old part.
             book["o_activate"][slot] = JOIN_ALL
             behind = max(behind, book["o_queue"][slot])
-        book["o_queue"][slot] = behind
+        # What was not known of the old place is not known of the next either.
+        book["o_queue"][slot] = behind if book["o_queue_known"][slot] else 0
         book["o_joined"][slot] = book["o_joined_behind"][slot]
         book["o_explained"][slot] = book["o_explained_behind"][slot]
         book["o_met"][slot] = book["o_met_behind"][slot]

@@ -8,7 +8,10 @@ from __future__ import annotations
 from dataclasses import replace as changed
 from decimal import Decimal
 
+import pytest
+
 from broker_api.order import OcoRequest, TriggerSource
+from tests.differential.drive import run_seed
 from tests.sim.market import Market, an_instrument, order_of, tape_of
 
 MARGINED = an_instrument(initial_margin=Decimal(10), maintenance_margin=Decimal(8))
@@ -16,6 +19,11 @@ BY_BOTH = an_instrument(initial_margin=Decimal(10), initial_margin_ppm=100_000)
 GROWING = an_instrument(
     initial_margin=Decimal(1), initial_margin_ppm=10_000, maintenance_margin_ppm=500_000
 )
+
+
+@pytest.mark.parametrize("seed", [4888, 10014])
+def test_sessions_that_found_something_are_equal(seed: int) -> None:
+    assert run_seed(seed).events
 
 
 def test_a_fill_or_kill_does_not_fill_in_part_before_it_meets_an_own_order() -> None:
