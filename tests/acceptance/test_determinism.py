@@ -23,6 +23,8 @@ from broker_api.journal import read_journal
 from broker_api.order import Side
 from papertape.cli import app
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 BUSY = Path(__file__).with_name("busy_strategy.py")
 PROCESSES = 10

@@ -20,6 +20,8 @@ from data.tape import tape_from_frame
 from papertape import sweep
 from papertape.runner import ScriptError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 STRATEGY = """

@@ -14,6 +14,8 @@ from data.sample_tapes import SAMPLES, samples, write_samples
 from data.schema import NANO, RowKind
 from data.tape import Tape, check_file, open_tape, sample_path, sample_symbols
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def mnq() -> Tape:

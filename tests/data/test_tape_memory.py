@@ -14,6 +14,8 @@ import pytest
 
 from data.seen import SeenIds
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 START = 1_700_000_000_000_000_000
 PROGRAM = """

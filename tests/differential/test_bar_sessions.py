@@ -8,6 +8,8 @@ from broker_api.event import OrderFilled, OrderTriggered
 from tests.differential.bars import bar_case, case_of
 from tests.differential.drive import run_seed
 
+pytestmark = pytest.mark.slow
+
 SEEDS = range(504, 704, 5)
 
 

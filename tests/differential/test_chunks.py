@@ -25,6 +25,8 @@ from data.tape import Tape, columns_hash, open_tape, sample_path
 from sim.exchange import Exchange
 from tests.acceptance.random_trader import Trader, instrument, tape_of
 
+pytestmark = pytest.mark.slow
+
 CHUNKS = (1, 7, 1000)
 ROWS, FILE_ROWS = 20_000, 1_500
 COMMANDS = 150

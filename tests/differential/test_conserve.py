@@ -8,6 +8,8 @@ from broker_api.event import AccountChanged
 from tests.differential.conserve import Ledger, conserve
 from tests.differential.generate import make_case
 
+pytestmark = pytest.mark.slow
+
 SESSIONS = 40
 
 

@@ -15,6 +15,8 @@ from tests.differential.mirror import (
     reflected_bars,
 )
 
+pytestmark = pytest.mark.slow
+
 SESSIONS = 300
 
 

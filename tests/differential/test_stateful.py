@@ -18,6 +18,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multi
 from broker_api.order import TriggerSource
 from tests.sim.market import Market, an_instrument
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("market", "limit", "limit", "stop", "stop limit", "touched", "touched limit", "trail")
 NIGHTLY = "nightly"
 IS_NIGHTLY = settings.get_current_profile_name() == NIGHTLY

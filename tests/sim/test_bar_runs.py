@@ -23,6 +23,8 @@ from tests.sim.random_market import (
     random_rows,
 )
 
+pytestmark = pytest.mark.slow
+
 BARS = 80
 PATHS = ("adaptive", "pessimistic", "ohlc", "olhc")
 HOURS = Hours((-10, 700), (905, 1500), (1501, 1612), (1700, 2600))

@@ -14,6 +14,8 @@ from sim import entries
 from sim.liquidation import NOBODY
 from tests.sim.market import Market, an_instrument, tape_of
 
+pytestmark = pytest.mark.slow
+
 SEEDS = range(80)
 
 

@@ -25,6 +25,8 @@ from tests.sim.random_market import (
     random_rows,
 )
 
+pytestmark = pytest.mark.slow
+
 SEEDS = (*range(7), 36, 40)
 """One of each setting, and those that see what is rare."""
 HOURS = Hours((-10, 700), (900, 1500), (1501, 1600), (1700, 2400))

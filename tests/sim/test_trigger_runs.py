@@ -21,6 +21,8 @@ from broker_api.order import (
 )
 from tests.sim.random_market import SETTINGS, open_market, play, random_commands, random_rows
 
+pytestmark = pytest.mark.slow
+
 
 def with_new_types(rng: random.Random, command: Command) -> Command:
     """The command with touched orders and trailing stops in the place of others."""
