@@ -28,6 +28,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "bench.json"
 BASELINE = HERE / "baseline.json"
 WORKLOADS = {
+    "call": "as many bare calls of a Python function: the floor of W1",
     "W1": "a callback for every tick that does nothing",
     "W2": "a bracket every 10,000 ticks, woken by a timer",
     "W3": "EMA cross on every tick, Python callback",

@@ -160,7 +160,7 @@ class TradingSuite(Mapping[str, InstrumentContext]):
         account: AccountConfig | Mapping[str, Any] | None = None,
         risk: RiskConfig | Mapping[str, Any] | None = None,
         order_manager_config: OrderManagerConfig | Mapping[str, Any] | None = None,
-        catalog: Sequence[Path | str] = (),
+        catalog: Path | str | Sequence[Path | str] = (),
     ) -> Self:
         """Open a session.
 
@@ -169,7 +169,8 @@ class TradingSuite(Mapping[str, InstrumentContext]):
         path or a tape, or a table of them by symbol. Raises ConfigurationError.
         """
         defaults = _defaults()
-        specs = _instruments(instruments, defaults, catalog)
+        files = (catalog,) if isinstance(catalog, Path | str) else tuple(catalog)
+        specs = _instruments(instruments, defaults, files)
         settings = _as(SimulationConfig, simulation, defaults.simulation)
         if defaults.forced:
             settings = SimulationConfig.parse({**settings.model_dump(), **defaults.forced})

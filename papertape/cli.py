@@ -8,6 +8,7 @@ expect to be refused; 130 interrupted. A script that leaves by `sys.exit(n)` end
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,6 +80,12 @@ _EveryRow = Annotated[
 ]
 
 
+def _changes(settings: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the simulation by `--set`, overruled by the options that were given."""
+    changes: dict[str, Any] = {key: literal(text) for key, text in settings.items()}
+    return changes | {key: value for key, value in options.items() if value is not None}
+
+
 @app.command()
 def run(
     script: _Script,
@@ -105,10 +112,9 @@ def run(
         arguments, settings = split_settings(assignments or [])
         what = Script(script, strategy, split_assignments(arguments), as_name)
         defaults = with_tapes(settings_of(config, catalog or []), tape or [], instrument or [])
-        changes: dict[str, Any] = {key: literal(text) for key, text in settings.items()}
         options = {"queue": queue, "seed": seed, "visit_every_row": visit_every_row or None}
-        changes |= {key: value for key, value in options.items() if value is not None}
-        return Request(what, with_settings(defaults, changes, cash), out, not no_report, bounds)
+        defaults = with_settings(defaults, _changes(settings, options), cash)
+        return Request(what, defaults, out, not no_report, bounds)
 
     raise typer.Exit(perform(request))
 
@@ -163,9 +169,7 @@ def sweep(
         arguments, settings = split_settings(assignments or [])
         what = Script(script, strategy, split_assignments(arguments), as_name)
         defaults = with_tapes(settings_of(config, catalog or []), tape or [], instrument or [])
-        changes: dict[str, Any] = {key: literal(text) for key, text in settings.items()}
-        options = {"queue": queue, "seed": seed}
-        changes |= {key: value for key, value in options.items() if value is not None}
+        changes = _changes(settings, {"queue": queue, "seed": seed})
         plan = Plan(what, with_settings(defaults, changes, cash), keep)
         return SweepRequest(
             plan,

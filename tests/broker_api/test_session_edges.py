@@ -318,3 +318,18 @@ def test_an_answer_after_a_failure_is_the_failure():
 async def _later(orders):
     await asyncio.sleep(0.0005)
     return await orders.place_limit_order("MNQ", 0, 1, 20_000)
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_one_catalogue_file_needs_no_list(tmp_path, as_text):
+    file = tmp_path / "mine.toml"
+    file.write_text('[MNQ]\ncalendar = "24/7"\n', encoding="utf-8")
+    found = []
+
+    async def main():
+        catalog = str(file) if as_text else file
+        async with await TradingSuite.create(["MNQ"], catalog=catalog) as suite:
+            found.append(suite["MNQ"].instrument_info.calendar)
+
+    run(main())
+    assert found == ["24/7"]

@@ -354,3 +354,14 @@ class Hours:
     def sessions_between(self, start_ns: int, end_ns: int) -> list[tuple[int, int]]:
         """The stretches that end after `start_ns` and begin before `end_ns`."""
         return [(a, b) for a, b in self._stretches if b > start_ns and a < end_ns]
+
+
+def fires_on(source: TriggerSource, order: str, row: str) -> bool:
+    """Whether an order that waits for a trigger has fired on the row, at prices around 100."""
+    rows = ["0 5x99 101x5", "1 print 1@100", "2 mark 100", row, "20 5x99 101x5"]
+    market = Market(*rows, trigger=source)
+    market.run_to(5)
+    assert len(market.place(order)) == 1
+    lines = market.run_to(10)
+    assert not lines or lines[0].startswith("#1 triggered at")
+    return bool(lines)

@@ -26,7 +26,8 @@ from papertape import TradingSuite, compiled
 from sim.broker import SimBroker
 from sim.compiled import CompiledStrategy
 from sim.replay import Recording, replay
-from tests.sim.compiled_session import MS, START_NS, TAPE, Tick, make_tape, play, through, told
+from tests.sim.compiled_session import TAPE, Tick, mnq_tape, play, through, told
+from tests.sim.random_tape import MS, START_NS
 
 
 def assert_same(one: TradingSuite, other: TradingSuite, *, least: int) -> None:
@@ -117,7 +118,7 @@ def test_a_cross_of_averages_is_the_same_run_in_all_tiers(settings: dict[str, An
 
 
 def test_a_coroutine_that_has_its_answer_before_the_next_row_makes_the_same_run() -> None:
-    tape = make_tape(gaps_ms=(5, 40))
+    tape = mnq_tape(gaps_ms=(5, 40))
     mine = play(through(cross), tape=tape)
     awaiting = play(told(lambda suite: cross_tick(suite, awaited=True)), tape=tape)
     assert_same(mine, awaiting, least=300)
@@ -175,7 +176,7 @@ def test_a_market_maker_is_the_same_run_in_both_tiers(settings: dict[str, Any]) 
 
 def test_a_market_that_closes_on_the_way_is_the_same_run_in_both_tiers() -> None:
     closes_ns = START_NS + 12 * 3_600_000 * MS  # 16:00 in Chicago
-    tape = make_tape(start_ns=closes_ns - 30_000 * MS)
+    tape = mnq_tape(start_ns=closes_ns - 30_000 * MS)
     mine = play(through(maker, every=20), tape=tape)
     assert_same(mine, play(told(maker_tick), tape=tape), least=300)
     reasons = {record.reason for record in mine.session.ledger.orders.values()}

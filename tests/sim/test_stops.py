@@ -7,7 +7,7 @@ from dataclasses import replace as changed
 import pytest
 
 from broker_api.order import TriggerSource
-from tests.sim.market import PLAIN, Market, tape_of
+from tests.sim.market import PLAIN, Market, fires_on, tape_of
 
 QUOTE = "0 5x99 101x5"
 MARKS = changed(PLAIN, trigger_source=TriggerSource.MARK)
@@ -39,13 +39,7 @@ MARKS = changed(PLAIN, trigger_source=TriggerSource.MARK)
 def test_each_source_triggers_by_its_own_price(
     source: TriggerSource, order: str, row: str, triggered: bool
 ) -> None:
-    rows = [QUOTE, "1 print 1@100", "2 mark 100", row, "20 5x99 101x5"]
-    market = Market(*rows, trigger=source)
-    market.run_to(5)
-    assert len(market.place(order)) == 1
-    lines = market.run_to(10)
-    assert bool(lines) == triggered
-    assert not triggered or lines[0].startswith("#1 triggered at")
+    assert fires_on(source, order, row) == triggered
 
 
 def test_a_tape_without_trades_falls_back_to_bid_and_ask_and_says_so() -> None:

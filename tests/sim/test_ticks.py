@@ -10,40 +10,15 @@ import numpy as np
 import pytest
 
 from broker_api.errors import ConfigurationError
-from data.schema import COLUMN_TYPES, RowKind, TapeColumns
-from data.tape import Tape
+from data.schema import RowKind
 from papertape import TradingSuite, run
 from sim.ticks import BLOCK_ROWS
+from tests.sim.random_tape import MS, make_tape
 
-MS = 1_000_000
-START_NS = 1_704_189_600_000_000_000
 ROWS = BLOCK_ROWS + 3_000
 
 
-def make_tape(symbol: str = "ETH", seed: int = 1, rows: int = ROWS) -> Tape:
-    """Quotes and trades on a random walk, some of one time, a side now and then empty."""
-    rng = np.random.default_rng(seed)
-    ts = START_NS + np.cumsum(rng.choice((0, 1, 40), rows)) * MS
-    kind = np.where(rng.random(rows) < 0.2, RowKind.TRADE, RowKind.QUOTE)
-    bid = 25_000 + np.cumsum(rng.choice((-1, 0, 0, 0, 1), rows))
-    side = np.where(kind == RowKind.TRADE, rng.choice((-1, 0, 1), rows), 0)
-    sizes = rng.integers(1, 30, (3, rows))
-    values = {
-        "ts": ts,
-        "kind": kind,
-        "side": side,
-        "px": np.where(kind == RowKind.TRADE, np.where(side < 0, bid, bid + 1), 0),
-        "qty": np.where(kind == RowKind.TRADE, sizes[0], 0),
-        "bid": bid,
-        "ask": bid + 1,
-        "bid_qty": sizes[1],
-        "ask_qty": np.where(rng.random(rows) < 0.01, 0, sizes[2]),
-    }
-    columns = TapeColumns(*(values[name].astype(t) for name, t in COLUMN_TYPES.items()))
-    return Tape(columns, symbol, "memory", "", True)
-
-
-TAPE = make_tape()
+TAPE = make_tape("ETH", 25_000, ROWS)
 
 
 async def to_the_end(suite: TradingSuite) -> None:
@@ -218,7 +193,10 @@ def test_events_and_rows_are_told_in_the_order_of_time() -> None:
 
 
 def test_rows_of_several_instruments_come_in_the_order_of_time() -> None:
-    tapes = {"ETH": make_tape("ETH", 2), "BTC": make_tape("BTC", 3)}
+    tapes = {
+        "ETH": make_tape("ETH", 25_000, ROWS, seed=2),
+        "BTC": make_tape("BTC", 25_000, ROWS, seed=3),
+    }
     told: list[tuple[int, int]] = []
 
     async def strategy(suite: TradingSuite) -> None:

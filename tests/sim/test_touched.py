@@ -7,7 +7,7 @@ from dataclasses import replace as changed
 import pytest
 
 from broker_api.order import TriggerSource
-from tests.sim.market import PLAIN, Market
+from tests.sim.market import PLAIN, Market, fires_on
 
 QUOTE = "0 5x99 101x5"
 LAST, BID_ASK, MARK = TriggerSource
@@ -37,13 +37,7 @@ LAST, BID_ASK, MARK = TriggerSource
 def test_each_source_touches_by_its_own_price(
     source: TriggerSource, order: str, row: str, triggered: bool
 ) -> None:
-    rows = [QUOTE, "1 print 1@100", "2 mark 100", row, "20 5x99 101x5"]
-    market = Market(*rows, trigger=source)
-    market.run_to(5)
-    assert len(market.place(order)) == 1
-    lines = market.run_to(10)
-    assert bool(lines) == triggered
-    assert not triggered or lines[0].startswith("#1 triggered at")
+    assert fires_on(source, order, row) == triggered
 
 
 def test_a_touched_market_order_trades_at_that_very_row() -> None:
