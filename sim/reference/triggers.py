@@ -86,12 +86,13 @@ def pull(order: Order) -> None:
 def join_market(market: Market, order: Order) -> None:
     """A trailing exit goes live: best is the better of what it had, its entry and the market.
 
-    While it follows its entry the stop stays where the average puts it.
+    While it follows its entry the stop stays where the average puts it; nothing follows any more
+    once some of it has filled.
     """
     bracket = order.bracket
     assert bracket is not None
     known = [market.source_ticks(order.side)]
-    is_following = bracket.stop_offset is not None
+    is_following = bracket.stop_offset is not None and not order.filled
     if is_following:
         assert order.stop is not None
         assert order.trail is not None

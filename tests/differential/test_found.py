@@ -21,7 +21,7 @@ GROWING = an_instrument(
 )
 
 
-@pytest.mark.parametrize("seed", [4888, 10014])
+@pytest.mark.parametrize("seed", [4888, 10014, 30344])
 def test_sessions_that_found_something_are_equal(seed: int) -> None:
     assert run_seed(seed).events
 
