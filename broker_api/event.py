@@ -7,7 +7,7 @@ is taken over; `encode` and `decode` are the only conversions between the two.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from typing import Any, ClassVar, NamedTuple
 
@@ -143,6 +143,8 @@ class Event:
     ts_ns: int
     instrument: int
     """Index of the instrument in the session, -1 for events of the whole account."""
+    account: int = field(default=0, kw_only=True, repr=False)
+    """Whose event it is, where several accounts trade on one book; 0 where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,7 +372,7 @@ _FROM_ROW: dict[str, Any] = {
 
 
 def _layout(event_type: type[Event]) -> tuple[tuple[str, int, Any], ...]:
-    names = [field.name for field in fields(event_type)]
+    names = [each.name for each in fields(event_type) if not each.kw_only]
     return tuple((name, _COLUMN_INDEX[name], _FROM_ROW.get(name)) for name in names)
 
 
