@@ -32,7 +32,7 @@ $(CORE): pyproject.toml constraints.txt | $(BIN)/python
 
 $(DEV): $(CORE)
 	@echo "installing the tools for tests and checks"
-	@$(PIP) install --quiet --constraint constraints.txt --editable '.[report,dev]'
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[report,hyperliquid,dev]'
 	@touch $@
 
 setup: $(CORE)  ## make the environment and install papertape into it

@@ -124,6 +124,14 @@ WORDINGS: dict[Reason, Wording] = {
     Reason.UNSUPPORTED: Wording(
         OrderRejectedError, "", "the broker does not support this kind of order"
     ),
+    Reason.BELOW_MINIMUM_VALUE: Wording(
+        InvalidSizeError,
+        "money",
+        "the order is worth {value} {currency}, less than the venue's least of {limit} {currency}",
+    ),
+    Reason.REFUSED_BY_VENUE: Wording(
+        OrderRejectedError, "", "the venue refused the order of {symbol} for a reason of its own"
+    ),
     Reason.UNKNOWN_ORDER: Wording(OrderNotFoundError, "", "the venue does not know the order"),
     Reason.ORDER_NOT_ACTIVE: Wording(OrderNotActiveError, "", "the order is not active any more"),
     Reason.SIZE_BELOW_FILLED: Wording(
@@ -148,6 +156,9 @@ ENDINGS: dict[Reason, str] = {
     Reason.SELF_TRADE: "cancelled because it would have traded with an own order",
     Reason.LIQUIDATED: "cancelled by a liquidation",
     Reason.MARKET_REST: "the rest of the market order found no liquidity",
+    Reason.UNCOVERED: "cancelled by the venue because margin no longer covered it",
+    Reason.SCHEDULED: "cancelled at the time that was set with the venue for all orders",
+    Reason.BY_VENUE: "cancelled by the venue for a reason of its own",
 }
 """Reason of a cancel -> how the order's `reason` says it."""
 

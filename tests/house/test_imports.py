@@ -25,6 +25,10 @@ MAY_IMPORT = {
     "scenarios": {"scenarios", "sim", "broker_api", "data", "reports"},
     "papertape": set(ROOMS),
 }
+ADAPTERS = sorted(path.name for path in (ROOT / "broker_api").iterdir() if path.is_dir())
+ADAPTERS = [name for name in ADAPTERS if not name.startswith("_")]
+PURE = ("wire", "signing")
+"""Of an adapter: the venue's vocabulary, which the local venue of the same name shares."""
 OUR_NAMES = {*ROOMS, "tests", "examples", "benchmarks"}
 
 COMPILED = {f"sim/{name}" for name in KERNEL_FILES}
@@ -129,6 +133,56 @@ def test_rooms_import_only_what_they_may(path: Path) -> None:
         top = name.partition(".")[0]
         allowed = top not in OUR_NAMES or top in MAY_IMPORT[room]
         assert allowed, f"{name_of(path)}:{line}: {room} may not import {top}"
+
+
+def may_use_adapter(file: str, module: str) -> bool:
+    """Whether a file may import a module `broker_api.X...` of an adapter X."""
+    _, adapter, *inner = module.split(".")
+    if file.startswith(f"broker_api/{adapter}/"):
+        of_pure_file = file.split("/")[2].removesuffix(".py") in PURE
+        return inner[:1] != [] and (not of_pure_file or inner[0] in PURE)
+    if file.startswith(f"sim/venues/{adapter}/"):
+        return inner[:1] != [] and inner[0] in PURE
+    return file.startswith("papertape/")
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_adapters_are_used_by_themselves_and_their_words_by_their_venue(path: Path) -> None:
+    for line, name in imported(ast.parse(path.read_text(encoding="utf-8"))):
+        if name.startswith(tuple(f"broker_api.{adapter}." for adapter in ADAPTERS)):
+            where = f"{name_of(path)}:{line}"
+            assert may_use_adapter(name_of(path), name), f"{where}: may not import {name}"
+
+
+@pytest.mark.parametrize(
+    ("file", "module", "allowed"),
+    [
+        ("broker_api/hyperliquid/broker.py", "broker_api.hyperliquid.transport", True),
+        ("broker_api/hyperliquid/broker.py", "broker_api.hyperliquid.wire.actions", True),
+        ("broker_api/hyperliquid/wire/texts.py", "broker_api.hyperliquid.broker", False),
+        ("broker_api/hyperliquid/signing.py", "broker_api.hyperliquid.wire.actions", True),
+        ("broker_api/hyperliquid/broker.py", "broker_api.other.wire", False),
+        ("broker_api/suite.py", "broker_api.hyperliquid.wire", False),
+        ("sim/venues/hyperliquid/server.py", "broker_api.hyperliquid.wire.actions", True),
+        ("sim/venues/hyperliquid/server.py", "broker_api.hyperliquid.signing", True),
+        ("sim/venues/hyperliquid/server.py", "broker_api.hyperliquid.broker", False),
+        ("sim/venues/other/server.py", "broker_api.hyperliquid.wire", False),
+        ("sim/broker.py", "broker_api.hyperliquid.wire", False),
+        ("papertape/serving.py", "broker_api.hyperliquid.broker", True),
+    ],
+)
+def test_the_rule_about_adapters_says(file: str, module: str, allowed: bool) -> None:
+    assert may_use_adapter(file, module) is allowed
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if name_of(path).startswith("broker_api/")], ids=name_of
+)
+def test_the_core_and_the_words_of_venues_do_no_input_or_output(path: Path) -> None:
+    file = name_of(path).split("/")
+    if len(file) == 2 or file[2].removesuffix(".py") in PURE:
+        names = {name.partition(".")[0] for _, name in imported(ast.parse(path.read_text("utf-8")))}
+        assert not names & {"aiohttp", "requests", "socket", "ssl", "threading"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
