@@ -106,8 +106,8 @@ class Broker(Protocol):
 
     `submit`, `replace` and `cancel` return the venue's answer, which has also gone through the
     sink before; a refusal is an answer, not an exception. They raise OrderUncertainError when the
-    outcome is unknown and NotConnectedError when nothing was sent. Calls take effect in the order
-    in which they are made: each sends before it first awaits.
+    outcome is unknown and NotSentError (NotConnectedError, RateLimited) when nothing was sent.
+    Calls take effect in the order in which they are made: each sends before it first awaits.
     """
 
     name: str

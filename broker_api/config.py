@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from broker_api.errors import ConfigurationError
+from broker_api.errors import ConfigurationError, SecretError
 from broker_api.instrument import PPM, Instrument, MarginTier, to_nanos
 from broker_api.latency import Latency, latency_in_folder
 from broker_api.order import BeyondTop, QueueModel, SelfTrade, parse_name
@@ -43,6 +43,9 @@ class Settings(BaseModel):
                 super().__init__(**values)
             except ValidationError as failure:
                 raise ConfigurationError(_message(type(self), failure)) from None
+            except SecretError as failure:
+                del values  # a traceback that shows local variables would show the secret
+                raise failure.with_traceback(None) from None
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Any:

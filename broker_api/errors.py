@@ -22,12 +22,32 @@ class ConfigurationError(TradingError):
     """A setting, file or argument is wrong; nothing was started or sent. No order exists."""
 
 
+class SecretError(ConfigurationError):
+    """A key, token or password is missing, or lies where others can read it; never shows it."""
+
+
 class BrokerError(TradingError):
     """The broker or its connection failed, not one order. No new order exists."""
 
 
-class NotConnectedError(BrokerError):
+class NotSentError(BrokerError):
+    """The command never left. No order exists, and none is changed."""
+
+
+class NotConnectedError(NotSentError):
     """The suite is disconnected; nothing was sent. No order exists."""
+
+
+class RateLimited(NotSentError):
+    """The venue's limits would have let the command wait longer than its bound. No order exists.
+
+    `wait_ns` is how long it would have waited, `bound_ns` how long it might have.
+    """
+
+    def __init__(self, message: str = "", *, wait_ns: int = 0, bound_ns: int = 0) -> None:
+        super().__init__(message)
+        self.wait_ns = wait_ns
+        self.bound_ns = bound_ns
 
 
 class RunawayStrategy(TradingError):

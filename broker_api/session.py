@@ -15,6 +15,7 @@ from broker_api.config import OrderManagerConfig
 from broker_api.errors import (
     ConfigurationError,
     NotConnectedError,
+    NotSentError,
     OrderUncertainError,
     RunawayStrategy,
 )
@@ -197,7 +198,7 @@ class Session:
         """Send a new order or group; return the venue's answer and the ledger's orders.
 
         Repeats a submission that surely was not sent up to `retry_attempts` times. Raises
-        NotConnectedError when none was, OrderUncertainError when nobody knows.
+        NotSentError when none was, OrderUncertainError when nobody knows.
         """
         sent_ns = self._begin(submission)
         ids = order_ids_of(submission)
@@ -214,10 +215,10 @@ class Session:
             except OrderUncertainError as doubt:
                 doubt.order = records[0].view()
                 raise
-            except NotConnectedError:
-                if attempts == 0 or not self.connected:
-                    self._ledger.withdraw(ids)
-                    counters.sent -= len(ids)
+            except NotSentError as failure:
+                may_repeat = isinstance(failure, NotConnectedError) and self.connected
+                if attempts == 0 or not may_repeat:
+                    self._forget(ids, counters)
                     raise
                 attempts -= 1
                 await self.clock.sleep(pause)
@@ -225,11 +226,23 @@ class Session:
         return self._answered(counters, sent_ns, answer), records
 
     def post(self, command: Command, index: int) -> None:
-        """Send a command whose answer nobody awaits. Raises NotConnectedError when it was not."""
+        """Send a command whose answer nobody awaits. Raises NotSentError when it was not."""
         self._begin(command)
-        if not isinstance(command, ReplaceRequest | CancelRequest):
-            self._counters[index].sent += len(order_ids_of(command))
-        self.broker.post(command)
+        if isinstance(command, ReplaceRequest | CancelRequest):
+            self.broker.post(command)
+            return
+        ids, counters = order_ids_of(command), self._counters[index]
+        counters.sent += len(ids)
+        try:
+            self.broker.post(command)
+        except NotSentError:
+            self._forget(ids, counters)
+            raise
+
+    def _forget(self, ids: tuple[int, ...], counters: Counters) -> None:
+        """Orders that were never sent leave no trace outside the journal."""
+        self._ledger.withdraw(ids)
+        counters.sent -= len(ids)
 
     def record_sent(self, ts_ns: int, command: Command, index: int) -> None:
         """Record a command that the broker itself sent for a compiled strategy."""

@@ -17,6 +17,7 @@ from broker_api.errors import (
     OrderError,
     OrderRejectedError,
     OrderUncertainError,
+    RateLimited,
 )
 from broker_api.event import (
     CancelRejected,
@@ -47,6 +48,12 @@ class BrokenLine(SimBroker):
             self.lost -= 1
             raise self.error("the line is down")
         return await super().submit(submission)
+
+    def post(self, command):
+        if self.lost:
+            self.lost -= 1
+            raise self.error("the line is down")
+        super().post(command)
 
 
 class WrongBooks(SimBroker):
@@ -120,6 +127,20 @@ def test_what_surely_did_not_arrive_is_sent_again_and_at_last_withdrawn():
     assert (status, took_ns) == ("open", 702_000_000), "100, 200 and 400 ms, and the way"
     assert [order.order_id for order in placed] == [1], "the second was never anywhere"
     assert stats["total_orders"] == 1
+
+
+def test_what_would_wait_too_long_is_not_repeated_and_leaves_nothing_behind():
+    async def strategy(suite, orders):
+        venue = suite.session.broker
+        venue.lost, venue.error = 2, RateLimited
+        with pytest.raises(RateLimited):
+            await orders.place_limit_order("MNQ", 0, 1, 20_000)
+        with pytest.raises(RateLimited):
+            orders.nowait.place_limit_order("MNQ", 0, 1, 20_000)
+        return venue.lost, await orders.get_orders(), await orders.get_stats()
+
+    lost, placed, stats = play(strategy, broker=BrokenLine)
+    assert (lost, placed, stats["total_orders"]) == (0, [], 0)
 
 
 def test_what_may_have_arrived_is_sent_once_and_stays_in_the_books():
