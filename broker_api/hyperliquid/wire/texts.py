@@ -125,7 +125,7 @@ class Refusal(Enum):
     BUILDER_FEE = Words("Builder fee has not been approved")
     MODIFY_ENDED = Words("Cannot modify canceled or filled order", Reason.ORDER_NOT_ACTIVE)
     MODIFY_LOST = Words("Error placing new order during modify: {text}")
-    UNKNOWN_ASSET = Words("Invalid asset: {asset}", Reason.UNKNOWN_INSTRUMENT)
+    UNKNOWN_ASSET = Words("Invalid asset: {id}", Reason.UNKNOWN_INSTRUMENT)
     # the action
     OVER_WEIGHT = Words("Signed action over weight limit of {limit}.")
     TOO_MANY_REQUESTS = Words(
