@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from broker_api.instrument import MarginTier, to_nanos
-from broker_api.order import Liquidity, Role, Side
+from broker_api.instrument import NANOS, MarginTier, to_nanos
+from broker_api.order import Liquidity, OrderStatus, Role, Side
 from sim.reference.market import Market
 from sim.reference.orders import Order
 
@@ -24,10 +24,14 @@ class Position:
     """What of the cash an isolated position stands on."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Account:
-    """Cash and positions of one account over all markets."""
+    """What one account has to itself: money and positions over all markets, and its numbers.
 
+    Questions about orders take those of all accounts, and look at its own.
+    """
+
+    index: int
     cash: int
     markets: list[Market]
     positions: list[Position]
@@ -35,10 +39,17 @@ class Account:
     tiers: list[tuple[MarginTier, ...]]
     """Each market's margin tiers, with the initial rates that this account pays."""
     isolated: set[int] = field(default_factory=set)
-    night: set[int] = field(default_factory=set)
-    """Markets whose overnight margins hold."""
     fees: int = 0
     funding: int = 0
+    seq: int = 0
+    """Of its newest event."""
+    liquidations: int = 0
+    ended: dict[int, OrderStatus] = field(default_factory=dict)
+    """How its orders ended, by id."""
+
+    def lots(self, market_index: int) -> int:
+        """What is open in one market, negative when short."""
+        return self.positions[market_index].lots
 
     def fee(self, market: Market, ticks: int, lots: int, liquidity: Liquidity) -> int:
         """What a fill costs: by the lot, and parts per million of the notional, rounded down."""
@@ -75,6 +86,21 @@ class Account:
         self.cash -= fee
         self.fees += fee
 
+    def pay_funding(self, market: Market, rate: int) -> int:
+        """Longs pay the rate, in 1e-9, times the value of their position, shorts receive it."""
+        position = self.positions[market.index]
+        value = position.lots * market.instrument.tick_value_nanos
+        if market.mark_nanos is None:
+            value *= self._value_ticks(market)
+        else:
+            value = value * market.mark_nanos // market.tick_nanos
+        paid = value * rate // NANOS
+        self.cash -= paid
+        self.funding += paid
+        if market.index in self.isolated:
+            position.bucket -= paid
+        return paid
+
     def open_profit(self, market: Market) -> int:
         """Unrealised P&L: at the mark if there is one, else at the side that one would get."""
         position = self.positions[market.index]
@@ -91,7 +117,7 @@ class Account:
         """Initial margin of so many lots of such a value."""
         spec = market.instrument
         fixed = spec.initial_margin_lot_nanos
-        if market.index in self.night:
+        if market.is_night:
             fixed = spec.overnight_initial_lot_nanos
         rates = [tier.initial_ppm for tier in self.tiers[market.index]]
         return lots * fixed + self._tiered(market, rates, notional)
@@ -100,7 +126,7 @@ class Account:
         """Maintenance margin of one position at its present value."""
         spec, lots = market.instrument, abs(self.positions[market.index].lots)
         fixed = spec.maintenance_margin_lot_nanos
-        if market.index in self.night:
+        if market.is_night:
             fixed = spec.overnight_maintenance_lot_nanos
         rates = [tier.maintenance_ppm for tier in self.tiers[market.index]]
         return lots * fixed + self._tiered(market, rates, self.notional(market))
@@ -166,12 +192,13 @@ class Account:
         self, market: Market, orders: Iterable[Order], side: Side | None, lots: int, ticks: int
     ) -> Iterator[tuple[Side, int, int]]:
         """For all buys and for all sells filled: lots on that side, and their initial margin."""
-        spec, position, orders = market.instrument, self.positions[market.index], list(orders)
+        spec, position = market.instrument, self.positions[market.index]
+        own = [each for each in orders if each.account is self and each.market == market.index]
         for case in Side:
             total = case.sign * position.lots
             notional = self.notional(market) if total > 0 else -self.notional(market)
-            for order in orders:
-                if order.market == market.index and order.side is case and reserves(order):
+            for order in own:
+                if order.side is case and reserves(order):
                     price = abs(self.order_ticks(market, case, order.limit, order.trigger_price))
                     total += order.live
                     notional += order.live * price * spec.tick_value_nanos

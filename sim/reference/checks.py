@@ -16,8 +16,8 @@ from broker_api.order import (
     Submission,
     requests_of,
 )
-from sim.reference import triggers
-from sim.reference.account import PPM
+from sim.reference import foreign, triggers
+from sim.reference.account import PPM, Account
 from sim.reference.floor import Floor
 from sim.reference.market import WALK_LEVELS, Market
 from sim.reference.orders import Doing, Order
@@ -41,19 +41,19 @@ class Refusal(NamedTuple):
 
 
 def check(
-    floor: Floor, market: Market, request: OrderRequest, expires_ns: int | None
+    floor: Floor, account: Account, market: Market, request: OrderRequest, expires_ns: int | None
 ) -> Refusal | None:
     """The first reason to refuse an order, None when there is none."""
     return (
         check_session(market)
         or _check_expiry(floor, expires_ns)
-        or check_size(floor, market, request.size_lots, _prices_for_room(request))
+        or check_size(floor, account, market, request.size_lots, _prices_for_room(request))
         or _check_prices(market, request)
         or _check_band(market, request)
         or _check_stop(floor, market, request)
-        or _check_reduce_only(floor, market, request)
-        or _check_margin(floor, market, request)
-        or _check_taking(market, request)
+        or _check_reduce_only(account, market, request)
+        or _check_margin(floor, account, market, request)
+        or _check_taking(account, market, request)
     )
 
 
@@ -80,11 +80,16 @@ def _check_expiry(floor: Floor, expires_ns: int | None) -> Refusal | None:
 
 
 def check_size(
-    floor: Floor, market: Market, size: int, prices: tuple[int | None, ...], there: int = 0
+    floor: Floor,
+    account: Account,
+    market: Market,
+    size: int,
+    prices: tuple[int | None, ...],
+    there: int = 0,
 ) -> Refusal | None:
     """Positive, within the instrument's limits, and no more than `there` and room for money."""
     spec = market.instrument
-    most = min(spec.max_lots, there + money_room(floor, market, prices))
+    most = min(spec.max_lots, there + money_room(floor, account, market, prices))
     if size <= 0:
         return Refusal(Reason.SIZE_NOT_POSITIVE, size, spec.min_lots)
     if size < spec.min_lots:
@@ -92,9 +97,12 @@ def check_size(
     return Refusal(Reason.SIZE_ABOVE_MAXIMUM, size, most) if size > most else None
 
 
-def money_room(floor: Floor, market: Market, prices: tuple[int | None, ...]) -> int:
+def money_room(
+    floor: Floor, account: Account, market: Market, prices: tuple[int | None, ...]
+) -> int:
     """Lots more whose money fits 62 bits at twice the highest price known, and a walk beyond it."""
-    there = abs(floor.position(market.index)) + sum(_live(order) for order in floor.working)
+    own = (order for order in floor.working if order.account is account)
+    there = abs(account.lots(market.index)) + sum(_live(order) for order in own)
     known = [*market.valued_at.values(), *(price for price in prices if price is not None)]
     worst = 2 * max(abs(price) for price in known) + 2 * WALK_LEVELS
     return max(0, MONEY_MAX // (worst * market.instrument.tick_value_nanos) - there)
@@ -183,8 +191,8 @@ def _check_stop(floor: Floor, market: Market, request: OrderRequest) -> Refusal 
     return check_stop_side(floor, market, request.order_type, request.side, request.stop_ticks)
 
 
-def _check_reduce_only(floor: Floor, market: Market, request: OrderRequest) -> Refusal | None:
-    position = floor.position(market.index)
+def _check_reduce_only(account: Account, market: Market, request: OrderRequest) -> Refusal | None:
+    position = account.lots(market.index)
     if not request.reduce_only:
         return None
     if position == 0:
@@ -194,11 +202,12 @@ def _check_reduce_only(floor: Floor, market: Market, request: OrderRequest) -> R
     return None
 
 
-def check_margin(floor: Floor, market: Market, side: Side, lots: int, ticks: int) -> Refusal | None:
+def check_margin(
+    floor: Floor, account: Account, market: Market, side: Side, lots: int, ticks: int
+) -> Refusal | None:
     """What an order adds must not exceed equity less the margin in use."""
     if not floor.settings.margin:
         return None
-    account = floor.account
     added = account.required(market, floor.working, side, lots, ticks)
     added -= account.required(market, floor.working, None, 0, 0)
     free = account.free(floor.working)
@@ -215,31 +224,34 @@ def _trigger_price(market: Market, request: OrderRequest) -> int | None:
     return request.activation_ticks if stop is None else stop
 
 
-def _check_margin(floor: Floor, market: Market, request: OrderRequest) -> Refusal | None:
+def _check_margin(
+    floor: Floor, account: Account, market: Market, request: OrderRequest
+) -> Refusal | None:
     if request.reduce_only:
         return None
     prices = request.limit_ticks, _trigger_price(market, request)
-    ticks = floor.account.order_ticks(market, request.side, *prices)
+    ticks = account.order_ticks(market, request.side, *prices)
     touch = market.touch[request.side.opposite].price if market.is_known else None
     if request.order_type is OrderType.MARKET and touch is not None:
         ticks = touch
-    return check_margin(floor, market, request.side, request.size_lots, ticks)
+    return check_margin(floor, account, market, request.side, request.size_lots, ticks)
 
 
-def check_post_only(market: Market, side: Side, limit: int) -> Refusal | None:
-    """A post-only order must not reach the touch of the other side."""
-    best = market.best(side.opposite)
+def check_post_only(account: Account, market: Market, side: Side, limit: int) -> Refusal | None:
+    """A post-only order must reach neither the touch of the other side nor a foreign maker."""
+    best = foreign.first_met(account, market, side)
     if best is not None and (limit - best) * side.sign >= 0:
         return Refusal(Reason.POST_ONLY_WOULD_TAKE, limit, best)
     return None
 
 
-def _check_taking(market: Market, request: OrderRequest) -> Refusal | None:
+def _check_taking(account: Account, market: Market, request: OrderRequest) -> Refusal | None:
     if request.post_only and request.order_type is OrderType.LIMIT:
         assert request.limit_ticks is not None
-        return check_post_only(market, request.side, request.limit_ticks)
-    if request.order_type is OrderType.MARKET and market.best(request.side.opposite) is None:
-        return Refusal(Reason.NO_LIQUIDITY)
+        return check_post_only(account, market, request.side, request.limit_ticks)
+    if request.order_type is OrderType.MARKET:
+        nobody = foreign.first_met(account, market, request.side) is None
+        return Refusal(Reason.NO_LIQUIDITY) if nobody else None
     return None
 
 
@@ -268,7 +280,7 @@ def check_supported(submission: Submission, markets: list[Market]) -> Refusal | 
     return None
 
 
-def check_levels(market: Market, request: BracketRequest) -> Refusal | None:
+def check_levels(account: Account, market: Market, request: BracketRequest) -> Refusal | None:
     """A long needs stop < entry < target, a short the reverse."""
     entry = request.entry
     anchor = entry.limit_ticks
@@ -276,6 +288,8 @@ def check_levels(market: Market, request: BracketRequest) -> Refusal | None:
         anchor = _trigger_price(market, entry)
     if anchor is None:
         anchor = market.best(entry.side.opposite)
+    if anchor is None:
+        anchor = foreign.first_met(account, market, entry.side)
     assert anchor is not None
     refusal = _check_trailing_exit(request)
     refusal = refusal or _check_exit(market, request, request.stop, anchor, -1)

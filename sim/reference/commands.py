@@ -19,6 +19,7 @@ from broker_api.order import (
     requests_of,
 )
 from sim.reference import checks, triggers
+from sim.reference.account import Account
 from sim.reference.checks import Refusal
 from sim.reference.contingent import cancel
 from sim.reference.floor import Floor
@@ -27,26 +28,27 @@ from sim.reference.matching import activate_arriving, arrive
 from sim.reference.orders import Bracket, Doing, Oco, Order
 
 
-def submit(floor: Floor, market: Market, submission: Submission) -> None:
+def submit(floor: Floor, account: Account, market: Market, submission: Submission) -> None:
     """Refuse a submission whole, or accept all of its orders and let them arrive."""
-    refusal = _refusal(floor, market, submission)
+    refusal = _refusal(floor, account, market, submission)
     if refusal is not None:
         for order_id in order_ids_of(submission):
-            reject(floor, market, order_id, refusal)
+            reject(floor, account, market, order_id, refusal)
         return
     match submission:
         case OrderRequest():
-            arrive(floor, _accept(floor, market, submission, Role.SINGLE))
+            arrive(floor, _accept(floor, account, market, submission, Role.SINGLE))
         case BracketRequest():
-            _place_bracket(floor, market, submission)
+            _place_bracket(floor, account, market, submission)
         case OcoRequest():
-            _place_oco(floor, submission, market)
+            _place_oco(floor, account, submission, market)
     activate_arriving(floor, market)
 
 
-def reject(floor: Floor, market: Market, order_id: int, refusal: Refusal) -> None:
+def reject(floor: Floor, account: Account, market: Market, order_id: int, refusal: Refusal) -> None:
     """An order that is refused never exists."""
     floor.publish(
+        account,
         OrderRejected,
         market.index,
         order_id=order_id,
@@ -59,14 +61,16 @@ def reject(floor: Floor, market: Market, order_id: int, refusal: Refusal) -> Non
     )
 
 
-def _refusal(floor: Floor, market: Market, submission: Submission) -> Refusal | None:
+def _refusal(
+    floor: Floor, account: Account, market: Market, submission: Submission
+) -> Refusal | None:
     refusal = checks.check_supported(submission, floor.markets)
     for request in requests_of(submission):
         expires_ns = expiry_ns(floor, market, request)
-        refusal = refusal or checks.check(floor, market, request, expires_ns)
+        refusal = refusal or checks.check(floor, account, market, request, expires_ns)
     refusal = refusal or checks.check_room(floor, submission)
     if isinstance(submission, BracketRequest):
-        refusal = refusal or checks.check_levels(market, submission)
+        refusal = refusal or checks.check_levels(account, market, submission)
     if not isinstance(submission, OrderRequest):
         refusal = refusal or checks.check_groups(floor)
     return refusal
@@ -79,13 +83,16 @@ def expiry_ns(floor: Floor, market: Market, request: OrderRequest) -> int | None
     return request.expires_at_ns if request.time_in_force is TimeInForce.GTD else None
 
 
-def _accept(floor: Floor, market: Market, request: OrderRequest, role: Role) -> Order:
+def _accept(
+    floor: Floor, account: Account, market: Market, request: OrderRequest, role: Role
+) -> Order:
     placed = floor.next_priority()
     stop = request.stop_ticks if request.order_type in checks.HAS_STOP else None
     is_trailing = request.order_type is OrderType.TRAILING_STOP
     if is_trailing:
         stop = triggers.first_stop(market, request)
     order = Order(
+        account=account,
         order_id=request.order_id,
         market=market.index,
         side=request.side,
@@ -123,8 +130,8 @@ def _announce(floor: Floor, order: Order) -> None:
     )
 
 
-def _place_bracket(floor: Floor, market: Market, request: BracketRequest) -> None:
-    entry = _accept(floor, market, request.entry, Role.ENTRY)
+def _place_bracket(floor: Floor, account: Account, market: Market, request: BracketRequest) -> None:
+    entry = _accept(floor, account, market, request.entry, Role.ENTRY)
     stop, target = request.stop, request.target
     bracket = Bracket(
         entry=entry,
@@ -158,6 +165,7 @@ def _accept_exit(floor: Floor, bracket: Bracket, request: ExitRequest, role: Rol
             order_type = OrderType.STOP_LIMIT
             limit = None if stop is None else stop - entry.side.sign * bracket.limit_offset
     leg = Order(
+        account=entry.account,
         order_id=request.order_id,
         market=entry.market,
         side=entry.side.opposite,
@@ -181,24 +189,25 @@ def _accept_exit(floor: Floor, bracket: Bracket, request: ExitRequest, role: Rol
     return leg
 
 
-def _place_oco(floor: Floor, request: OcoRequest, market: Market) -> None:
-    first = _accept(floor, market, request.first, Role.OCO_LEG)
-    second = _accept(floor, market, request.second, Role.OCO_LEG)
+def _place_oco(floor: Floor, account: Account, request: OcoRequest, market: Market) -> None:
+    first = _accept(floor, account, market, request.first, Role.OCO_LEG)
+    second = _accept(floor, account, market, request.second, Role.OCO_LEG)
     first.oco = second.oco = Oco(first, second, request.on_partial)
     for leg in (first, second):
         if leg.is_working:
             arrive(floor, leg)
 
 
-def cancel_by_user(floor: Floor, request: CancelRequest) -> None:
-    """End a working order, or say that there is none."""
-    order = floor.find(request.order_id)
+def cancel_by_user(floor: Floor, account: Account, request: CancelRequest) -> None:
+    """End a working order of an account, or say that there is none."""
+    order = floor.find(account, request.order_id)
     if order is not None:
         cancel(floor, order, Reason.BY_USER)
         activate_arriving(floor, floor.market_of(order))
         return
-    status = floor.ended.get(request.order_id)
+    status = account.ended.get(request.order_id)
     floor.publish(
+        account,
         CancelRejected,
         -1,
         order_id=request.order_id,
@@ -209,12 +218,12 @@ def cancel_by_user(floor: Floor, request: CancelRequest) -> None:
     )
 
 
-def liquidate(floor: Floor, market: Market) -> None:
+def liquidate(floor: Floor, account: Account, market: Market) -> None:
     """The venue closes a position with a market order of its own."""
-    floor.liquidations += 1
-    lots = floor.position(market.index)
+    account.liquidations += 1
+    lots = account.lots(market.index)
     request = OrderRequest(
-        order_id=-floor.liquidations,
+        order_id=-account.liquidations,
         client_order_id="",
         instrument=market.instrument.symbol,
         side=Side.SELL if lots > 0 else Side.BUY,
@@ -223,7 +232,7 @@ def liquidate(floor: Floor, market: Market) -> None:
         time_in_force=TimeInForce.NONE,
         reduce_only=True,
     )
-    order = _accept(floor, market, request, Role.LIQUIDATION)
+    order = _accept(floor, account, market, request, Role.LIQUIDATION)
     if market.is_halted:
         order.doing = Doing.WAITING
     else:

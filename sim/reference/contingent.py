@@ -19,11 +19,11 @@ def after_fill(floor: Floor, order: Order, lots: int) -> None:
         _shrink_sibling(floor, order, lots)
     if order.status is OrderStatus.FILLED:
         floor.finish(order)
-    _release_excess(floor, order.market)
+    _release_excess(floor, order)
     for bracket in list(floor.brackets):
-        if bracket.entry.market == order.market:
+        if _stand_together(bracket.entry, order):
             sync(floor, bracket)
-    _end_reduce_only(floor, order.market)
+    _end_reduce_only(floor, order)
 
 
 def cancel(floor: Floor, order: Order, reason: Reason) -> None:
@@ -94,33 +94,40 @@ def set_smaller(order: Order, size: int) -> None:
     order.places = [place for place in order.places if place.lots > 0]
 
 
-def headroom(floor: Floor, market: int, side: Side) -> int:
-    """Lots of the position that no bracket's exits cover; negative when they cover too many."""
-    covered = sum(
-        bracket.due
-        for bracket in floor.brackets
-        if bracket.entry.market == market and bracket.entry.side is side
-    )
-    return max(0, floor.position(market) * side.sign) - covered
+def _stand_together(order: Order, other: Order) -> bool:
+    """True for orders that share a position: of one account, in one market."""
+    return order.account is other.account and order.market == other.market
 
 
-def _release_excess(floor: Floor, market: int) -> None:
+def _brackets_of(floor: Floor, order: Order, side: Side) -> list[Bracket]:
+    """The brackets with entries of a side that share a position with an order, oldest first."""
+    found = (each for each in floor.brackets if _stand_together(each.entry, order))
+    return [bracket for bracket in found if bracket.entry.side is side]
+
+
+def headroom(floor: Floor, order: Order, side: Side) -> int:
+    """Lots of an order's position on a side that no bracket's exits cover; negative when they
+    cover too many."""
+    covered = sum(bracket.due for bracket in _brackets_of(floor, order, side))
+    return max(0, order.position * side.sign) - covered
+
+
+def _release_excess(floor: Floor, order: Order) -> None:
     """All exits of one direction never exceed the position; the oldest bracket gives way first."""
     for side in Side:
-        excess = max(0, -headroom(floor, market, side))
-        for bracket in floor.brackets:
-            if bracket.entry.market == market and bracket.entry.side is side:
-                less = min(excess, bracket.due)
-                bracket.released += less
-                excess -= less
+        excess = max(0, -headroom(floor, order, side))
+        for bracket in _brackets_of(floor, order, side):
+            less = min(excess, bracket.due)
+            bracket.released += less
+            excess -= less
 
 
-def _end_reduce_only(floor: Floor, market: int) -> None:
+def _end_reduce_only(floor: Floor, filled: Order) -> None:
     """Reduce-only orders end when nothing is left that they could reduce."""
     for order in list(floor.working):
-        if order.market != market or not order.reduce_only or not order.is_working:
+        if not order.reduce_only or not order.is_working or not _stand_together(order, filled):
             continue
-        if floor.position(market) * order.side.sign >= 0:
+        if order.position * order.side.sign >= 0:
             cancel(floor, order, Reason.REDUCE_ONLY_DONE)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from broker_api.calendar import SessionCalendar
 from broker_api.config import AccountConfig, SimulationConfig
+from broker_api.errors import ConfigurationError
 from broker_api.event import (
     Event,
     FundingPaid,
@@ -13,7 +14,7 @@ from broker_api.event import (
     MarketResumed,
     Reason,
 )
-from broker_api.instrument import NANOS, Instrument
+from broker_api.instrument import Instrument
 from broker_api.order import (
     BracketRequest,
     CancelRequest,
@@ -35,6 +36,7 @@ from sim.reference.market import Market, Row
 from sim.reference.matching import activate_arriving, apply_row
 
 FOREVER = (1 << 63) - 1
+ACCOUNTS_MAX = 16
 
 
 class ReferenceExchange:
@@ -46,9 +48,11 @@ class ReferenceExchange:
         tapes: Sequence[Tape],
         calendars: Sequence[SessionCalendar],
         simulation: SimulationConfig,
-        account: AccountConfig,
+        accounts: AccountConfig | Sequence[AccountConfig],
         start_ns: int | None = None,
     ) -> None:
+        configs = [accounts] if isinstance(accounts, AccountConfig) else list(accounts)
+        _check_accounts(configs, instruments, tapes)
         self.start_ns = min(tape.start_ns for tape in tapes) if start_ns is None else start_ns
         self.end_ns = max(tape.end_ns for tape in tapes)
         self.now_ns = self.start_ns
@@ -56,17 +60,10 @@ class ReferenceExchange:
             _market(index, *parts, simulation, self.start_ns)
             for index, parts in enumerate(zip(instruments, tapes, calendars, strict=True))
         ]
-        money = Account(
-            account.cash_nanos,
-            markets,
-            [Position() for _ in markets],
-            simulation.fees,
-            [account.margin_tiers(market.instrument) for market in markets],
-            {market.index for market in markets if account.is_isolated(market.instrument)},
-        )
-        self.floor = Floor(simulation, markets, money, self.start_ns)
+        holders = [_account(*each, markets, simulation.fees) for each in enumerate(configs)]
+        self.floor = Floor(simulation, markets, holders, self.start_ns)
         self._boundaries = self._session_boundaries()
-        self._switches = switches_of_margin(money, self.start_ns, self.end_ns)
+        self._switches = switches_of_margin(markets, self.start_ns, self.end_ns)
         for market in markets:
             order_bar_under_way(market, simulation.bar_path)
             if not market.calendar.is_open(self.start_ns):
@@ -82,15 +79,13 @@ class ReferenceExchange:
             for ts_ns, opens in market.calendar.boundaries(self.start_ns + 1, self.end_ns + 1)
         )
 
-    @property
-    def equity_nanos(self) -> int:
+    def equity_nanos(self, account: int = 0) -> int:
         """Cash plus open profit."""
-        return self.floor.account.equity()
+        return self.floor.accounts[account].equity()
 
-    @property
-    def used_margin_nanos(self) -> int:
+    def used_margin_nanos(self, account: int = 0) -> int:
         """Initial margin held for positions and working orders."""
-        return self.floor.account.used(self.floor.working)
+        return self.floor.accounts[account].used(self.floor.working)
 
     def advance(self, deadline_ns: int) -> list[Event]:
         """Run to `deadline_ns`, or to the first time at which something is published."""
@@ -123,28 +118,27 @@ class ReferenceExchange:
         begins = False
         while self._next_switch() <= ts_ns:
             _, index, is_night = self._switches.pop(0)
-            night = self.floor.account.night
-            (night.add if is_night else night.discard)(index)
+            self.floor.markets[index].is_night = is_night
             begins = begins or is_night
         if begins:
             look_at_margin(self.floor)
 
-    def execute(self, command: Command) -> list[Event]:
-        """Run a command at the present time; the first event is its answer."""
-        floor = self.floor
+    def execute(self, command: Command, account: int = 0) -> list[Event]:
+        """Run an account's command at the present time; the first event is its answer."""
+        floor, holder = self.floor, self.floor.accounts[account]
         assert not floor.published
         floor.ts_ns = self.now_ns
         match command:
             case ReplaceRequest():
-                replacing.replace(floor, command)
+                replacing.replace(floor, holder, command)
             case CancelRequest():
-                commands.cancel_by_user(floor, command)
+                commands.cancel_by_user(floor, holder, command)
             case OrderRequest():
-                commands.submit(floor, self._market_of(command), command)
+                commands.submit(floor, holder, self._market_of(command), command)
             case BracketRequest():
-                commands.submit(floor, self._market_of(command.entry), command)
+                commands.submit(floor, holder, self._market_of(command.entry), command)
             case OcoRequest():
-                commands.submit(floor, self._market_of(command.first), command)
+                commands.submit(floor, holder, self._market_of(command.first), command)
         return self._drain()
 
     def _market_of(self, request: OrderRequest) -> Market:
@@ -170,13 +164,13 @@ class ReferenceExchange:
 
     def _close(self, market: Market, ts_ns: int) -> None:
         if not market.is_halted:
-            self.floor.publish(MarketHalted, market.index, reason=Reason.MARKET_CLOSED)
+            self.floor.publish_to_all(MarketHalted, market.index, reason=Reason.MARKET_CLOSED)
         market.closed_by_calendar = True
         market.next_open_ns = market.calendar.next_open_ns(ts_ns)
 
     def _halt(self, market: Market) -> None:
         if not market.is_halted:
-            self.floor.publish(MarketHalted, market.index, reason=Reason.MARKET_HALTED)
+            self.floor.publish_to_all(MarketHalted, market.index, reason=Reason.MARKET_HALTED)
         market.halted_by_tape = True
 
     def _resume(self, market: Market, *, by_calendar: bool) -> None:
@@ -189,7 +183,7 @@ class ReferenceExchange:
             market.halted_by_tape = False
         if was_halted and not market.is_halted:
             market.reopen()
-            self.floor.publish(MarketResumed, market.index)
+            self.floor.publish_to_all(MarketResumed, market.index)
 
     def _expire(self, ts_ns: int) -> None:
         if self._next_expiry() > ts_ns:
@@ -217,7 +211,9 @@ class ReferenceExchange:
             market = self.floor.markets[index]
             market.cursor += 1
             self.floor.ts_ns = ts_ns
-            order_extremes(market, self.floor.settings.bar_path, self.floor.position(index))
+            if market.is_bars:
+                position = self.floor.accounts[0].lots(index)
+                order_extremes(market, self.floor.settings.bar_path, position)
             self._apply(market, market.rows[market.cursor])
             if len(self.floor.published) > published:
                 until_ns = ts_ns
@@ -236,35 +232,50 @@ class ReferenceExchange:
             case RowKind.MARK:
                 market.mark_nanos = row.px
             case RowKind.FUNDING:
-                self._pay_funding(market, row)
+                self._bring_funding(market, row)
         if market.is_halted or was_reopened:
             return
         market.path = path_of(market)
         market.know()
         apply_row(self.floor, market, row)
         market.path = None
-        if self.floor.position(market.index):
-            look_at_margin(self.floor)
+        look_at_margin(self.floor, market)
 
-    def _pay_funding(self, market: Market, row: Row) -> None:
-        """Longs pay the rate times the value of their position, shorts receive it."""
+    def _bring_funding(self, market: Market, row: Row) -> None:
+        """A mark if the row has one; then every account with a position pays or receives."""
         if row.px:
             market.mark_nanos = row.px
-        lots = self.floor.position(market.index)
-        if lots == 0:
-            return
-        value = lots * market.instrument.tick_value_nanos
-        if market.mark_nanos is None:
-            value *= self.floor.account._value_ticks(market)
-        else:
-            value = value * market.mark_nanos // market.tick_nanos
-        paid = value * row.qty // NANOS
-        self.floor.account.cash -= paid
-        self.floor.account.funding += paid
-        if market.index in self.floor.account.isolated:
-            self.floor.account.positions[market.index].bucket -= paid
-        self.floor.publish(FundingPaid, market.index, value=paid, position_lots=lots)
-        self.floor.publish_money(market.index)
+        for account in self.floor.accounts:
+            lots = account.lots(market.index)
+            if lots:
+                paid = account.pay_funding(market, row.qty)
+                fields = {"value": paid, "position_lots": lots}
+                self.floor.publish(account, FundingPaid, market.index, **fields)
+                self.floor.publish_money(account, market.index)
+
+
+def _check_accounts(
+    configs: list[AccountConfig], instruments: Sequence[Instrument], tapes: Sequence[Tape]
+) -> None:
+    if not 1 <= len(configs) <= ACCOUNTS_MAX:
+        raise ConfigurationError(f"accounts: 1 to {ACCOUNTS_MAX} of them, not {len(configs)}")
+    for instrument, tape in zip(instruments, tapes, strict=True):
+        if tape.bar_interval_ns and len(configs) > 1:
+            raise ConfigurationError(
+                f"{instrument.symbol}: several accounts need quotes or trades, its tape has bars"
+            )
+
+
+def _account(index: int, config: AccountConfig, markets: list[Market], has_fees: bool) -> Account:
+    return Account(
+        index=index,
+        cash=config.cash_nanos,
+        markets=markets,
+        positions=[Position() for _ in markets],
+        has_fees=has_fees,
+        tiers=[config.margin_tiers(market.instrument) for market in markets],
+        isolated={market.index for market in markets if config.is_isolated(market.instrument)},
+    )
 
 
 def _market(

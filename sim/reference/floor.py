@@ -33,19 +33,16 @@ class Floor:
 
     settings: SimulationConfig
     markets: list[Market]
-    account: Account
+    accounts: list[Account]
     ts_ns: int
-    seq: int = 0
     working: list[Order] = field(default_factory=list)
     brackets: list[Bracket] = field(default_factory=list)
-    ended: dict[int, OrderStatus] = field(default_factory=dict)
     stops: list[list[Order]] = field(default_factory=list)
     """By market the orders that wait for a trigger."""
     arriving: list[Order] = field(default_factory=list)
     """Exits that go live at the end of the present transaction."""
     published: list[Event] = field(default_factory=list)
     last_priority: int = 0
-    liquidations: int = 0
 
     def __post_init__(self) -> None:
         self.stops = [[] for _ in self.markets]
@@ -54,13 +51,10 @@ class Floor:
         """The market of an order."""
         return self.markets[order.market]
 
-    def position(self, market_index: int) -> int:
-        """Lots that are open, negative when short."""
-        return self.account.positions[market_index].lots
-
-    def find(self, order_id: int) -> Order | None:
-        """The working order of this id."""
-        return next((order for order in self.working if order.order_id == order_id), None)
+    def find(self, account: Account, order_id: int) -> Order | None:
+        """The working order of an account by its id."""
+        own = (order for order in self.working if order.account is account)
+        return next((order for order in own if order.order_id == order_id), None)
 
     def next_priority(self) -> int:
         """A place in time behind all others."""
@@ -69,20 +63,30 @@ class Floor:
 
     # publishing
 
-    def publish(self, event_type: type[Event], market: int, **fields: Any) -> None:
-        """Append an event at the present time."""
-        self.seq += 1
-        event = event_type(seq=self.seq, ts_ns=self.ts_ns, instrument=market, **fields)
+    def publish(
+        self, account: Account, event_type: type[Event], market: int, **fields: Any
+    ) -> None:
+        """Append an event of an account at the present time."""
+        account.seq += 1
+        event = event_type(
+            seq=account.seq, ts_ns=self.ts_ns, instrument=market, account=account.index, **fields
+        )
         self.published.append(event)
         if isinstance(event, CancelRejected | ReplaceRejected):
             return  # its order may never have been
         if isinstance(event, OrderEventBase) and event.status.is_terminal:
-            self.ended[event.order_id] = event.status
+            account.ended[event.order_id] = event.status
+
+    def publish_to_all(self, event_type: type[Event], market: int, **fields: Any) -> None:
+        """Append an event of the market, once for each account."""
+        for account in self.accounts:
+            self.publish(account, event_type, market, **fields)
 
     def publish_order(self, event_type: type[Event], order: Order, **fields: Any) -> None:
         """Append an event of an order with its quantities."""
         fields = {"leaves_lots": order.leaves} | fields
         self.publish(
+            order.account,
             event_type,
             order.market,
             order_id=order.order_id,
@@ -102,17 +106,18 @@ class Floor:
             lots=order.size,
         )
 
-    def publish_money(self, market_index: int) -> None:
-        """Append the position and the account."""
-        position = self.account.positions[market_index]
+    def publish_money(self, account: Account, market_index: int) -> None:
+        """Append an account's position and its cash."""
+        position = account.positions[market_index]
         self.publish(
+            account,
             PositionChanged,
             market_index,
             position_lots=position.lots,
             position_cost=position.cost,
             realised_nanos=position.realised,
         )
-        self.publish(AccountChanged, -1, cash_nanos=self.account.cash, fee_nanos=self.account.fees)
+        self.publish(account, AccountChanged, -1, cash_nanos=account.cash, fee_nanos=account.fees)
 
     # where an order is
 

@@ -75,6 +75,8 @@ class Market:
     row_ts: int = -1
     last: int | None = None
     mark_nanos: int | None = None
+    is_night: bool = False
+    """True while the overnight margins hold."""
     closed_by_calendar: bool = False
     halted_by_tape: bool = False
     next_open_ns: int | None = None

@@ -1,23 +1,17 @@
-"""How orders trade: taking, resting, prints, crossings, triggers, activations."""
+"""How orders act: arriving, resting, prints, crossings, triggers, activations."""
 
 from __future__ import annotations
 
-from broker_api.event import OrderActivated, OrderFilled, OrderTriggered, Reason
-from broker_api.order import (
-    BeyondTop,
-    Liquidity,
-    OrderStatus,
-    OrderType,
-    SelfTrade,
-    Side,
-    TimeInForce,
-)
+from broker_api.event import OrderActivated, OrderTriggered, Reason
+from broker_api.order import Liquidity, OrderStatus, OrderType, Side, TimeInForce
 from data.schema import RowKind
 from sim.reference import bars, queue, triggers
-from sim.reference.contingent import after_fill, cancel
+from sim.reference.contingent import cancel
+from sim.reference.filling import clipped, fill, fill_noted, sibling_of
 from sim.reference.floor import Floor
 from sim.reference.market import Market, Row
 from sim.reference.orders import Doing, Order
+from sim.reference.taking import can_fill_all, meet_own, take, would_meet, would_take
 
 AT_ANY_PRICE = (
     OrderType.MARKET,
@@ -26,105 +20,6 @@ AT_ANY_PRICE = (
     OrderType.TRAILING_STOP,
 )
 """Types without a limit, once they have triggered."""
-
-
-def fill(floor: Floor, order: Order, ticks: int, lots: int, liquidity: Liquidity) -> None:
-    """One execution and what it causes."""
-    market = floor.market_of(order)
-    order.filled += lots
-    order.cost += lots * ticks
-    more_may_come = order.is_exit and order.bracket is not None and order.bracket.entry.is_working
-    ends = order.leaves == 0 and not more_may_come
-    order.status = OrderStatus.FILLED if ends else OrderStatus.PARTIALLY_FILLED
-    queue.use_places(order, lots)
-    if market.path is not None:
-        market.path.fill = ticks
-    fee = floor.account.fee(market, ticks, lots, liquidity)
-    floor.account.settle(market, order.side, ticks, lots, fee)
-    floor.publish_order(
-        OrderFilled,
-        order,
-        side=order.side,
-        price_ticks=ticks,
-        lots=lots,
-        fee_nanos=fee,
-        liquidity=liquidity,
-        ambiguous=order.ambiguous or bars.reached_too(market, sibling_of(order)),
-    )
-    floor.publish_money(market.index)
-    after_fill(floor, order, lots)
-
-
-def clipped(floor: Floor, order: Order, lots: int) -> int:
-    """Lots of a fill that the order may have: a reduce-only order no more than is open."""
-    lots = min(lots, order.live)
-    return min(lots, abs(floor.position(order.market))) if order.reduce_only else lots
-
-
-def is_within(order: Order, price: int, limit: int | None) -> bool:
-    """True when an order with this limit may trade at the price."""
-    return limit is None or (limit - price) * order.side.sign >= 0
-
-
-def own_in_the_way(floor: Floor, order: Order, price: int) -> list[Order]:
-    """The own resting orders that the order meets at `price` or better, by placement."""
-    makers: list[Order] = list(floor.market_of(order).makers[order.side.opposite])
-    met = [m for m in makers if m.limit is not None and is_within(order, m.limit, price)]
-    return sorted(met, key=lambda maker: maker.placed)
-
-
-def losers(floor: Floor, taker: Order, maker: Order, filled: int = 0) -> list[Order]:
-    """Who is cancelled where two own orders meet: never the one that reduces the position.
-
-    `filled` lots of the taker are to be added to the position first.
-    """
-    position = floor.position(taker.market) + taker.side.sign * filled
-    if position * taker.side.sign < 0:
-        return [maker]
-    if position * maker.side.sign < 0:
-        return [taker]
-    policy = floor.settings.self_trade_policy
-    if policy is SelfTrade.CANCEL_BOTH:
-        return [maker, taker]
-    newest, oldest = (taker, maker) if taker.placed > maker.placed else (maker, taker)
-    return [newest] if policy is SelfTrade.CANCEL_NEWEST else [oldest]
-
-
-def meet_own(floor: Floor, order: Order, price: int) -> None:
-    """Own orders that would trade at `price` or better: one of each two is cancelled.
-
-    What a print of the same row had given to a resting order fills first.
-    """
-    while order.live > 0:
-        met = own_in_the_way(floor, order, price)
-        if not met:
-            return
-        own = met[0]
-        if own.noted:
-            fill_noted(floor, own)
-            continue
-        for loser in losers(floor, order, own):
-            if loser.is_working:
-                cancel(floor, loser, Reason.SELF_TRADE)
-
-
-def take(floor: Floor, order: Order, limit: int | None) -> None:
-    """Walk from the best price out; every level is a fill of its own."""
-    market = floor.market_of(order)
-    side = order.side.opposite
-    for price in market.levels(side):
-        if order.doing is not Doing.WAITING or not is_within(order, price, limit):
-            return
-        meet_own(floor, order, price)
-        lots = market.available(side, price)
-        if market.beyond_top is BeyondTop.INFINITE:
-            lots = order.live
-        lots = clipped(floor, order, lots)
-        if lots == 0:
-            continue
-        if market.beyond_top is not BeyondTop.INFINITE:
-            market.take(side, price, lots)
-        fill(floor, order, price, lots, Liquidity.TAKER)
 
 
 def protection_limit(floor: Floor, order: Order) -> int | None:
@@ -137,35 +32,6 @@ def protection_limit(floor: Floor, order: Order) -> int | None:
     return worst if market.instrument.allow_negative_price else max(worst, 1)
 
 
-def can_fill_all(floor: Floor, order: Order, limit: int | None) -> bool:
-    """True when the whole size is there now, up to the limit, and no own order forbids it."""
-    market = floor.market_of(order)
-    wanted = order.live
-    if clipped(floor, order, wanted) < wanted:
-        return False
-    outlived: list[Order] = []
-    for price in market.levels(order.side.opposite):
-        if not is_within(order, price, limit):
-            return False
-        # Those that it outlives at an earlier price are gone by then.
-        met = [own for own in own_in_the_way(floor, order, price) if own not in outlived]
-        if any(order in losers(floor, order, own, order.live - wanted) for own in met):
-            return False
-        outlived += met
-        if market.beyond_top is BeyondTop.INFINITE:
-            return True
-        wanted -= market.available(order.side.opposite, price)
-        if wanted <= 0:
-            return True
-    return False
-
-
-def would_take(market: Market, order: Order) -> bool:
-    """True when a limit order reaches the best price of the other side."""
-    best = market.best(order.side.opposite)
-    return best is not None and order.limit is not None and is_within(order, best, order.limit)
-
-
 def execute(floor: Floor, order: Order) -> None:
     """An order is in the market: it takes what it can, the rest follows its type."""
     limit = order.limit
@@ -173,7 +39,7 @@ def execute(floor: Floor, order: Order) -> None:
         limit = protection_limit(floor, order)
     if order.time_in_force is TimeInForce.FOK and not can_fill_all(floor, order, limit):
         cancel(floor, order, Reason.FOK_NOT_AVAILABLE)
-    elif order.post_only and would_take(floor.market_of(order), order):
+    elif order.post_only and would_meet(floor.market_of(order), order):
         cancel(floor, order, Reason.POST_ONLY_AT_TRIGGER)
     else:
         go_on(floor, order, limit)
@@ -285,14 +151,6 @@ def note_print(floor: Floor, market: Market, row: Row) -> None:
             left = max(0, left - order.noted)
 
 
-def fill_noted(floor: Floor, order: Order) -> None:
-    """The part of the print that was noted for a resting order."""
-    lots, order.noted = clipped(floor, order, order.noted), 0
-    if lots and order.doing is Doing.RESTING:
-        price = bars.maker_price(floor.market_of(order), order)
-        fill(floor, order, price, lots, Liquidity.MAKER)
-
-
 def fill_all_noted(floor: Floor, market: Market) -> None:
     """The fills that the print gives, the best price first."""
     for side in Side:
@@ -341,15 +199,6 @@ def _distance(market: Market, order: Order) -> int:
     return -abs(order.stop - new)
 
 
-def sibling_of(order: Order) -> Order | None:
-    """The other exit of a bracket or the other leg of an OCO that has not ended."""
-    if order.oco is not None:
-        return order.oco.sibling_of(order)
-    if order.bracket is None or not order.is_exit:
-        return None
-    return next((leg for leg in order.bracket.legs if leg is not order), None)
-
-
 def reaches_sibling(market: Market, order: Order) -> bool:
     """True when the row that triggers a stop gives its sibling a fill as well."""
     sibling = sibling_of(order)
@@ -373,7 +222,7 @@ def fill_crossed(floor: Floor, market: Market) -> None:
             best = market.best(side.opposite)
             if order.doing is not Doing.RESTING or best is None:
                 continue
-            lots = clipped(floor, order, market.available(side.opposite, best))
+            lots = clipped(order, market.available(side.opposite, best))
             if lots:
                 market.take(side.opposite, best, lots)
                 fill(floor, order, bars.maker_price(market, order), lots, Liquidity.MAKER)

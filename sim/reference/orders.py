@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from broker_api.order import (
     NO_PRICE,
@@ -16,6 +16,9 @@ from broker_api.order import (
     Side,
     TimeInForce,
 )
+
+if TYPE_CHECKING:
+    from sim.reference.account import Account
 
 
 class Touch(NamedTuple):
@@ -61,8 +64,9 @@ class Place:
 
 @dataclass(eq=False)
 class Order:
-    """One order of the account. Prices are ticks, None where the order has none."""
+    """One order of an account. Prices are ticks, None where the order has none."""
 
+    account: Account
     order_id: int
     market: int
     side: Side
@@ -97,6 +101,11 @@ class Order:
     """Lots of the present print that this order gets."""
     bracket: Bracket | None = None
     oco: Oco | None = None
+
+    @property
+    def position(self) -> int:
+        """What its account has open in its market, negative when short."""
+        return self.account.lots(self.market)
 
     @property
     def leaves(self) -> int:

@@ -101,6 +101,26 @@ def _over(place: Place, left: int) -> int:
     return min(max(1, rounded), place.lots, left)
 
 
+def lots_ahead(settings: SimulationConfig, order: Order) -> int | None:
+    """Whole lots that are ahead of a maker's oldest place; None: all that is there."""
+    first = order.places[0]
+    if settings.queue_model is QueueModel.BACK or first.ahead is None:
+        return None
+    return -(-first.ahead // QUEUE_UNIT)
+
+
+def lose_taken(settings: SimulationConfig, order: Order, lots: int) -> None:
+    """Lots that another account took from the tape at the order's price leave the queue.
+
+    As with prints, nothing moves while the depth is unknown.
+    """
+    if settings.queue_model is QueueModel.BACK or order.places[0].ahead is None:
+        return
+    for place in order.places:
+        assert place.ahead is not None
+        place.ahead = max(0, place.ahead - lots * QUEUE_UNIT)
+
+
 def clear(settings: SimulationConfig, order: Order) -> None:
     """Everything that was ahead is known to be gone."""
     if settings.queue_model is not QueueModel.BACK:

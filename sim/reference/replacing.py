@@ -5,6 +5,7 @@ from __future__ import annotations
 from broker_api.event import Reason, ReplaceRejected
 from broker_api.order import OrderStatus, OrderType, ReplaceRequest, Role
 from sim.reference import checks, triggers
+from sim.reference.account import Account
 from sim.reference.checks import Refusal
 from sim.reference.contingent import (
     after_end,
@@ -20,11 +21,11 @@ from sim.reference.matching import AT_ANY_PRICE, activate_arriving, arrive
 from sim.reference.orders import Bracket, Doing, Order
 
 
-def replace(floor: Floor, request: ReplaceRequest) -> None:
-    """Change a working order, or say why not."""
-    order = floor.find(request.order_id)
+def replace(floor: Floor, account: Account, request: ReplaceRequest) -> None:
+    """Change a working order of an account, or say why not."""
+    order = floor.find(account, request.order_id)
     if order is None:
-        _refuse_unknown(floor, request.order_id)
+        _refuse_unknown(floor, account, request.order_id)
         return
     refusal = _refusal(floor, order, request)
     if refusal is not None:
@@ -43,9 +44,10 @@ def replace(floor: Floor, request: ReplaceRequest) -> None:
     activate_arriving(floor, floor.market_of(order))
 
 
-def _refuse_unknown(floor: Floor, order_id: int) -> None:
-    status = floor.ended.get(order_id)
+def _refuse_unknown(floor: Floor, account: Account, order_id: int) -> None:
+    status = account.ended.get(order_id)
     floor.publish(
+        account,
         ReplaceRejected,
         -1,
         order_id=order_id,
@@ -101,7 +103,7 @@ def _check_size(
     if 0 < size < order.filled:
         return Refusal(Reason.SIZE_BELOW_FILLED, size, order.filled)
     prices = request.limit_ticks, request.stop_ticks, request.trail_ticks
-    refusal = checks.check_size(floor, market, size, prices, order.size)
+    refusal = checks.check_size(floor, order.account, market, size, prices, order.size)
     if 0 < size == order.filled:
         refusal = None
     if refusal is None and order.is_exit:
@@ -117,7 +119,7 @@ def _largest_exit(floor: Floor, order: Order) -> int:
     assert bracket is not None
     if bracket.waits_for_entry:
         return bracket.entry.size
-    free = headroom(floor, order.market, bracket.entry.side)
+    free = headroom(floor, order, bracket.entry.side)
     overdue = bracket.exits_filled + bracket.released - bracket.covered
     return order.size + max(0, min(bracket.released, free + max(0, overdue)))
 
@@ -143,7 +145,7 @@ def _check_prices(
     size, limit = _wanted(request.size_lots, order.size), _wanted(request.limit_ticks, order.limit)
     if order.post_only and order.order_type is OrderType.LIMIT and limit is not None:
         if limit != order.limit or (size or 0) > order.size:
-            return checks.check_post_only(market, order.side, limit)
+            return checks.check_post_only(order.account, market, order.side, limit)
     return None
 
 
@@ -157,7 +159,7 @@ def _check_margin(
     """A larger or dearer order needs margin for the difference."""
     if order.is_exit or not floor.settings.margin:
         return None
-    account = floor.account
+    account = order.account
     before = account.required(market, floor.working, None, 0, 0)
     free = account.free(floor.working)
     old = order.size, order.limit, order.stop

@@ -27,13 +27,13 @@ class ReferenceReader:
     def read(self) -> State:
         """The canonical state now."""
         exchange, floor, is_back = self._exchange, self._exchange.floor, self._is_back
-        account, working = floor.account, floor.working
-        used = exchange.used_margin_nanos if self._has_margin else 0
-        money = account.cash, account.fees, account.funding, floor.liquidations, floor.seq
+        account, working = floor.accounts[0], floor.working
+        used = exchange.used_margin_nanos() if self._has_margin else 0
+        money = account.cash, account.fees, account.funding, account.liquidations, account.seq
         ranked = sorted(working, key=_PRIORITY) if len(working) > 1 else working
         return (
             exchange.now_ns,
-            (*money, exchange.equity_nanos, used),
+            (*money, exchange.equity_nanos(), used),
             tuple([_market(exchange, market) for market in floor.markets]),
             tuple([_order(order, is_back) for order in working]),
             tuple([order.order_id for order in ranked]),
@@ -127,7 +127,7 @@ def _pairs(working: list[Order]) -> State:
 
 
 def _market(exchange: ReferenceExchange, market: Market) -> State:
-    position = exchange.floor.account.positions[market.index]
+    position = exchange.floor.accounts[0].positions[market.index]
     halted = market.halted_by_tape + 2 * market.closed_by_calendar
     plain = (
         position.lots,

@@ -79,6 +79,7 @@ KERNEL_LEFT_OUT = {
 }
 REFERENCE_LEFT_OUT = {
     Order: {
+        "account": "the kernel has one yet",
         "side": "as its sign",
         "placed": "orders are listed by it",
         "ambiguous": SCRATCH,
@@ -91,11 +92,13 @@ REFERENCE_LEFT_OUT = {
     Position: {},
     Account: {
         **dict.fromkeys(("markets", "has_fees", "tiers", "isolated"), SETTING),
+        "index": "the place in the list of accounts",
         "positions": "read by market",
-        "night": "follows from the time",
+        "ended": "how ended orders ended was published",
     },
     Market: {
         **dict.fromkeys(("instrument", "calendar", "tape", "beyond_top", "rows", "index"), SETTING),
+        "is_night": "follows from the time",
         "touch": "the row of the cursor",
         "printed": "the rows up to the cursor",
         "makers": "orders that rest",

@@ -48,7 +48,7 @@ def test_closing_gives_back_its_share_rounded_down_and_the_last_lot_all() -> Non
     market = isolated()
     market.place("buy 3 market")
     market.book["i_bucket"][0] = 10  # nanos
-    market.reference.floor.account.positions[0].bucket = 10
+    market.reference.floor.accounts[0].positions[0].bucket = 10
     market.place("sell 1 market")
     assert int(market.book["i_bucket"][0]) == 10 - 3
     market.place("sell 2 market")
