@@ -44,6 +44,7 @@ class EventRow(NamedTuple):
     position_cost: int
     realised_nanos: int
     cash_nanos: int
+    account: int = 0
 
 
 EVENT_COLUMNS = EventRow._fields
@@ -369,6 +370,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
 )
 _TYPE_BY_KIND = {int(event_type.KIND): event_type for event_type in EVENT_TYPES}
 _COLUMN_INDEX = {name: index for index, name in enumerate(EVENT_COLUMNS)}
+_ACCOUNT = _COLUMN_INDEX["account"]
 _FROM_ROW: dict[str, Any] = {
     "status": OrderStatus.from_code,
     "side": Side,
@@ -398,7 +400,8 @@ def decode(row: tuple[int, ...]) -> Event:
     """The event of a row given as a tuple of Python ints in the order of EVENT_COLUMNS."""
     make, layout = _DECODERS[row[2]]
     return make(
-        *[row[index] if convert is None else convert(row[index]) for index, convert in layout]
+        *[row[index] if convert is None else convert(row[index]) for index, convert in layout],
+        account=row[_ACCOUNT],
     )
 
 
@@ -409,6 +412,7 @@ def encode(event: Event) -> EventRow:
     for name, index, _ in _LAYOUTS[int(event.KIND)]:
         value = getattr(event, name)
         row[index] = value.code if name == "status" else int(value)
+    row[_ACCOUNT] = event.account
     return EventRow._make(row)
 
 

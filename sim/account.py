@@ -18,7 +18,11 @@ from sim.book import (
     TARGET_EXIT,
     ZERO,
     Book,
+    account_of,
+    holding_at,
+    holding_of,
     i8,
+    instrument_of,
     njit,
 )
 
@@ -49,14 +53,15 @@ def fee_nanos(book: Book, instrument: int, price_ticks: int, lots: int, liquidit
 
 
 @njit
-def apply_to_position(book: Book, instrument: int, signed_lots: int, price_ticks: int) -> int:
+def apply_to_position(book: Book, holding: int, signed_lots: int, price_ticks: int) -> int:
     """Net a fill into the position; return the P&L that it realised.
 
     A fill against the position closes first: that part realises price minus average cost. What is
     over opens at the fill's price, so a flip is a close plus an open.
     """
-    position = book["i_position"][instrument]
-    cost = book["i_position_cost"][instrument]
+    instrument = instrument_of(holding)
+    position = book["p_position"][holding]
+    cost = book["p_position_cost"][holding]
     closing = 0
     if position * signed_lots < 0:
         closing = min(abs(position), abs(signed_lots))
@@ -69,54 +74,56 @@ def apply_to_position(book: Book, instrument: int, signed_lots: int, price_ticks
         position -= direction * closing
         cost -= released
         signed_lots += direction * closing
-    if book["i_isolated"][instrument]:
-        move_bucket(book, instrument, closing, abs(position), abs(signed_lots), price_ticks)
+    if book["p_isolated"][holding]:
+        move_bucket(book, holding, closing, abs(position), abs(signed_lots), price_ticks)
     position += signed_lots
     cost += signed_lots * price_ticks
-    book["i_position"][instrument] = position
-    book["i_position_cost"][instrument] = cost
-    book["i_realised"][instrument] += realised
+    book["p_position"][holding] = position
+    book["p_position_cost"][holding] = cost
+    book["p_realised"][holding] += realised
     return realised
 
 
 @njit
 def move_bucket(
-    book: Book, instrument: int, closed: int, kept: int, opened: int, price_ticks: int
+    book: Book, holding: int, closed: int, kept: int, opened: int, price_ticks: int
 ) -> None:
     """Between free cash and an isolated position's own margin: a fill closes, keeps and opens lots.
 
     What closes takes its share out; what opens brings its initial margin, whatever is free.
     """
-    bucket = book["i_bucket"][instrument]
+    bucket = book["p_bucket"][holding]
     if closed > 0:
         bucket -= share_of(bucket, closed, closed + kept)
     if opened > 0:
-        value = abs(price_ticks) * book["i_tick_value"][instrument]
-        bucket += initial_nanos(book, instrument, kept + opened, (kept + opened) * value)
-        bucket -= initial_nanos(book, instrument, kept, kept * value)
-    book["i_bucket"][instrument] = bucket
+        value = abs(price_ticks) * book["i_tick_value"][instrument_of(holding)]
+        bucket += initial_nanos(book, holding, kept + opened, (kept + opened) * value)
+        bucket -= initial_nanos(book, holding, kept, kept * value)
+    book["p_bucket"][holding] = bucket
 
 
 @njit
 def settle_fill(
-    book: Book, instrument: int, signed_lots: int, price_ticks: int, liquidity: int
+    book: Book, holding: int, signed_lots: int, price_ticks: int, liquidity: int
 ) -> int:
     """Book a fill's P&L and fee to position and cash; return the fee."""
-    realised = apply_to_position(book, instrument, signed_lots, price_ticks)
+    instrument, account = instrument_of(holding), account_of(holding)
+    realised = apply_to_position(book, holding, signed_lots, price_ticks)
     fee = fee_nanos(book, instrument, price_ticks, abs(signed_lots), liquidity)
-    book["cash"] = book["cash"] + realised - fee
-    book["fees"] = book["fees"] + fee
+    book["a_cash"][account] += realised - fee
+    book["a_fees"][account] += fee
     return fee
 
 
 @njit
-def open_profit(book: Book, instrument: int) -> int:
+def open_profit(book: Book, holding: int) -> int:
     """Unrealised P&L: at the mark if there is one, else at the side that one would get."""
-    position = book["i_position"][instrument]
+    position = book["p_position"][holding]
     if position == 0:
         return 0
+    instrument = instrument_of(holding)
     tick_value = book["i_tick_value"][instrument]
-    cost = book["i_position_cost"][instrument]
+    cost = book["p_position_cost"][holding]
     mark = book["i_mark"][instrument]
     if mark > 0:
         # The mark is finer than a tick: whole ticks first, then the rest, each without overflow.
@@ -128,30 +135,40 @@ def open_profit(book: Book, instrument: int) -> int:
 
 
 @njit
-def equity_nanos(book: Book) -> int:
-    """Cash, free or in an isolated position's bucket, plus the open profit of every position."""
-    total = book["cash"]
+def equity_nanos(book: Book, account: int) -> int:
+    """An account's cash, free or in buckets, plus the open profit of its positions."""
+    total = book["a_cash"][account]
     for instrument in range(book["instrument_count"]):
-        total += open_profit(book, instrument)
+        total += open_profit(book, holding_of(account, instrument))
     return total
 
 
 @njit
-def isolated_equity(book: Book, instrument: int) -> int:
+def isolated_equity(book: Book, holding: int) -> int:
     """What an isolated position stands on: its bucket and its open profit."""
-    return book["i_bucket"][instrument] + open_profit(book, instrument)
+    return book["p_bucket"][holding] + open_profit(book, holding)
 
 
 @njit
-def cross_equity(book: Book) -> int:
+def cross_equity(book: Book, account: int) -> int:
     """What all other positions stand on: equity without that of the isolated ones."""
-    total = book["cash"]
+    total = book["a_cash"][account]
     for instrument in range(book["instrument_count"]):
-        if book["i_isolated"][instrument]:
-            total -= book["i_bucket"][instrument]
+        holding = holding_of(account, instrument)
+        if book["p_isolated"][holding]:
+            total -= book["p_bucket"][holding]
         else:
-            total += open_profit(book, instrument)
+            total += open_profit(book, holding)
     return total
+
+
+@njit
+def is_held(book: Book, instrument: int) -> bool:
+    """True while any account has a position in the instrument."""
+    for account in range(book["account_count"]):
+        if book["p_position"][holding_of(account, instrument)] != 0:
+            return True
+    return False
 
 
 @njit
@@ -161,12 +178,13 @@ def met_ticks(book: Book, instrument: int, sign: int) -> int:
 
 
 @njit
-def position_notional(book: Book, instrument: int) -> int:
+def position_notional(book: Book, holding: int) -> int:
     """The value of the position's lots without sign: at the mark if there is one.
 
     Else at the side that one would get, the bid of a long position.
     """
-    position = book["i_position"][instrument]
+    instrument = instrument_of(holding)
+    position = book["p_position"][holding]
     lots = abs(position)
     tick_value = book["i_tick_value"][instrument]
     mark = book["i_mark"][instrument]
@@ -210,22 +228,22 @@ def reserves_margin(book: Book, slot: int) -> bool:
 
 
 @njit
-def required_margin(book: Book, instrument: int, sign: int, lots: int, price_ticks: int) -> int:
+def required_margin(book: Book, holding: int, sign: int, lots: int, price_ticks: int) -> int:
     """Initial margin of the position, the working orders, and `lots` more at `price_ticks`.
 
     The dearer of two cases counts: all working buys fill, or all working sells fill. `sign` 0 asks
     for what is there already. Of an isolated instrument: what the fills would take from free cash.
     """
-    position = book["i_position"][instrument]
-    tick_value = book["i_tick_value"][instrument]
-    notional = position_notional(book, instrument)
+    position = book["p_position"][holding]
+    tick_value = book["i_tick_value"][instrument_of(holding)]
+    notional = position_notional(book, holding)
     if position < 0:
         notional = -notional
     long_lots, short_lots = position, -position
     long_value, short_value = notional, -notional
     for index in range(book["active_count"]):
         slot = book["active"][index]
-        if book["o_instrument"][slot] != instrument or not reserves_margin(book, slot):
+        if holding_at(book, slot) != holding or not reserves_margin(book, slot):
             continue
         live = book["o_live"][slot]
         value = live * abs(order_price_ticks(book, slot)) * tick_value
@@ -241,17 +259,17 @@ def required_margin(book: Book, instrument: int, sign: int, lots: int, price_tic
     elif sign < 0:
         short_lots += lots
         short_value += lots * abs(price_ticks) * tick_value
-    long_margin = initial_nanos(book, instrument, long_lots, long_value)
-    short_margin = initial_nanos(book, instrument, short_lots, short_value)
-    if position == 0 or not book["i_isolated"][instrument]:
+    long_margin = initial_nanos(book, holding, long_lots, long_value)
+    short_margin = initial_nanos(book, holding, short_lots, short_value)
+    if position == 0 or not book["p_isolated"][holding]:
         return max(long_margin, short_margin)
     if position > 0:
-        return reserve(book, instrument, long_margin, short_lots, short_margin)
-    return reserve(book, instrument, short_margin, long_lots, long_margin)
+        return reserve(book, holding, long_margin, short_lots, short_margin)
+    return reserve(book, holding, short_margin, long_lots, long_margin)
 
 
 @njit
-def reserve(book: Book, instrument: int, adding: int, turned: int, turning: int) -> int:
+def reserve(book: Book, holding: int, adding: int, turned: int, turning: int) -> int:
     """What the orders of an isolated position would take from free cash, in the dearer case.
 
     `adding` is the initial margin with all orders on its side; `turning` that of the `turned` lots
@@ -259,22 +277,22 @@ def reserve(book: Book, instrument: int, adding: int, turned: int, turning: int)
     """
     held = initial_nanos(
         book,
-        instrument,
-        abs(book["i_position"][instrument]),
-        position_notional(book, instrument),
+        holding,
+        abs(book["p_position"][holding]),
+        position_notional(book, holding),
     )
     most = adding - held
     if turned > 0:
-        most = max(most, turning - isolated_equity(book, instrument))
+        most = max(most, turning - isolated_equity(book, holding))
     return max(most, 0)
 
 
 @njit
-def in_tiers(book: Book, instrument: int, notional: int, rates: IntColumn) -> int:
+def in_tiers(book: Book, holding: int, notional: int, rates: IntColumn) -> int:
     """Parts per million of a notional, each part of it at the rate of its own tier."""
     total = ZERO
-    first = instrument * MAX_TIERS
-    end = first + book["i_tiers"][instrument]
+    first = holding * MAX_TIERS
+    end = first + book["p_tiers"][holding]
     for at in range(first, end):
         part = notional - book["t_from"][at]
         if part <= 0:
@@ -286,59 +304,60 @@ def in_tiers(book: Book, instrument: int, notional: int, rates: IntColumn) -> in
 
 
 @njit
-def initial_nanos(book: Book, instrument: int, lots: int, notional: int) -> int:
+def initial_nanos(book: Book, holding: int, lots: int, notional: int) -> int:
     """Initial margin of an exposure of `lots` worth `notional`; nothing below zero counts."""
-    fixed = max(lots, 0) * book["i_initial_lot"][instrument]
-    return fixed + in_tiers(book, instrument, notional, book["t_initial"])
+    fixed = max(lots, 0) * book["i_initial_lot"][instrument_of(holding)]
+    return fixed + in_tiers(book, holding, notional, book["t_initial"])
 
 
 @njit
-def used_margin(book: Book) -> int:
-    """Initial margin that positions and working orders hold or reserve outside the buckets."""
+def used_margin(book: Book, account: int) -> int:
+    """Initial margin that an account holds for positions and orders outside the buckets."""
     total = 0
     for instrument in range(book["instrument_count"]):
-        total += required_margin(book, instrument, ZERO, ZERO, ZERO)
+        total += required_margin(book, holding_of(account, instrument), ZERO, ZERO, ZERO)
     return total
 
 
 @njit
-def free_margin(book: Book) -> int:
-    """What equity leaves for new orders."""
-    return cross_equity(book) - used_margin(book)
+def free_margin(book: Book, account: int) -> int:
+    """What an account's equity leaves for new orders."""
+    return cross_equity(book, account) - used_margin(book, account)
 
 
 @njit
-def maintenance_nanos(book: Book, instrument: int) -> int:
-    """Maintenance margin of the instrument's position at its present value."""
-    lots = abs(book["i_position"][instrument])
+def maintenance_nanos(book: Book, holding: int) -> int:
+    """Maintenance margin of the position at its present value."""
+    lots = abs(book["p_position"][holding])
     if lots == 0:
         return 0
-    fixed = lots * book["i_maintenance_lot"][instrument]
-    notional = position_notional(book, instrument)
-    return fixed + in_tiers(book, instrument, notional, book["t_maintenance"])
+    fixed = lots * book["i_maintenance_lot"][instrument_of(holding)]
+    notional = position_notional(book, holding)
+    return fixed + in_tiers(book, holding, notional, book["t_maintenance"])
 
 
 @njit
-def cross_maintenance(book: Book) -> int:
-    """Maintenance margin of all positions that are not isolated."""
+def cross_maintenance(book: Book, account: int) -> int:
+    """Maintenance margin of all positions of an account that are not isolated."""
     total = 0
     for instrument in range(book["instrument_count"]):
-        if not book["i_isolated"][instrument]:
-            total += maintenance_nanos(book, instrument)
+        holding = holding_of(account, instrument)
+        if not book["p_isolated"][holding]:
+            total += maintenance_nanos(book, holding)
     return total
 
 
 @njit
-def margin_room(book: Book, instrument: int, share: int) -> int:
+def margin_room(book: Book, holding: int, share: int) -> int:
     """What the position may lose before a look: its own room if isolated, else its `share`."""
-    if book["i_isolated"][instrument]:
-        return isolated_equity(book, instrument) - maintenance_nanos(book, instrument)
+    if book["p_isolated"][holding]:
+        return isolated_equity(book, holding) - maintenance_nanos(book, holding)
     return share
 
 
 @njit
-def set_margin_wakes(book: Book) -> None:
-    """Set, for each open position, the price at which equity must be looked at again.
+def set_margin_wakes(book: Book, account: int) -> None:
+    """Set, for each open position, the price at which an account's equity must be looked at again.
 
     The room between equity and maintenance margin is shared equally by the open positions: while no
     one loses more than its share, the account as a whole cannot be below maintenance, so no row up
@@ -346,39 +365,42 @@ def set_margin_wakes(book: Book) -> None:
     An isolated position has a room of its own. While any is short, every row is looked at.
     """
     count, crossed = 0, 0
-    for instrument in range(book["instrument_count"]):
-        book["i_margin_bid_le"][instrument] = -NEVER
-        book["i_margin_ask_ge"][instrument] = NEVER
-        if book["i_position"][instrument] != 0:
+    first = holding_of(account, ZERO)
+    end = first + book["instrument_count"]
+    for holding in range(first, end):
+        book["p_margin_bid_le"][holding] = -NEVER
+        book["p_margin_ask_ge"][holding] = NEVER
+        if book["p_position"][holding] != 0:
             count += 1
-            if not book["i_isolated"][instrument]:
+            if not book["p_isolated"][holding]:
                 crossed += 1
     if count == 0 or not book["margin_on"]:
         return
     share = ZERO
     if crossed > 0:
-        share = (cross_equity(book) - cross_maintenance(book)) // crossed
+        share = (cross_equity(book, account) - cross_maintenance(book, account)) // crossed
     least = share
-    for instrument in range(book["instrument_count"]):
-        if book["i_position"][instrument] != 0 and book["i_isolated"][instrument]:
-            least = min(least, margin_room(book, instrument, share))
-    for instrument in range(book["instrument_count"]):
-        if book["i_position"][instrument] == 0:
+    for holding in range(first, end):
+        if book["p_position"][holding] != 0 and book["p_isolated"][holding]:
+            least = min(least, margin_room(book, holding, share))
+    for holding in range(first, end):
+        if book["p_position"][holding] == 0:
             continue
         if least < 0:
-            book["i_margin_bid_le"][instrument] = NEVER  # short already: the very next row
-        elif book["i_mark"][instrument] <= 0:
+            book["p_margin_bid_le"][holding] = NEVER  # short already: the very next row
+        elif book["i_mark"][instrument_of(holding)] <= 0:
             # At a mark it is worth the same until the next one, and mark rows are looked at anyway.
-            set_margin_wake(book, instrument, margin_room(book, instrument, share))
+            set_margin_wake(book, holding, margin_room(book, holding, share))
 
 
 @njit
-def set_margin_wake(book: Book, instrument: int, room: int) -> None:
+def set_margin_wake(book: Book, holding: int, room: int) -> None:
     """One position's threshold, where it alone would use up its `room`."""
-    position = book["i_position"][instrument]
+    instrument = instrument_of(holding)
+    position = book["p_position"][holding]
     per_tick = abs(position) * book["i_tick_value"][instrument]
     # A notional grows with the price: what it adds to the margin, rounded up.
-    first, tiers, steepest = instrument * MAX_TIERS, book["i_tiers"][instrument], ZERO
+    first, tiers, steepest = holding * MAX_TIERS, book["p_tiers"][holding], ZERO
     for at in range(first, first + tiers):
         steepest = max(steepest, book["t_maintenance"][at])
     grows = parts_per_million(per_tick, steepest) + 1
@@ -386,7 +408,7 @@ def set_margin_wake(book: Book, instrument: int, room: int) -> None:
     if position > 0:
         if book["i_negative_price"][instrument]:
             per_tick += grows
-        book["i_margin_bid_le"][instrument] = book["i_value_bid"][instrument] - room // per_tick - 1
+        book["p_margin_bid_le"][holding] = book["i_value_bid"][instrument] - room // per_tick - 1
     else:
         at_ask = book["i_value_ask"][instrument]
-        book["i_margin_ask_ge"][instrument] = at_ask + room // (per_tick + grows) + 1
+        book["p_margin_ask_ge"][holding] = at_ask + room // (per_tick + grows) + 1

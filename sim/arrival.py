@@ -19,6 +19,7 @@ from sim.book import (
     ZERO,
     Book,
     EventRows,
+    holding_at,
     i8,
     njit,
 )
@@ -30,8 +31,8 @@ from sim.queue import JOIN_ALL, JOIN_REST, join_rest
 from sim.rules import (
     has_trigger,
     is_market_now,
-    is_marketable,
     is_struck,
+    met_limit_ticks,
     slot_source_ticks,
 )
 from sim.taking import available_to, join_book, limit_of_walk, take_and_rest
@@ -65,8 +66,8 @@ def meet_market(book: Book, tape: TapeRows, events: EventRows, row: int, slot: i
             cancel_order(book, events, slot, FOK_NOT_AVAILABLE)
             return
     if book["o_post_only"][slot] and not is_market_now(book, slot):
-        instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
-        if is_marketable(book, tape, row, instrument, sign, book["o_limit"][slot]):
+        sign, limit = book["o_sign"][slot], book["o_limit"][slot]
+        if met_limit_ticks(book, tape, row, holding_at(book, slot), sign, limit) != NONE:
             cancel_order(book, events, slot, POST_ONLY_AT_TRIGGER)
             return
     take_and_rest(book, tape, events, row, slot)

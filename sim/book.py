@@ -1,6 +1,6 @@
 """The simulated exchange's whole state: one structured record, and the constants the kernel needs.
 
-What lives here: the layout of the record (orders, groups, instruments, account, settings), how it
+What lives here: the layout of the record (orders, groups, instruments, accounts, settings), how it
 is made and hashed, and how functions are compiled. What does not: any rule. Snapshot, hash and
 equality of an exchange are operations on the bytes of this record, so every field is int64 and none
 comes from the process (no pointer, no clock, no hash).
@@ -49,6 +49,7 @@ KERNEL_FILES = (
     "search.py",
     "publish.py",
     "account.py",
+    "foreign.py",
     "queue.py",
     "rules.py",
     "path.py",
@@ -151,8 +152,11 @@ Finding = tuple[int, int, int]
 MAX_ORDERS = 1024
 MAX_GROUPS = 512
 MAX_INSTRUMENTS = 16
-MAX_SLOTS = MAX_ORDERS + MAX_INSTRUMENTS
-"""Room for the orders of a session and for one liquidation an instrument."""
+MAX_ACCOUNTS = 16
+MAX_HOLDINGS = MAX_ACCOUNTS * MAX_INSTRUMENTS
+"""A holding is what one account has in one instrument, number account x 16 + instrument."""
+MAX_SLOTS = MAX_ORDERS + MAX_HOLDINGS
+"""Room for the orders of all accounts and for one liquidation a holding."""
 MAX_EVENTS = 32_768
 MAX_WALK_LEVELS = 256
 """Price levels that one order may take at one instant; the rest of it waits for the next row."""
@@ -167,7 +171,8 @@ FIRST_FILL_OVERFLOW = QUEUE_UNIT // 4
 NO_SLOT = i8(-1)
 
 ORDER_FIELDS = (
-    "order_id",
+    "order_id",  # the account's own number
+    "account",
     "instrument",
     "sign",  # +1 buys, -1 sells
     "type",
@@ -211,6 +216,7 @@ ORDER_FIELDS = (
 GROUP_FIELDS = (
     "used",
     "is_oco",
+    "account",
     "instrument",
     "sign",  # of the entry
     "created",
@@ -238,11 +244,8 @@ INSTRUMENT_FIELDS = (
     "taker_ppm",
     "initial_lot",
     "maintenance_lot",
-    "tiers",  # how many margin tiers it has; their figures are in the t_ fields
     "band_ticks",  # limits further beyond the last price are refused; 0 for none
     "band_ppm",
-    "isolated",  # 1: its position has a margin of its own
-    "bucket",  # that margin, a part of cash
     "min_lots",
     "max_lots",
     "negative_price",
@@ -252,9 +255,6 @@ INSTRUMENT_FIELDS = (
     "halted",  # 0 trading, 1 halted by the tape, 2 closed by the calendar
     "next_open",
     "known_from",  # first row whose book counts after a reopening
-    "position",
-    "position_cost",
-    "realised",
     "mark",  # newest mark price in 1e-9 price units, 0 while unknown
     "tick_nanos",  # size of a tick in 1e-9 price units
     "value_bid",
@@ -274,27 +274,37 @@ INSTRUMENT_FIELDS = (
     "last_le",
     "last_ge",
     "every_row",
-    "margin_bid_le",
-    "margin_ask_ge",
-    "last_wake",
 )
-TIER_FIELDS = (  # MAX_TIERS of them for each instrument
+HOLDING_FIELDS = (
+    "position",
+    "position_cost",
+    "realised",
+    "isolated",  # 1: the position has a margin of its own
+    "bucket",  # that margin, a part of cash
+    "tiers",  # how many margin tiers it has; their figures are in the t_ fields
+    "margin_bid_le",  # equity is looked at again if bid <= this, and so on
+    "margin_ask_ge",
+)
+ACCOUNT_FIELDS = (
+    "seq",  # of its newest event
+    "cash",
+    "fees",
+    "funding",
+    "liquidations",
+)
+TIER_FIELDS = (  # MAX_TIERS of them for each holding
     "from",  # the tier takes what of a notional lies above, in 1e-9 currency
     "initial",  # ppm
     "maintenance",
 )
 SCALAR_FIELDS = (
     "ts",
-    "seq",
     "event_count",
+    "account_count",
     "instrument_count",
     "active_count",
     "free_count",
     "priority",
-    "liquidations",
-    "cash",
-    "fees",
-    "funding",
     "next_expiry",
     "interest_stale",
     "margin_wake",
@@ -322,7 +332,9 @@ BOOK = np.dtype(
     + [(f"o_{name}", "<i8", (MAX_SLOTS,)) for name in ORDER_FIELDS]
     + [(f"g_{name}", "<i8", (MAX_GROUPS,)) for name in GROUP_FIELDS]
     + [(f"i_{name}", "<i8", (MAX_INSTRUMENTS,)) for name in INSTRUMENT_FIELDS]
-    + [(f"t_{name}", "<i8", (MAX_INSTRUMENTS * MAX_TIERS,)) for name in TIER_FIELDS]
+    + [(f"p_{name}", "<i8", (MAX_HOLDINGS,)) for name in HOLDING_FIELDS]
+    + [(f"a_{name}", "<i8", (MAX_ACCOUNTS,)) for name in ACCOUNT_FIELDS]
+    + [(f"t_{name}", "<i8", (MAX_HOLDINGS * MAX_TIERS,)) for name in TIER_FIELDS]
     # `active` is in order of placement; the last three are the lists of the row being processed
     + [(name, "<i8", (MAX_SLOTS,)) for name in ("active", "free", "printed", "struck", "crossed")]
 )
@@ -332,6 +344,7 @@ COMMAND = np.dtype(
         (name, "<i8")
         for name in (
             "order_id",
+            "account",
             "instrument",
             "sign",
             "type",
@@ -411,10 +424,11 @@ EV_ACCOUNT, EV_FUNDING = i8(EventKind.ACCOUNT), i8(EventKind.FUNDING)
 EV_HALTED, EV_RESUMED = i8(EventKind.HALTED), i8(EventKind.RESUMED)
 
 
-def new_book(instrument_count: int) -> npt.NDArray[Any]:
+def new_book(instrument_count: int, account_count: int) -> npt.NDArray[Any]:
     """A book with no orders, as an array of one record. Its fields are zero but for free slots."""
     array = np.zeros(1, dtype=BOOK)
     book = array[0]
+    book["account_count"] = account_count
     book["instrument_count"] = instrument_count
     book["free_count"] = MAX_SLOTS
     book["free"][:] = np.arange(MAX_SLOTS - 1, -1, -1)
@@ -429,6 +443,30 @@ def new_book(instrument_count: int) -> npt.NDArray[Any]:
     for name in ("stop_leg", "target_leg", "entry"):
         book[f"g_{name}"][:] = NO_SLOT
     return array
+
+
+@njit
+def holding_of(account: int, instrument: int) -> int:
+    """The index in the p_ fields of what an account has in an instrument."""
+    return account * MAX_INSTRUMENTS + instrument
+
+
+@njit
+def holding_at(book: Book, slot: int) -> int:
+    """The holding that the order in `slot` adds to or takes from."""
+    return book["o_account"][slot] * MAX_INSTRUMENTS + book["o_instrument"][slot]
+
+
+@njit
+def instrument_of(holding: int) -> int:
+    """The instrument of a holding."""
+    return holding % MAX_INSTRUMENTS
+
+
+@njit
+def account_of(holding: int) -> int:
+    """The account of a holding."""
+    return holding // MAX_INSTRUMENTS
 
 
 def state_hash(array: npt.NDArray[Any]) -> str:

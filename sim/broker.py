@@ -432,12 +432,12 @@ class SimBroker:
     def equity_nanos(self) -> int:
         """Cash plus open profit valued at the mark, else at the side one would get."""
         self.flush()
-        return self.exchange.equity_nanos
+        return self.exchange.equity_nanos()
 
     def margin_used_nanos(self) -> int:
         """Initial margin held for positions and working orders."""
         self.flush()
-        return self.exchange.used_margin_nanos
+        return self.exchange.used_margin_nanos()
 
     def last_quote(self, instrument: int) -> Quote | None:
         """The quote in force at the session's time, None before the first."""

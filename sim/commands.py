@@ -19,7 +19,7 @@ from sim.book import (
     LIMIT,
     MARKET,
     MAX_GROUPS,
-    MAX_INSTRUMENTS,
+    MAX_HOLDINGS,
     MAX_ORDERS,
     NEVER,
     NO_SLOT,
@@ -43,6 +43,7 @@ from sim.book import (
     njit,
 )
 from sim.exits import open_group
+from sim.foreign import NO_LIMIT, best_foreign
 from sim.groups import cancel_order, end_order
 from sim.publish import (
     find_slot,
@@ -71,16 +72,33 @@ BY_USER, NO_REASON = i8(Reason.BY_USER), i8(Reason.NONE)
 
 
 @njit
+def is_anyone_there(book: Book, tape: TapeRows, row: int, command: CommandRow) -> bool:
+    """True when a market order would trade now: with the tape, or with another account."""
+    instrument, sign = command["instrument"], command["sign"]
+    if side_lots(book, tape, row, instrument, sign) > 0:
+        return True
+    return best_foreign(book, command["account"], instrument, sign, sign * NO_LIMIT) != NO_SLOT
+
+
+@njit
 def check_arrival(book: Book, tape: TapeRows, row: int, command: CommandRow, slots: int) -> Finding:
     """All checks of an arriving order, room for it, and for a market order someone to trade."""
     start_trailing(book, tape, row, command)
     found = check_order(book, tape, row, command)
     if found[0] == OK and command["type"] == MARKET:
-        if side_lots(book, tape, row, command["instrument"], command["sign"]) <= 0:
+        if not is_anyone_there(book, tape, row, command):
             found = NO_LIQUIDITY, 0, 0
-    if found[0] == OK and book["free_count"] < slots + MAX_INSTRUMENTS:
+    if found[0] == OK and book["free_count"] < slots + MAX_HOLDINGS:
         found = TOO_MANY_ORDERS, book["active_count"] + slots, MAX_ORDERS
     return found
+
+
+@njit
+def reject(
+    book: Book, events: EventRows, command: CommandRow, order_id: int, found: Finding
+) -> None:
+    """An order of the command is refused."""
+    publish_rejected(book, events, command["account"], order_id, command["instrument"], found)
 
 
 @njit
@@ -95,10 +113,7 @@ def place(book: Book, tape: TapeRows, events: EventRows, row: int, command: Comm
     """A single order arrives."""
     found = check_arrival(book, tape, row, command, ONE)
     if found[0] != OK:
-        instrument = command["instrument"]
-        publish_rejected(
-            book, events, command["order_id"], instrument, found[0], found[1], found[2]
-        )
+        reject(book, events, command, command["order_id"], found)
         return
     slot = open_slot(book, command, SINGLE)
     accept(book, events, slot, OPEN)
@@ -109,10 +124,9 @@ def place(book: Book, tape: TapeRows, events: EventRows, row: int, command: Comm
 @njit
 def reject_all(book: Book, events: EventRows, command: CommandRow, found: Finding) -> None:
     """A bracket is refused whole: the entry and its exits."""
-    instrument = command["instrument"]
     for order_id in (command["order_id"], command["stop_id"], command["target_id"]):
         if order_id != 0:
-            publish_rejected(book, events, order_id, instrument, found[0], found[1], found[2])
+            reject(book, events, command, order_id, found)
 
 
 @njit
@@ -213,7 +227,7 @@ def place_oco(
     instrument = command["instrument"]
     if found[0] != OK:
         for order_id in (command["order_id"], other["order_id"]):
-            publish_rejected(book, events, order_id, instrument, found[0], found[1], found[2])
+            reject(book, events, command, order_id, found)
         return
     first = open_slot(book, command, OCO_LEG)
     second = open_slot(book, other, OCO_LEG)
@@ -231,14 +245,22 @@ def place_oco(
 
 @njit
 def cancel(
-    book: Book, tape: TapeRows, events: EventRows, row: int, order_id: int, ended_status: int
+    book: Book,
+    tape: TapeRows,
+    events: EventRows,
+    row: int,
+    account: int,
+    order_id: int,
+    ended_status: int,
 ) -> None:
     """A cancel arrives; `ended_status` is how the order ended if it did, 0 if it never was."""
-    slot = find_slot(book, order_id)
+    slot = find_slot(book, account, order_id)
     if slot == NO_SLOT:
         reason = ORDER_NOT_ACTIVE if ended_status else UNKNOWN_ORDER
         status = ended_status if ended_status else REJECTED
-        publish_refusal(book, events, EV_CANCEL_REJECTED, order_id, NO_SLOT, status, reason, 0, 0)
+        publish_refusal(
+            book, events, EV_CANCEL_REJECTED, account, order_id, NO_SLOT, status, reason, 0, 0
+        )
         return
     instrument = book["o_instrument"][slot]
     cancel_order(book, events, slot, BY_USER)

@@ -18,7 +18,7 @@ from broker_api.order import (
     OrderType,
     TimeInForce,
 )
-from sim.book import COMMAND, MAX_WALK_LEVELS, NEVER
+from sim.book import COMMAND, MAX_INSTRUMENTS, MAX_WALK_LEVELS, NEVER
 
 _OVERFLOW = 1 << 61
 """Products of price, size and tick value stay below this, so that sums of two fit an int64."""
@@ -28,6 +28,7 @@ class _Record(NamedTuple):
     """One record of dtype COMMAND, in its order."""
 
     order_id: int
+    account: int
     instrument: int
     sign: int
     type: int
@@ -123,9 +124,14 @@ class Encoder:
         raise ConfigurationError(f"{symbol} is not an instrument of this session")
 
     def encode(
-        self, at: int, request: OrderRequest, now_ns: int, group: _Group = _NO_GROUP
+        self,
+        at: int,
+        account: int,
+        request: OrderRequest,
+        now_ns: int,
+        group: _Group = _NO_GROUP,
     ) -> None:
-        """Write the request, with what `group` says of a bracket's exits or an OCO."""
+        """Write an account's request, with what `group` says of a bracket's exits or an OCO."""
         index = self.index_of(request.instrument)
         limit, stop = request.limit_ticks, request.stop_ticks
         trail = trail_ppm = activation = None
@@ -136,13 +142,14 @@ class Encoder:
             activation = request.activation_ticks
         record = _Record(
             order_id=request.order_id,
+            account=account,
             instrument=index,
             sign=1 - 2 * request.side,
             type=request.order_type,
             time_in_force=request.time_in_force,
             role=0,
             size=request.size_lots,
-            size_limit=self.size_limit(index, (limit, stop, trail, activation)),
+            size_limit=self.size_limit(account, index, (limit, stop, trail, activation)),
             limit=or_none(limit),
             stop=or_none(stop),
             protection=or_none(request.protection_ticks),
@@ -167,12 +174,13 @@ class Encoder:
         )
         self.commands[at] = record
 
-    def size_limit(self, index: int, prices: tuple[int | None, ...]) -> int:
+    def size_limit(self, account: int, index: int, prices: tuple[int | None, ...]) -> int:
         """The largest further size whose money still fits the kernel's integers."""
         book = self._book
-        there = abs(int(book["i_position"][index]))
+        there = abs(int(book["p_position"][account * MAX_INSTRUMENTS + index]))
         for slot in book["active"][: int(book["active_count"])].tolist():
-            there += int(book["o_live"][slot])
+            if book["o_account"][slot] == account:
+                there += int(book["o_live"][slot])
         known = [int(book["i_value_bid"][index]), int(book["i_value_ask"][index])]
         known += [price for price in prices if price is not None]
         # Prices may still move: room for twice the highest, and for a walk beyond it.

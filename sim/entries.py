@@ -7,10 +7,10 @@ the doors everything works on the record and on columns.
 
 from __future__ import annotations
 
-from sim import account, arrival, commands, kernel, liquidation, replacing, status
+from sim import account as money
+from sim import arrival, commands, kernel, liquidation, replacing, status
 from sim.book import BY_CALENDAR, ZERO, Book, CommandRow, EventRows, entry, i8, njit
 from sim.handles import TapeHandle, rows_of
-from sim.liquidation import NOBODY
 from sim.search import last_row_at
 
 MARGIN_CALL = i8(-(1 << 62))
@@ -71,7 +71,7 @@ def run_to_time(books: Books, tape: TapeHandle, events: EventRows, until_ns: int
         end = last_row_at(rows, book["i_cursor"][instrument], limit_ns)
         kernel.run_until(book, rows, events, instrument, end)
         if book["margin_wake"]:
-            if liquidation.next_short(book) != NOBODY:
+            if liquidation.is_anybody_short(book):
                 return MARGIN_CALL
             book["margin_wake"] = 0
             book["interest_stale"] = 1
@@ -140,6 +140,7 @@ def replace(
     tape: TapeHandle,
     events: EventRows,
     row: int,
+    account: int,
     order_id: int,
     size: int,
     limit: int,
@@ -151,8 +152,9 @@ def replace(
     """See `replacing.replace`."""
     rows = rows_of(tape)
     replacing.replace(
-        books[0], rows, events, row, order_id, size, limit, stop, trail, size_limit, ended_status
-    )
+        books[0], rows, events, row, account, order_id,
+        size, limit, stop, trail, size_limit, ended_status,
+    )  # fmt: skip
     refresh(books[0])
 
 
@@ -162,11 +164,12 @@ def cancel(
     tape: TapeHandle,
     events: EventRows,
     row: int,
+    account: int,
     order_id: int,
     ended_status: int,
 ) -> None:
     """See `commands.cancel`."""
-    commands.cancel(books[0], rows_of(tape), events, row, order_id, ended_status)
+    commands.cancel(books[0], rows_of(tape), events, row, account, order_id, ended_status)
     refresh(books[0])
 
 
@@ -177,15 +180,15 @@ def expire_due(books: Books, events: EventRows) -> None:
 
 
 @entry
-def next_short(books: Books) -> int:
+def next_short(books: Books, account: int) -> int:
     """See `liquidation.next_short`."""
-    return liquidation.next_short(books[0])
+    return liquidation.next_short(books[0], account)
 
 
 @entry
-def begin_liquidation(books: Books, events: EventRows, scope: int) -> None:
+def begin_liquidation(books: Books, events: EventRows, account: int, scope: int) -> None:
     """See `liquidation.begin_liquidation`."""
-    liquidation.begin_liquidation(books[0], events, scope)
+    liquidation.begin_liquidation(books[0], events, account, scope)
 
 
 @entry
@@ -197,12 +200,12 @@ def liquidate(
 
 
 @entry
-def equity_nanos(books: Books) -> int:
+def equity_nanos(books: Books, account: int) -> int:
     """See `account.equity_nanos`."""
-    return account.equity_nanos(books[0])
+    return money.equity_nanos(books[0], account)
 
 
 @entry
-def used_margin(books: Books) -> int:
+def used_margin(books: Books, account: int) -> int:
     """See `account.used_margin`."""
-    return account.used_margin(books[0])
+    return money.used_margin(books[0], account)

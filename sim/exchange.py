@@ -49,7 +49,7 @@ from sim.set_up import set_up_book
 
 
 class Exchange:
-    """A deterministic exchange for one account over one or several tapes.
+    """A deterministic exchange for one or several accounts over one or several tapes.
 
     `advance` moves time and returns what was published; `execute` runs a command at the present
     time. Every method is a function of the tapes, the settings and the calls before it. `tapes` are
@@ -62,13 +62,16 @@ class Exchange:
         tapes: Sequence[Tape],
         calendars: Sequence[SessionCalendar],
         simulation: SimulationConfig,
-        account: AccountConfig,
+        accounts: AccountConfig | Sequence[AccountConfig],
         start_ns: int | None = None,
     ) -> None:
         if not 0 < len(instruments) <= MAX_INSTRUMENTS:
             raise ConfigurationError(
                 f"{len(instruments)} instruments in one session; the limit is {MAX_INSTRUMENTS}"
             )
+        if isinstance(accounts, AccountConfig):
+            accounts = (accounts,)
+        self.accounts = tuple(accounts)
         self._instruments = tuple(instruments)
         self._bar_orders = {
             index: BarOrder(tape, simulation)
@@ -88,7 +91,7 @@ class Exchange:
         self.end_ns = max(tape.end_ns for tape in tapes)
         self.now_ns = self.start_ns
         self._array, self.notes = set_up_book(
-            instruments, tapes, simulation, account, self.start_ns
+            instruments, tapes, simulation, self.accounts, self.start_ns
         )
         self._book = self._array[0]
         # One number of the record each: a tenth of what a look into the record costs.
@@ -97,7 +100,7 @@ class Exchange:
         self._record_ts = self._array["ts"]
         self._encoder = Encoder(self._book, self._instruments, self._calendars)
         self._events = np.zeros(MAX_EVENTS, dtype=EVENT_ROW)
-        self._ended: dict[int, int] = {}
+        self._ended: list[dict[int, int]] = [{} for _ in self.accounts]
         self._last_served = 0
         self._boundaries = self._session_boundaries()
         self._margins = MarginSwitches(
@@ -134,20 +137,19 @@ class Exchange:
         """SHA-256 of the exchange's whole state."""
         return state_hash(self._array)
 
-    @property
-    def equity_nanos(self) -> int:
-        """Cash plus open profit, in 1e-9 of the account currency."""
-        return int(entries.equity_nanos(self._array))
+    def equity_nanos(self, account: int = 0) -> int:
+        """An account's cash plus open profit, in 1e-9 of its currency."""
+        return int(entries.equity_nanos(self._array, account))
 
-    @property
-    def used_margin_nanos(self) -> int:
+    def used_margin_nanos(self, account: int = 0) -> int:
         """Initial margin held for positions and working orders, isolated ones included."""
-        return int(entries.used_margin(self._array)) + int(self._book["i_bucket"].sum())
+        first = account * MAX_INSTRUMENTS
+        buckets = self._book["p_bucket"][first : first + MAX_INSTRUMENTS]
+        return int(entries.used_margin(self._array, account)) + int(buckets.sum())
 
-    @property
-    def cash_nanos(self) -> int:
-        """Cash, in 1e-9 of the account currency."""
-        return int(self._book["cash"])
+    def cash_nanos(self, account: int = 0) -> int:
+        """An account's cash, in 1e-9 of its currency."""
+        return int(self._book["a_cash"][account])
 
     def row_in_force(self, instrument: int, ts_ns: int) -> int:
         """The newest row of an instrument's tape at `ts_ns`, -1 before the first."""
@@ -209,7 +211,7 @@ class Exchange:
         events = self._events[:count].copy()
         ended = np.isin(events["status"], list(_ENDED)) & ~np.isin(events["kind"], _OF_NO_ORDER)
         ids, statuses = events["order_id"][ended].tolist(), events["status"][ended].tolist()
-        self._ended.update(zip(ids, statuses, strict=True))
+        self._ended[0].update(zip(ids, statuses, strict=True))
         return events
 
     # --- rows ------------------------------------------------------------------------------------
@@ -294,7 +296,7 @@ class Exchange:
         while stop_ns < until_ns:
             stop_ns = until_ns
             for index, order in self._bar_orders.items():
-                position, cursor = int(book["i_position"][index]), int(book["i_cursor"][index])
+                position, cursor = int(book["p_position"][index]), int(book["i_cursor"][index])
                 stop_ns = min(stop_ns, order.prepare(position, cursor, until_ns))
             if self._run_stretch(stop_ns):
                 return True
@@ -362,19 +364,22 @@ class Exchange:
         book = self._book
         book["margin_wake"] = 0
         book["interest_stale"] = 1
-        while (scope := int(entries.next_short(self._array))) != NOBODY:
-            entries.begin_liquidation(self._array, self._events, scope)
-            for index in range(len(self._instruments)):
-                own_scope = index if book["i_isolated"][index] else ACCOUNT
-                if book["i_position"][index] and own_scope == scope:
-                    self._liquidate(index)
+        for account in range(len(self.accounts)):
+            while (scope := int(entries.next_short(self._array, account))) != NOBODY:
+                entries.begin_liquidation(self._array, self._events, account, scope)
+                for index in range(len(self._instruments)):
+                    holding = account * MAX_INSTRUMENTS + index
+                    own_scope = index if book["p_isolated"][holding] else ACCOUNT
+                    if book["p_position"][holding] and own_scope == scope:
+                        self._liquidate(account, index)
 
-    def _liquidate(self, index: int) -> None:
+    def _liquidate(self, account: int, index: int) -> None:
         """Close a position with an order of the venue."""
-        book, lots = self._book, int(self._book["i_position"][index])
-        book["liquidations"] += 1
+        book = self._book
+        lots = int(book["p_position"][account * MAX_INSTRUMENTS + index])
+        book["a_liquidations"][account] += 1
         order = OrderRequest(
-            order_id=-int(book["liquidations"]),
+            order_id=-int(book["a_liquidations"][account]),
             client_order_id="",
             instrument=self._instruments[index].symbol,
             side=_closing_side(lots),
@@ -383,77 +388,82 @@ class Exchange:
             time_in_force=TimeInForce.NONE,
             reduce_only=True,
         )
-        self._encoder.encode(0, order, self.now_ns)
+        self._encoder.encode(0, account, order, self.now_ns)
         row = int(book["i_cursor"][index])
         entries.liquidate(
             self._array, self._handles[index], self._events, row, self._encoder.commands
         )
 
-    def execute(self, command: Command) -> list[Event]:
+    def execute(self, command: Command, account: int = 0) -> list[Event]:
         """As `execute_rows`, for those who read events."""
-        return [decode(row) for row in self.execute_rows(command)]
+        return [decode(row) for row in self.execute_rows(command, account)]
 
-    def execute_rows(self, command: Command) -> list[EventRow]:
-        """Run a command at the present time; the first event is its answer."""
+    def execute_rows(self, command: Command, account: int = 0) -> list[EventRow]:
+        """Run an account's command at the present time; the first event is its answer.
+
+        The events are of every account that it concerned.
+        """
         assert not self._event_count[0], "events of rows are drained before a command"
         self._record_ts[0] = self.now_ns
         match command:
             case ReplaceRequest():
-                self._replace(command)
+                self._replace(command, account)
             case CancelRequest():
-                self._cancel(command)
+                self._cancel(command, account)
             case _:
-                self._submit(command)
+                self._submit(command, account)
         return self._drain()
 
-    def _submit(self, command: OrderRequest | BracketRequest | OcoRequest) -> None:
+    def _submit(self, command: OrderRequest | BracketRequest | OcoRequest, account: int) -> None:
         first = requests_of(command)[0]
         index = self._encoder.index_of(first.instrument)
         handle, row = self._handles[index], int(self._book["i_cursor"][index])
         door = entries.place
         if isinstance(command, OrderRequest):
-            self._encoder.encode(0, first, self.now_ns)
+            self._encoder.encode(0, account, first, self.now_ns)
         else:
-            self._encoder.encode(0, first, self.now_ns, group_of(command))
+            self._encoder.encode(0, account, first, self.now_ns, group_of(command))
             door = entries.place_bracket
             if isinstance(command, OcoRequest):
-                self._encoder.encode(1, command.second, self.now_ns)
+                self._encoder.encode(1, account, command.second, self.now_ns)
                 door = entries.place_oco
         door(self._array, handle, self._events, row, self._encoder.commands)
 
-    def _instrument_of_order(self, order_id: int) -> int:
+    def _instrument_of_order(self, order_id: int, account: int) -> int:
         book = self._book
         for slot in book["active"][: int(book["active_count"])]:
-            if book["o_order_id"][slot] == order_id:
+            if book["o_order_id"][slot] == order_id and book["o_account"][slot] == account:
                 return int(book["o_instrument"][slot])
         return 0
 
-    def _replace(self, command: ReplaceRequest) -> None:
-        index = self._instrument_of_order(command.order_id)
+    def _replace(self, command: ReplaceRequest, account: int) -> None:
+        index = self._instrument_of_order(command.order_id, account)
         prices = (command.limit_ticks, command.stop_ticks, command.trail_ticks)
         entries.replace(
             self._array,
             self._handles[index],
             self._events,
             int(self._book["i_cursor"][index]),
+            account,
             command.order_id,
             or_none(command.size_lots),
             or_none(command.limit_ticks),
             or_none(command.stop_ticks),
             or_none(command.trail_ticks),
-            self._encoder.size_limit(index, prices),
-            self._ended.get(command.order_id, 0),
+            self._encoder.size_limit(account, index, prices),
+            self._ended[account].get(command.order_id, 0),
         )
 
-    def _cancel(self, command: CancelRequest) -> None:
-        index = self._instrument_of_order(command.order_id)
+    def _cancel(self, command: CancelRequest, account: int) -> None:
+        index = self._instrument_of_order(command.order_id, account)
         entries.cancel(
             self._array,
             self._handles[index],
             self._events,
             int(self._book["i_cursor"][index]),
+            account,
             command.order_id,
-            self._ended.get(command.order_id, 0),
+            self._ended[account].get(command.order_id, 0),
         )
 
     def _drain(self) -> list[EventRow]:
@@ -466,7 +476,7 @@ class Exchange:
         rows = [EventRow._make(row) for row in self._events[:count].tolist()]
         for row in rows:
             if row.status in _ENDED and row.kind not in _OF_NO_ORDER:
-                self._ended[row.order_id] = row.status
+                self._ended[row.account][row.order_id] = row.status
         return rows
 
 

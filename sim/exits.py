@@ -18,6 +18,7 @@ from sim.book import (
     Book,
     CommandRow,
     EventRows,
+    holding_of,
     i8,
     njit,
 )
@@ -41,6 +42,7 @@ def open_group(book: Book, command: CommandRow, is_oco: int) -> int:
     book["group_high"] = max(book["group_high"], group + 1)
     book["g_used"][group] = 1
     book["g_is_oco"][group] = is_oco
+    book["g_account"][group] = command["account"]
     book["g_instrument"][group] = command["instrument"]
     book["g_sign"][group] = command["sign"]
     book["g_created"][group] = book["priority"]
@@ -157,15 +159,19 @@ def set_exit(book: Book, events: EventRows, group: int, slot: int, live: int) ->
 
 
 @njit
-def oldest_open_bracket(book: Book, instrument: int, sign: int) -> int:
+def has_exits_of(book: Book, group: int, holding: int, sign: int) -> bool:
+    """True for a bracket that closes the holding after an entry of `sign`."""
+    if not book["g_used"][group] or book["g_is_oco"][group] or book["g_sign"][group] != sign:
+        return False
+    return holding_of(book["g_account"][group], book["g_instrument"][group]) == holding
+
+
+@njit
+def oldest_open_bracket(book: Book, holding: int, sign: int) -> int:
     """The bracket of one direction that was created first and still has lots to close."""
     found = NO_SLOT
     for group in range(book["group_high"]):
-        if not book["g_used"][group] or book["g_is_oco"][group]:
-            continue
-        if book["g_instrument"][group] != instrument or book["g_sign"][group] != sign:
-            continue
-        if open_lots(book, group) <= 0:
+        if not has_exits_of(book, group, holding, sign) or open_lots(book, group) <= 0:
             continue
         if found == NO_SLOT or book["g_created"][group] < book["g_created"][found]:
             found = group
@@ -173,32 +179,32 @@ def oldest_open_bracket(book: Book, instrument: int, sign: int) -> int:
 
 
 @njit
-def position_headroom(book: Book, instrument: int, sign: int) -> int:
+def position_headroom(book: Book, holding: int, sign: int) -> int:
     """Lots of the position that no bracket's exits cover yet; negative when they cover too many."""
     covered = 0
     for group in range(book["group_high"]):
-        if book["g_used"][group] and not book["g_is_oco"][group]:
-            if book["g_instrument"][group] == instrument and book["g_sign"][group] == sign:
-                covered += max(0, open_lots(book, group))
-    return max(0, book["i_position"][instrument] * sign) - covered
+        if has_exits_of(book, group, holding, sign):
+            covered += max(0, open_lots(book, group))
+    return max(0, book["p_position"][holding] * sign) - covered
 
 
 @njit
 def exit_headroom(book: Book, group: int) -> int:
     """Lots by which a bracket's exits may grow until all exits together cover the position."""
-    headroom = position_headroom(book, book["g_instrument"][group], book["g_sign"][group])
+    holding = holding_of(book["g_account"][group], book["g_instrument"][group])
+    headroom = position_headroom(book, holding, book["g_sign"][group])
     return headroom - min(0, open_lots(book, group))
 
 
 @njit
-def cap_brackets(book: Book, instrument: int, sign: int) -> None:
+def cap_brackets(book: Book, holding: int, sign: int) -> None:
     """All exits of one direction together never exceed the position: first in, first out.
 
     Lots that other orders closed are taken from the oldest bracket, for good.
     """
-    excess = -position_headroom(book, instrument, sign)
+    excess = -position_headroom(book, holding, sign)
     while excess > 0:
-        group = oldest_open_bracket(book, instrument, sign)
+        group = oldest_open_bracket(book, holding, sign)
         part = min(excess, open_lots(book, group))
         book["g_released"][group] += part
         book["g_dirty"][group] = 1

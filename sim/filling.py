@@ -24,10 +24,12 @@ from sim.book import (
     TARGET_EXIT,
     Book,
     EventRows,
+    holding_at,
     i8,
     njit,
 )
 from sim.exits import cap_brackets, oldest_dirty
+from sim.foreign import fillable_lots
 from sim.groups import cancel_order, end_slot, settle_bracket
 from sim.path import sibling_in_bar
 from sim.publish import close_slot, publish_order, publish_position, publish_replaced
@@ -39,22 +41,22 @@ SIBLING = i8(Reason.SIBLING)
 
 
 @njit
-def settle_instrument(book: Book, events: EventRows, instrument: int) -> None:
+def settle_holding(book: Book, events: EventRows, holding: int) -> None:
     """After a fill: brackets, then reduce-only orders that have nothing left to reduce."""
     if book["group_high"] > 0:
-        cap_brackets(book, instrument, BUY)
-        cap_brackets(book, instrument, SELL)
+        cap_brackets(book, holding, BUY)
+        cap_brackets(book, holding, SELL)
         group = oldest_dirty(book)
         while group != NO_SLOT:
             settle_bracket(book, events, group)
             group = oldest_dirty(book)
-    end_idle_reduce_only(book, events, instrument)
+    end_idle_reduce_only(book, events, holding)
 
 
 @njit
-def end_idle_reduce_only(book: Book, events: EventRows, instrument: int) -> None:
+def end_idle_reduce_only(book: Book, events: EventRows, holding: int) -> None:
     """A reduce-only order ends at once when there is no position left that it could reduce."""
-    position = book["i_position"][instrument]
+    position = book["p_position"][holding]
     index = 0
     while index < book["active_count"]:
         slot = book["active"][index]
@@ -62,7 +64,7 @@ def end_idle_reduce_only(book: Book, events: EventRows, instrument: int) -> None
         role = book["o_role"][slot]
         if role in (STOP_EXIT, TARGET_EXIT) or not book["o_reduce_only"][slot]:
             continue
-        if book["o_instrument"][slot] == instrument and book["o_sign"][slot] * position >= 0:
+        if holding_at(book, slot) == holding and book["o_sign"][slot] * position >= 0:
             cancel_order(book, events, slot, REDUCE_ONLY_DONE)
             index = 0
 
@@ -116,15 +118,6 @@ def end_other_exit(book: Book, events: EventRows, group: int, role: int) -> None
 
 
 @njit
-def fillable_lots(book: Book, slot: int, lots: int) -> int:
-    """`lots` clipped to what a reduce-only order may still close."""
-    if not book["o_reduce_only"][slot]:
-        return lots
-    reducible = -book["i_position"][book["o_instrument"][slot]] * book["o_sign"][slot]
-    return max(0, min(lots, reducible))
-
-
-@njit
 def is_filled(book: Book, slot: int) -> bool:
     """True when nothing of the order is left and nothing can be added to it.
 
@@ -146,7 +139,7 @@ def fill(book: Book, events: EventRows, slot: int, lots: int, price: int, liquid
     Less than asked when a reduce-only order is clipped; one that could close nothing has ended.
     """
     lots = fillable_lots(book, slot, min(lots, book["o_live"][slot]))
-    instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
+    holding, sign = holding_at(book, slot), book["o_sign"][slot]
     group, role = book["o_group"][slot], book["o_role"][slot]
     book["o_filled"][slot] += lots
     book["o_live"][slot] -= lots
@@ -156,7 +149,7 @@ def fill(book: Book, events: EventRows, slot: int, lots: int, price: int, liquid
         if lots > book["o_front"][slot]:
             book["o_met_behind"][slot] = 1
         keep_front_after_fill(book, slot, lots)
-    fee = settle_fill(book, instrument, sign * lots, price, liquidity)
+    fee = settle_fill(book, holding, sign * lots, price, liquidity)
     if group != NO_SLOT and role != OCO_LEG:
         note_group_fill(book, slot, lots, price)
     finished = is_filled(book, slot)
@@ -171,7 +164,7 @@ def fill(book: Book, events: EventRows, slot: int, lots: int, price: int, liquid
     if sibling_in_bar(book, slot):
         events["ambiguous"][index] = 1
     book["bar_filled"] = price
-    publish_position(book, events, instrument)
+    publish_position(book, events, holding)
     if finished:
         if role == STOP_EXIT:
             book["g_stop_leg"][group] = NO_SLOT
@@ -183,7 +176,7 @@ def fill(book: Book, events: EventRows, slot: int, lots: int, price: int, liquid
         end_other_exit(book, events, group, role)
     if finished:
         close_slot(book, slot)
-    settle_instrument(book, events, instrument)
+    settle_holding(book, events, holding)
     book["interest_stale"] = 1
     return lots
 

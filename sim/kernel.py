@@ -10,7 +10,7 @@ from __future__ import annotations
 from broker_api.event import Reason
 from data.index import TapeRows
 from data.schema import IntColumn
-from sim.account import set_margin_wakes
+from sim.account import is_held, set_margin_wakes
 from sim.arrival import run_activations, trigger
 from sim.book import (
     BELOW_ALL,
@@ -30,6 +30,7 @@ from sim.book import (
     ZERO,
     Book,
     EventRows,
+    holding_of,
     i8,
     njit,
 )
@@ -64,10 +65,13 @@ def refresh_interest(book: Book) -> None:
         book["i_last_ge"][instrument] = NEVER
         book["i_every_row"][instrument] = 0
     book["next_expiry"] = NEVER
-    set_margin_wakes(book)
-    for instrument in range(book["instrument_count"]):
-        book["i_bid_le"][instrument] = book["i_margin_bid_le"][instrument]
-        book["i_ask_ge"][instrument] = book["i_margin_ask_ge"][instrument]
+    for account in range(book["account_count"]):
+        set_margin_wakes(book, account)
+        for instrument in range(book["instrument_count"]):
+            holding = holding_of(account, instrument)
+            bid_le, ask_ge = book["p_margin_bid_le"][holding], book["p_margin_ask_ge"][holding]
+            book["i_bid_le"][instrument] = max(book["i_bid_le"][instrument], bid_le)
+            book["i_ask_ge"][instrument] = min(book["i_ask_ge"][instrument], ask_ge)
     for index in range(book["active_count"]):
         slot = book["active"][index]
         book["next_expiry"] = min(book["next_expiry"], book["o_expires"][slot])
@@ -148,7 +152,7 @@ def next_row(book: Book, tape: TapeRows, instrument: int, start: int, end: int) 
     bid_le, ask_le = book["i_bid_le"][instrument], book["i_ask_le"][instrument]
     bid_ge, ask_ge = book["i_bid_ge"][instrument], book["i_ask_ge"][instrument]
     last_le, last_ge = book["i_last_le"][instrument], book["i_last_ge"][instrument]
-    if book["i_halted"][instrument] and book["i_position"][instrument] == 0:
+    if book["i_halted"][instrument] and not is_held(book, instrument):
         # In a halt only what a position is worth can matter: to the margin, at another's next row.
         bid_le, ask_le, last_le = BELOW_ALL, BELOW_ALL, BELOW_ALL
         bid_ge, ask_ge, last_ge = NEVER, NEVER, NEVER
@@ -160,7 +164,7 @@ def move_cursor(book: Book, tape: TapeRows, instrument: int, row: int) -> None:
     """The row's state is in force; positions are valued at the newest sizes that were not empty."""
     before = book["i_cursor"][instrument]
     book["i_cursor"][instrument] = row
-    if book["i_halted"][instrument] and book["i_position"][instrument] != 0:
+    if book["i_halted"][instrument] and is_held(book, instrument):
         book["interest_stale"] = 1  # its value moves unseen: the others' next row has to look
     at = row
     while at > before and tape.bid_qty[at] <= 0:
@@ -241,15 +245,17 @@ def end_bar_row(book: Book, tape: TapeRows, events: EventRows, instrument: int, 
 @njit
 def wake_margin(book: Book, tape: TapeRows, instrument: int, row: int) -> None:
     """Ask for a look at the margin when the row passed a price where it could have become short."""
-    if not book["margin_on"] or book["i_position"][instrument] == 0:
+    if not book["margin_on"] or book["margin_wake"]:
         return
-    if (
-        book["interest_stale"]  # a fill moved equity, the thresholds are from before it
-        or tape.kind[row] >= ROW_MARK
-        or tape.bid[row] <= book["i_margin_bid_le"][instrument]
-        or tape.ask[row] >= book["i_margin_ask_ge"][instrument]
-    ):
-        book["margin_wake"] = 1
+    for account in range(book["account_count"]):
+        holding = holding_of(account, instrument)
+        if book["p_position"][holding] != 0 and (
+            book["interest_stale"]  # a fill moved equity, the thresholds are from before it
+            or tape.kind[row] >= ROW_MARK
+            or tape.bid[row] <= book["p_margin_bid_le"][holding]
+            or tape.ask[row] >= book["p_margin_ask_ge"][holding]
+        ):
+            book["margin_wake"] = 1
 
 
 @njit

@@ -1,6 +1,7 @@
 """Liquidation: equity below the maintenance margin ends orders and closes positions.
 
-Each isolated position is a scope of its own, named by its instrument; all others are one, ACCOUNT.
+Of an account each isolated position is a scope of its own, named by its instrument; all others are
+one, ACCOUNT. Accounts are looked at in their order, and each alone.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from sim.account import (
     maintenance_nanos,
     reserves_margin,
 )
-from sim.arrival import arrive
+from sim.arrival import arrive, run_activations
 from sim.book import (
     EV_LIQUIDATION,
     LIQUIDATION_ORDER,
@@ -24,6 +25,7 @@ from sim.book import (
     Book,
     CommandRow,
     EventRows,
+    holding_of,
     i8,
     njit,
 )
@@ -39,72 +41,85 @@ NOBODY = i8(-2)
 
 
 @njit
-def is_in_scope(book: Book, instrument: int, scope: int) -> bool:
-    """True when the instrument's position is of this scope."""
+def is_in_scope(book: Book, account: int, instrument: int, scope: int) -> bool:
+    """True when the account's position in the instrument is of this scope."""
     if scope == ACCOUNT:
-        return not book["i_isolated"][instrument]
+        return not book["p_isolated"][holding_of(account, instrument)]
     return instrument == scope
 
 
 @njit
-def scope_equity(book: Book, scope: int) -> int:
+def scope_equity(book: Book, account: int, scope: int) -> int:
     """What the positions of a scope stand on."""
-    return cross_equity(book) if scope == ACCOUNT else isolated_equity(book, scope)
+    if scope == ACCOUNT:
+        return cross_equity(book, account)
+    return isolated_equity(book, holding_of(account, scope))
 
 
 @njit
-def scope_maintenance(book: Book, scope: int) -> int:
+def scope_maintenance(book: Book, account: int, scope: int) -> int:
     """What they need."""
-    return cross_maintenance(book) if scope == ACCOUNT else maintenance_nanos(book, scope)
+    if scope == ACCOUNT:
+        return cross_maintenance(book, account)
+    return maintenance_nanos(book, holding_of(account, scope))
 
 
 @njit
-def is_short(book: Book, scope: int) -> bool:
+def is_short(book: Book, account: int, scope: int) -> bool:
     """True when a scope's equity is below its maintenance margin and nobody closes it yet."""
     for index in range(book["active_count"]):
         slot = book["active"][index]
-        if book["o_role"][slot] == LIQUIDATION_ORDER:
-            if is_in_scope(book, book["o_instrument"][slot], scope):
+        if book["o_role"][slot] == LIQUIDATION_ORDER and book["o_account"][slot] == account:
+            if is_in_scope(book, account, book["o_instrument"][slot], scope):
                 return False
-    needed = scope_maintenance(book, scope)
-    return needed > 0 and scope_equity(book, scope) < needed
+    needed = scope_maintenance(book, account, scope)
+    return needed > 0 and scope_equity(book, account, scope) < needed
 
 
 @njit
-def next_short(book: Book) -> int:
-    """The scope that is to be liquidated first: isolated ones by instrument; NOBODY when none."""
+def next_short(book: Book, account: int) -> int:
+    """The scope of an account to liquidate first: isolated ones by instrument; NOBODY when none."""
     if not book["margin_on"]:
         return NOBODY
     for instrument in range(book["instrument_count"]):
-        if book["i_isolated"][instrument] and is_short(book, instrument):
-            return instrument
-    return ACCOUNT if is_short(book, ACCOUNT) else NOBODY
+        if book["p_isolated"][holding_of(account, instrument)]:
+            if is_short(book, account, instrument):
+                return instrument
+    return ACCOUNT if is_short(book, account, ACCOUNT) else NOBODY
 
 
 @njit
-def goes_with(book: Book, slot: int, scope: int) -> bool:
-    """True for an order that a liquidation cancels: those of the scope's instruments.
+def is_anybody_short(book: Book) -> bool:
+    """True when something of any account is to be liquidated."""
+    found = False
+    for account in range(book["account_count"]):
+        found = found or next_short(book, account) != NOBODY
+    return found
+
+
+@njit
+def goes_with(book: Book, slot: int, account: int, scope: int) -> bool:
+    """True for an order of the account that a liquidation cancels: those of the scope.
 
     When it is the account's, also what would take free cash into an isolated position; what
     protects or closes that position stays.
     """
-    instrument = book["o_instrument"][slot]
-    if book["o_role"][slot] == LIQUIDATION_ORDER:
+    if book["o_role"][slot] == LIQUIDATION_ORDER or book["o_account"][slot] != account:
         return False
-    if is_in_scope(book, instrument, scope):
+    if is_in_scope(book, account, book["o_instrument"][slot], scope):
         return True
     return scope == ACCOUNT and reserves_margin(book, slot)
 
 
 @njit
-def begin_liquidation(book: Book, events: EventRows, scope: int) -> None:
+def begin_liquidation(book: Book, events: EventRows, account: int, scope: int) -> None:
     """Publish the liquidation with its figures, then cancel what goes with it."""
-    index = publish(book, events, EV_LIQUIDATION, scope)
-    events["value"][index] = scope_equity(book, scope)
-    events["limit"][index] = scope_maintenance(book, scope)
+    index = publish(book, events, EV_LIQUIDATION, account, scope)
+    events["value"][index] = scope_equity(book, account, scope)
+    events["limit"][index] = scope_maintenance(book, account, scope)
     at = ZERO
     while at < book["active_count"]:
-        if goes_with(book, book["active"][at], scope):
+        if goes_with(book, book["active"][at], account, scope):
             cancel_order(book, events, book["active"][at], LIQUIDATED)
             at = ZERO
         else:
@@ -123,3 +138,4 @@ def liquidate(book: Book, tape: TapeRows, events: EventRows, row: int, command: 
         book["o_waiting"][slot] = 1
         return
     arrive(book, tape, events, row, slot)
+    run_activations(book, tape, events, row, command["instrument"])

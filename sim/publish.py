@@ -23,21 +23,25 @@ from sim.book import (
     Book,
     CommandRow,
     EventRows,
+    Finding,
+    account_of,
+    instrument_of,
     njit,
 )
 
 
 @njit
-def publish(book: Book, events: EventRows, kind: int, instrument: int) -> int:
-    """Append an event of `kind` at the book's time; return its index in `events`."""
+def publish(book: Book, events: EventRows, kind: int, account: int, instrument: int) -> int:
+    """Append an event of `kind` for an account at the book's time; return its index in `events`."""
     # Past the buffer's end the last place is written again; the shell sees the count and stops.
     index = min(book["event_count"], MAX_EVENTS - 1)
     book["event_count"] = book["event_count"] + 1
-    book["seq"] = book["seq"] + 1
-    events["seq"][index] = book["seq"]
+    book["a_seq"][account] += 1
+    events["seq"][index] = book["a_seq"][account]
     events["ts_ns"][index] = book["ts"]
     events["kind"][index] = kind
     events["instrument"][index] = instrument
+    events["account"][index] = account
     events["order_id"][index] = 0
     events["status"][index] = 0
     events["side"][index] = 0
@@ -62,7 +66,7 @@ def publish(book: Book, events: EventRows, kind: int, instrument: int) -> int:
 @njit
 def publish_order(book: Book, events: EventRows, kind: int, slot: int) -> int:
     """Append an event of the order in `slot`, with its id, status and quantities."""
-    index = publish(book, events, kind, book["o_instrument"][slot])
+    index = publish(book, events, kind, book["o_account"][slot], book["o_instrument"][slot])
     events["order_id"][index] = book["o_order_id"][slot]
     events["status"][index] = book["o_status"][slot]
     events["filled_lots"][index] = book["o_filled"][slot]
@@ -90,15 +94,22 @@ def publish_replaced(book: Book, events: EventRows, slot: int, reason: int) -> i
 
 
 @njit
-def publish_position(book: Book, events: EventRows, instrument: int) -> None:
+def publish_position(book: Book, events: EventRows, holding: int) -> None:
     """The position and then the account, after a fill or a payment."""
-    index = publish(book, events, EV_POSITION, instrument)
-    events["position_lots"][index] = book["i_position"][instrument]
-    events["position_cost"][index] = book["i_position_cost"][instrument]
-    events["realised_nanos"][index] = book["i_realised"][instrument]
-    index = publish(book, events, EV_ACCOUNT, NO_SLOT)
-    events["cash_nanos"][index] = book["cash"]
-    events["fee_nanos"][index] = book["fees"]
+    account = account_of(holding)
+    index = publish(book, events, EV_POSITION, account, instrument_of(holding))
+    events["position_lots"][index] = book["p_position"][holding]
+    events["position_cost"][index] = book["p_position_cost"][holding]
+    events["realised_nanos"][index] = book["p_realised"][holding]
+    publish_account(book, events, account)
+
+
+@njit
+def publish_account(book: Book, events: EventRows, account: int) -> None:
+    """Cash and the fees so far."""
+    index = publish(book, events, EV_ACCOUNT, account, NO_SLOT)
+    events["cash_nanos"][index] = book["a_cash"][account]
+    events["fee_nanos"][index] = book["a_fees"][account]
 
 
 @njit
@@ -106,6 +117,7 @@ def publish_refusal(
     book: Book,
     events: EventRows,
     kind: int,
+    account: int,
     order_id: int,
     instrument: int,
     status: int,
@@ -114,7 +126,7 @@ def publish_refusal(
     limit: int,
 ) -> int:
     """A command was refused: the order has `status` (REJECTED for one that never was)."""
-    index = publish(book, events, kind, instrument)
+    index = publish(book, events, kind, account, instrument)
     events["order_id"][index] = order_id
     events["status"][index] = status
     events["reason"][index] = reason
@@ -125,16 +137,13 @@ def publish_refusal(
 
 @njit
 def publish_rejected(
-    book: Book,
-    events: EventRows,
-    order_id: int,
-    instrument: int,
-    reason: int,
-    value: int,
-    limit: int,
+    book: Book, events: EventRows, account: int, order_id: int, instrument: int, found: Finding
 ) -> None:
     """A new order was refused; it does not exist."""
-    publish_refusal(book, events, EV_REJECTED, order_id, instrument, REJECTED, reason, value, limit)
+    publish_refusal(
+        book, events, EV_REJECTED, account, order_id, instrument, REJECTED,
+        found[0], found[1], found[2],
+    )  # fmt: skip
 
 
 @njit
@@ -164,6 +173,7 @@ def open_slot(book: Book, command: CommandRow, role: int) -> int:
     book["active"][book["active_count"]] = slot
     book["active_count"] = book["active_count"] + 1
     book["o_order_id"][slot] = command["order_id"]
+    book["o_account"][slot] = command["account"]
     book["o_instrument"][slot] = command["instrument"]
     book["o_sign"][slot] = command["sign"]
     book["o_type"][slot] = command["type"]
@@ -237,10 +247,10 @@ def close_slot(book: Book, slot: int) -> None:
 
 
 @njit
-def find_slot(book: Book, order_id: int) -> int:
-    """The slot of a working order, NO_SLOT when there is none."""
+def find_slot(book: Book, account: int, order_id: int) -> int:
+    """The slot of an account's working order, NO_SLOT when there is none."""
     for index in range(book["active_count"]):
         slot = book["active"][index]
-        if book["o_order_id"][slot] == order_id:
+        if book["o_order_id"][slot] == order_id and book["o_account"][slot] == account:
             return slot
     return NO_SLOT

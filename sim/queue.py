@@ -218,6 +218,35 @@ def clear_queue(book: Book, slot: int) -> None:
 
 
 @njit
+def tape_lots_ahead(book: Book, slot: int, there: int) -> int:
+    """Of `there` lots that the tape has at a maker's price: those that are served before it.
+
+    All of them while its place is not known.
+    """
+    if not book["o_queue_known"][slot]:
+        return there
+    return min(there, (book["o_queue"][slot] + QUEUE_UNIT - 1) // QUEUE_UNIT)
+
+
+@njit
+def shorten_queues(book: Book, instrument: int, sign: int, price: int, lots: int) -> None:
+    """An order of some account took `lots` of the tape at `price`, from the side `sign` rests on.
+
+    They stood ahead of every maker there.
+    """
+    gone = lots * QUEUE_UNIT
+    for index in range(book["active_count"]):
+        slot = book["active"][index]
+        if not book["o_resting"][slot] or book["o_instrument"][slot] != instrument:
+            continue
+        if book["o_sign"][slot] != sign or book["o_limit"][slot] != price:
+            continue
+        if book["o_queue_known"][slot] and book["queue_model"] != BACK:
+            book["o_queue"][slot] = max(0, book["o_queue"][slot] - gone)
+            book["o_queue_behind"][slot] = max(0, book["o_queue_behind"][slot] - gone)
+
+
+@njit
 def power(book: Book, value: float) -> float:
     """`value` to the model's power n of 1, 1.5 or 2, by products and the square root only."""
     halves = book["queue_power_halves"]

@@ -26,6 +26,7 @@ from sim.book import (
     Book,
     EventRows,
     Finding,
+    holding_at,
     i8,
     njit,
 )
@@ -51,9 +52,8 @@ from sim.rules import (
     has_limit,
     has_trigger,
     is_market_now,
-    is_marketable,
     is_through,
-    side_ticks,
+    met_limit_ticks,
     slot_source_ticks,
     trigger_way,
 )
@@ -105,8 +105,9 @@ def check_replace_prices(
             return STOP_WRONG_SIDE, stop, source
     moves = limit != book["o_limit"][slot] or size > book["o_size"][slot]
     if live and moves and book["o_post_only"][slot] and book["o_type"][slot] == LIMIT:
-        if is_marketable(book, tape, row, instrument, sign, limit):
-            return POST_ONLY_WOULD_TAKE, limit, side_ticks(book, tape, row, instrument, sign)
+        met = met_limit_ticks(book, tape, row, holding_at(book, slot), sign, limit)
+        if met != NONE:
+            return POST_ONLY_WOULD_TAKE, limit, met
     return OK, 0, 0
 
 
@@ -141,14 +142,14 @@ def check_replace_margin(book: Book, slot: int, size: int, limit: int, stop: int
     """(reason, value, limit): a larger or dearer order needs the margin for the difference."""
     if not book["margin_on"]:
         return OK, 0, 0
-    instrument = book["o_instrument"][slot]
-    before = required_margin(book, instrument, ZERO, ZERO, ZERO)
-    available = free_margin(book)
+    holding = holding_at(book, slot)
+    before = required_margin(book, holding, ZERO, ZERO, ZERO)
+    available = free_margin(book, book["o_account"][slot])
     live, old_limit, old_stop = book["o_live"][slot], book["o_limit"][slot], book["o_stop"][slot]
     book["o_live"][slot] = live + size - book["o_size"][slot]
     book["o_limit"][slot] = limit
     book["o_stop"][slot] = stop
-    more = required_margin(book, instrument, ZERO, ZERO, ZERO) - before
+    more = required_margin(book, holding, ZERO, ZERO, ZERO) - before
     book["o_live"][slot] = live
     book["o_limit"][slot] = old_limit
     book["o_stop"][slot] = old_stop
@@ -169,6 +170,7 @@ def replace(
     tape: TapeRows,
     events: EventRows,
     row: int,
+    account: int,
     order_id: int,
     size: int,
     limit: int,
@@ -178,11 +180,13 @@ def replace(
     ended_status: int,
 ) -> None:
     """A change arrives. NONE leaves a value; a refusal leaves the order as it was."""
-    slot = find_slot(book, order_id)
+    slot = find_slot(book, account, order_id)
     if slot == NO_SLOT:
         reason = ORDER_NOT_ACTIVE if ended_status else UNKNOWN_ORDER
         status = ended_status if ended_status else REJECTED
-        publish_refusal(book, events, EV_REPLACE_REJECTED, order_id, NO_SLOT, status, reason, 0, 0)
+        publish_refusal(
+            book, events, EV_REPLACE_REJECTED, account, order_id, NO_SLOT, status, reason, 0, 0
+        )
         return
     instrument = book["o_instrument"][slot]
     found = check_replace_kind(book, slot, size, limit, stop, trail)
@@ -205,6 +209,7 @@ def replace(
             book,
             events,
             EV_REPLACE_REJECTED,
+            account,
             order_id,
             instrument,
             status,

@@ -15,6 +15,7 @@ from sim.book import (
     LIMIT_IF_TOUCHED,
     MARKET,
     MARKET_IF_TOUCHED,
+    NO_SLOT,
     NONE,
     ROW_QUOTE,
     ROW_TRADE,
@@ -26,9 +27,13 @@ from sim.book import (
     Book,
     CommandRow,
     Finding,
+    account_of,
+    holding_of,
     i8,
+    instrument_of,
     njit,
 )
+from sim.foreign import best_foreign
 from sim.search import last_trade_row
 
 OK = i8(Reason.NONE)
@@ -225,13 +230,22 @@ def check_trail(trail: int, trail_ppm: int) -> Finding:
 
 
 @njit
-def is_marketable(
-    book: Book, tape: TapeRows, row: int, instrument: int, sign: int, limit: int
-) -> bool:
-    """True when a limit order at `limit` meets the displayed touch."""
-    if side_lots(book, tape, row, instrument, sign) <= 0:
-        return False
-    return (limit - side_ticks(book, tape, row, instrument, sign)) * sign >= 0
+def met_limit_ticks(
+    book: Book, tape: TapeRows, row: int, holding: int, sign: int, limit: int
+) -> int:
+    """The price that a limit order at `limit` would meet: the touch, or another account's maker.
+
+    The better of the two; NONE when it would meet nothing.
+    """
+    instrument, found = instrument_of(holding), NONE
+    if side_lots(book, tape, row, instrument, sign) > 0:
+        found = side_ticks(book, tape, row, instrument, sign)
+        if (limit - found) * sign < 0:
+            found = NONE
+    maker = best_foreign(book, account_of(holding), instrument, sign, limit)
+    if maker != NO_SLOT and (found == NONE or (found - book["o_limit"][maker]) * sign > 0):
+        found = book["o_limit"][maker]
+    return found
 
 
 @njit
@@ -322,9 +336,9 @@ def check_stop_side(
 
 
 @njit
-def check_reduce_only(book: Book, instrument: int, sign: int, reduce_only: int) -> Finding:
+def check_reduce_only(book: Book, holding: int, sign: int, reduce_only: int) -> Finding:
     """(reason, value, limit) of a reduce-only order with nothing to reduce."""
-    position = book["i_position"][instrument]
+    position = book["p_position"][holding]
     if not reduce_only:
         return OK, 0, 0
     if position == 0:
@@ -339,7 +353,7 @@ def check_margin(
     book: Book,
     tape: TapeRows,
     row: int,
-    instrument: int,
+    holding: int,
     sign: int,
     size: int,
     price: int,
@@ -348,13 +362,14 @@ def check_margin(
     """(reason, value, limit): what the order needs more, and what equity leaves for it."""
     if not book["margin_on"] or reduce_only:
         return OK, 0, 0
+    instrument = instrument_of(holding)
     if price == NONE:
         price = met_ticks(book, instrument, sign)
         if side_lots(book, tape, row, instrument, sign) > 0:
             price = shown_ticks(tape, row, sign)
-    before = required_margin(book, instrument, ZERO, ZERO, ZERO)
-    more = required_margin(book, instrument, sign, size, price) - before
-    available = free_margin(book)
+    before = required_margin(book, holding, ZERO, ZERO, ZERO)
+    more = required_margin(book, holding, sign, size, price) - before
+    available = free_margin(book, account_of(holding))
     if more > 0 and more > available:
         return INSUFFICIENT_MARGIN, more, available
     return OK, 0, 0
@@ -376,6 +391,7 @@ def check_order(book: Book, tape: TapeRows, row: int, command: CommandRow) -> Fi
     they are judged on what the order would do, not on what it says.
     """
     instrument, sign = command["instrument"], command["sign"]
+    holding = holding_of(command["account"], instrument)
     kind, limit, stop = command["type"], command["limit"], command["stop"]
     price = command_price(command)
     found = check_market_open(book, instrument)
@@ -391,14 +407,15 @@ def check_order(book: Book, tape: TapeRows, row: int, command: CommandRow) -> Fi
         trigger = price if kind == TRAILING_STOP else stop
         found = check_stop_side(book, tape, row, instrument, sign, kind, trigger)
     if found[0] == OK:
-        found = check_reduce_only(book, instrument, sign, command["reduce_only"])
+        found = check_reduce_only(book, holding, sign, command["reduce_only"])
     if found[0] == OK:
         found = check_margin(
-            book, tape, row, instrument, sign, command["size"], price, command["reduce_only"]
+            book, tape, row, holding, sign, command["size"], price, command["reduce_only"]
         )
     if found[0] == OK and command["post_only"] and kind == LIMIT:
-        if is_marketable(book, tape, row, instrument, sign, limit):
-            found = POST_ONLY_WOULD_TAKE, limit, side_ticks(book, tape, row, instrument, sign)
+        met = met_limit_ticks(book, tape, row, holding, sign, limit)
+        if met != NONE:
+            found = POST_ONLY_WOULD_TAKE, limit, met
     return found
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from broker_api.config import AccountConfig, SimulationConfig
+from broker_api.errors import ConfigurationError
 from broker_api.instrument import MAX_TIERS, NANOS, Instrument, MarginTier, to_nanos
 from broker_api.order import TriggerSource
 from data.tape import Tape
-from sim.book import new_book
+from sim.book import MAX_ACCOUNTS, MAX_INSTRUMENTS, new_book
 
 
 def trigger_source_of(instrument: Instrument, tape: Tape) -> tuple[TriggerSource, str | None]:
@@ -40,17 +41,16 @@ def set_up_book(
     instruments: Sequence[Instrument],
     tapes: Sequence[Tape],
     simulation: SimulationConfig,
-    account: AccountConfig,
+    accounts: Sequence[AccountConfig],
     start_ns: int,
 ) -> tuple[npt.NDArray[Any], list[str]]:
     """A book before its first row, with every setting in it, and notes for the run's reader.
 
-    Raises ConfigurationError for an account that does not fit the instruments.
+    Raises ConfigurationError for accounts that do not fit the instruments or the tapes.
     """
-    account.check_instruments(instruments)
-    array = new_book(len(instruments))
+    check_accounts(accounts, instruments, tapes)
+    array = new_book(len(instruments), len(accounts))
     book = array[0]
-    book["cash"] = account.cash_nanos
     book["queue_model"] = simulation.queue_model
     book["queue_power_halves"] = round(simulation.queue_power * 2)
     book["beyond_top"] = simulation.beyond_top_model
@@ -63,12 +63,34 @@ def set_up_book(
     notes: list[str] = []
     for index, (instrument, tape) in enumerate(zip(instruments, tapes, strict=True)):
         notes += _set_up_instrument(book, index, instrument, tape)
-        book["i_isolated"][index] = account.is_isolated(instrument)
-        _set_up_tiers(book, index, account.margin_tiers(instrument))
         before = int(np.searchsorted(tape.columns.ts, start_ns, side="left"))
         book["i_known_from"][index] = before
         book["i_cursor"][index] = before - 1
+    for number, account in enumerate(accounts):
+        book["a_cash"][number] = account.cash_nanos
+        for index, instrument in enumerate(instruments):
+            holding = number * MAX_INSTRUMENTS + index
+            book["p_isolated"][holding] = account.is_isolated(instrument)
+            set_up_tiers(book, holding, account.margin_tiers(instrument))
     return array, notes
+
+
+def check_accounts(
+    accounts: Sequence[AccountConfig], instruments: Sequence[Instrument], tapes: Sequence[Tape]
+) -> None:
+    """Raise ConfigurationError for accounts that cannot trade on this book."""
+    if not 0 < len(accounts) <= MAX_ACCOUNTS:
+        raise ConfigurationError(
+            f"{len(accounts)} accounts on one book; the limit is {MAX_ACCOUNTS}"
+        )
+    for account in accounts:
+        account.check_instruments(instruments)
+    for instrument, tape in zip(instruments, tapes, strict=True):
+        if len(accounts) > 1 and tape.bar_interval_ns:
+            raise ConfigurationError(
+                f"{instrument.symbol}: its tape is made of bars; "
+                f"{len(accounts)} accounts on one book need quotes or trades"
+            )
 
 
 def _set_up_instrument(book: np.void, index: int, instrument: Instrument, tape: Tape) -> list[str]:
@@ -95,9 +117,10 @@ def _set_up_instrument(book: np.void, index: int, instrument: Instrument, tape: 
     return ([note] if note else []) + list(tape.notes)
 
 
-def _set_up_tiers(book: np.void, index: int, tiers: Sequence[MarginTier]) -> None:
-    book["i_tiers"][index] = len(tiers)
-    for at, tier in enumerate(tiers, index * MAX_TIERS):
+def set_up_tiers(book: np.void, holding: int, tiers: Sequence[MarginTier]) -> None:
+    """Put an account's margin tiers of an instrument in force."""
+    book["p_tiers"][holding] = len(tiers)
+    for at, tier in enumerate(tiers, holding * MAX_TIERS):
         book["t_from"][at] = to_nanos(tier.notional_from)
         book["t_initial"][at] = tier.initial_ppm
         book["t_maintenance"][at] = tier.maintenance_ppm

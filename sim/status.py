@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from broker_api.event import Reason
 from data.index import TapeRows
-from sim.account import NANOS, open_profit, share_of
+from sim.account import NANOS, is_held, open_profit, share_of
 from sim.book import (
     BUY,
     BY_CALENDAR,
@@ -26,7 +26,10 @@ from sim.book import (
     ZERO,
     Book,
     EventRows,
+    account_of,
+    holding_of,
     i8,
+    instrument_of,
     njit,
 )
 from sim.publish import publish, publish_position
@@ -39,14 +42,15 @@ MARKET_CLOSED, MARKET_HALTED = i8(Reason.MARKET_CLOSED), i8(Reason.MARKET_HALTED
 def apply_status(book: Book, tape: TapeRows, events: EventRows, instrument: int, row: int) -> None:
     """A row that is neither quote nor trade: halts and reopenings, marks, funding."""
     kind = tape.kind[row]
-    if book["i_position"][instrument] != 0:
+    if is_held(book, instrument):
         book["interest_stale"] = 1  # what positions are worth, also while nothing trades here
     if kind == ROW_MARK:
         book["i_mark"][instrument] = tape.px[row]
     elif kind == ROW_FUNDING:
         if tape.px[row] > 0:
             book["i_mark"][instrument] = tape.px[row]
-        pay_funding(book, events, instrument, tape.qty[row])
+        for account in range(book["account_count"]):
+            pay_funding(book, events, holding_of(account, instrument), tape.qty[row])
     elif kind in (ROW_CLOSE, ROW_HALT):
         halt(book, events, instrument, BY_TAPE, NEVER)
     elif kind in (ROW_OPEN, ROW_RESUME):
@@ -63,8 +67,9 @@ def halt(book: Book, events: EventRows, instrument: int, state: int, next_open: 
     book["interest_stale"] = 1
     if halted:
         return
-    index = publish(book, events, EV_HALTED, instrument)
-    events["reason"][index] = MARKET_HALTED if state == BY_TAPE else MARKET_CLOSED
+    for account in range(book["account_count"]):
+        index = publish(book, events, EV_HALTED, account, instrument)
+        events["reason"][index] = MARKET_HALTED if state == BY_TAPE else MARKET_CLOSED
 
 
 @njit
@@ -85,23 +90,25 @@ def resume(book: Book, events: EventRows, instrument: int, state: int, known_fro
     book["i_known_from"][instrument] = known_from
     set_taken(book, instrument, BUY, ZERO, ZERO)
     set_taken(book, instrument, SELL, ZERO, ZERO)
-    publish(book, events, EV_RESUMED, instrument)
+    for account in range(book["account_count"]):
+        publish(book, events, EV_RESUMED, account, instrument)
 
 
 @njit
-def pay_funding(book: Book, events: EventRows, instrument: int, rate: int) -> None:
+def pay_funding(book: Book, events: EventRows, holding: int, rate: int) -> None:
     """Longs pay `rate` (1e-9) of the position's value at the mark; shorts receive it."""
-    position = book["i_position"][instrument]
+    position = book["p_position"][holding]
     if position == 0:
         return
-    cost = book["i_position_cost"][instrument] * book["i_tick_value"][instrument]
-    value = open_profit(book, instrument) + cost
+    account, instrument = account_of(holding), instrument_of(holding)
+    cost = book["p_position_cost"][holding] * book["i_tick_value"][instrument]
+    value = open_profit(book, holding) + cost
     payment = share_of(value, rate, NANOS)
-    book["cash"] = book["cash"] - payment
-    if book["i_isolated"][instrument]:
-        book["i_bucket"][instrument] -= payment
-    book["funding"] = book["funding"] + payment
-    index = publish(book, events, EV_FUNDING, instrument)
+    book["a_cash"][account] -= payment
+    if book["p_isolated"][holding]:
+        book["p_bucket"][holding] -= payment
+    book["a_funding"][account] += payment
+    index = publish(book, events, EV_FUNDING, account, instrument)
     events["value"][index] = payment
     events["position_lots"][index] = position
-    publish_position(book, events, instrument)
+    publish_position(book, events, holding)

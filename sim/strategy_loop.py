@@ -151,7 +151,7 @@ def tell_news(ctx: Context, news: Table, now_ns: int) -> None:
 @njit
 def size_limit(book: Book, limit: int, stop: int) -> int:
     """The largest further size whose money still fits the kernel's integers; see `Encoder`."""
-    there = abs(book["i_position"][ZERO])
+    there = abs(book["p_position"][ZERO])
     for index in range(book["active_count"]):
         there += book["o_live"][book["active"][index]]
     worst: int = max(abs(book["i_value_bid"][ZERO]), abs(book["i_value_ask"][ZERO]))
@@ -172,6 +172,7 @@ def write_command(book: Book, command: CommandRow, log: Table, at: int) -> None:
     """An order of the log as the exchange's record."""
     limit, stop = log[at, OUT_LIMIT], log[at, OUT_STOP]
     command["order_id"] = log[at, OUT_ID]
+    command["account"] = ZERO
     command["instrument"] = ZERO
     command["sign"] = log[at, OUT_SIGN]
     command["type"] = log[at, OUT_TYPE]
@@ -218,12 +219,12 @@ def execute(
         place = find_known(ctx, order_id)
         ended = ctx["known"][place, KNOWN_ENDED] if place != NOT_KNOWN else CANCELLED
         if kind == SEND_CANCEL:
-            venue.cancel(book, tape, events, row, order_id, ended)
+            venue.cancel(book, tape, events, row, ZERO, order_id, ended)
         else:
             lots, limit, stop = log[at, OUT_LOTS], log[at, OUT_LIMIT], log[at, OUT_STOP]
             most = size_limit(book, limit, stop)
             replacing.replace(
-                book, tape, events, row, order_id, lots, limit, stop, NONE, most, ended
+                book, tape, events, row, ZERO, order_id, lots, limit, stop, NONE, most, ended
             )
         return
     write_command(book, command, log, at)
@@ -261,7 +262,7 @@ def process_rows(
         kernel.apply_row(book, tape, events, ZERO, row)
         note_events(ctx, news, events, before, book["event_count"], response)
         if book["margin_wake"]:
-            if liquidation.next_short(book) != liquidation.NOBODY:
+            if liquidation.is_anybody_short(book):
                 return MARGIN
             book["margin_wake"] = ZERO
             book["interest_stale"] = _YES

@@ -24,16 +24,19 @@ from sim.book import (
     TAKER,
     TIF_NONE,
     WAIT,
+    ZERO,
     Book,
     EventRows,
+    holding_at,
     i8,
     njit,
 )
-from sim.filling import fill, fillable_lots
+from sim.filling import fill
+from sim.foreign import NO_LIMIT, best_foreign, fillable_lots, sure_foreign_lots
 from sim.groups import SELF_TRADE, cancel_order
 from sim.path import maker_ticks
 from sim.publish import publish_replaced
-from sim.queue import join
+from sim.queue import join, shorten_queues, tape_lots_ahead
 from sim.rules import (
     is_market_now,
     is_taken_by_print,
@@ -46,8 +49,7 @@ from sim.rules import (
 
 IOC_REST = i8(Reason.IOC_REST)
 PROTECTION_LIMIT = i8(Reason.PROTECTION_LIMIT)
-NO_LIMIT = i8(1 << 62)
-"""A price beyond every other. Distances from it fit an int64, those from NEVER do not."""
+ONE = i8(1)
 
 
 @njit
@@ -144,14 +146,23 @@ def touch_available(book: Book, tape: TapeRows, row: int, instrument: int, sign:
 
 
 @njit
-def own_resting_at(book: Book, instrument: int, sign: int, price: int) -> int:
-    """The first own maker that an aggressor of `sign` would meet at `price` or better."""
+def is_own_maker(book: Book, slot: int, maker: int) -> bool:
+    """True for a resting order of the same account on the other side."""
+    return bool(
+        book["o_resting"][maker]
+        and holding_at(book, maker) == holding_at(book, slot)
+        and book["o_sign"][maker] == -book["o_sign"][slot]
+    )
+
+
+@njit
+def own_resting_at(book: Book, slot: int, price: int) -> int:
+    """The first own maker that the order in `slot` would meet at `price` or better."""
+    sign = book["o_sign"][slot]
     for index in range(book["active_count"]):
-        slot = book["active"][index]
-        if book["o_instrument"][slot] != instrument or not book["o_resting"][slot]:
-            continue
-        if book["o_sign"][slot] == -sign and (price - book["o_limit"][slot]) * sign >= 0:
-            return slot
+        maker = book["active"][index]
+        if is_own_maker(book, slot, maker) and (price - book["o_limit"][maker]) * sign >= 0:
+            return maker
     return NO_SLOT
 
 
@@ -172,34 +183,18 @@ def survivors(book: Book, slot: int, maker: int, position: int) -> tuple[bool, b
 
 
 @njit
-def lots_within(levels: int, first: int, shown: int, beyond: int) -> int:
-    """Lots of the first `levels`: `first` at the touch, `shown` at each other, less `beyond`."""
-    if levels <= 0:
-        return 0
-    return first + max(0, (levels - 1) * shown - beyond)
+def tape_lots(book: Book, levels: int, first: int, shown: int, beyond: int) -> int:
+    """Lots of the tape's first `levels`: `first` at the touch, and what `beyond_top` says behind.
 
-
-@njit
-def levels_before_own(
-    book: Book, slot: int, best: int, levels: int, first: int, shown: int, beyond: int
-) -> int:
-    """How many of `levels` the order can take before it meets an own maker that ends it.
-
-    What it has filled by then decides which of the two reduces exposure.
+    A ladder shows `shown` at each further level, of all of which `beyond` are gone.
     """
-    instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
-    for index in range(book["active_count"]):
-        maker = book["active"][index]
-        if book["o_instrument"][maker] != instrument or not book["o_resting"][maker]:
-            continue
-        level = max(0, (book["o_limit"][maker] - best) * sign)
-        if book["o_sign"][maker] == sign or level >= levels:
-            continue
-        before = lots_within(level, first, shown, beyond)
-        position = book["i_position"][instrument] + sign * before
-        if before < book["o_live"][slot] and not survivors(book, slot, maker, position)[0]:
-            levels = level
-    return levels
+    if levels <= 0:
+        return ZERO
+    if book["beyond_top"] == INFINITE:
+        return NO_LIMIT
+    if book["beyond_top"] == WAIT:
+        return first
+    return first + max(0, (levels - 1) * shown - beyond)
 
 
 @njit
@@ -217,7 +212,7 @@ def prevent_self_trade(book: Book, events: EventRows, slot: int, price: int) -> 
     """Cancel own makers that would be met at `price`, or the aggressor; True if it lives."""
     order_id = book["o_order_id"][slot]
     while True:
-        maker = own_resting_at(book, book["o_instrument"][slot], book["o_sign"][slot], price)
+        maker = own_resting_at(book, slot, price)
         if maker == NO_SLOT:
             return True
         if book["o_entitled"][maker] > 0:
@@ -225,7 +220,7 @@ def prevent_self_trade(book: Book, events: EventRows, slot: int, price: int) -> 
             if book["o_order_id"][slot] != order_id:
                 return False
             continue
-        position = book["i_position"][book["o_instrument"][slot]]
+        position = book["p_position"][holding_at(book, slot)]
         keep_taker, keep_maker = survivors(book, slot, maker, position)
         if not keep_maker:
             cancel_order(book, events, maker, SELF_TRADE)
@@ -246,7 +241,7 @@ def limit_of_walk(book: Book, tape: TapeRows, row: int, slot: int) -> int:
     worst = NO_LIMIT * sign
     if not is_market_now(book, slot):
         worst = book["o_limit"][slot]
-    elif protection != NONE:
+    elif protection != NONE and side_lots(book, tape, row, instrument, sign) > 0:
         worst = side_ticks(book, tape, row, instrument, sign) + sign * protection
     if sign < 0 and not book["i_negative_price"][instrument]:
         return max(worst, 1)
@@ -257,64 +252,133 @@ def limit_of_walk(book: Book, tape: TapeRows, row: int, slot: int) -> int:
 def available_to(book: Book, tape: TapeRows, row: int, slot: int, worst: int) -> int:
     """Lots that the order could take now, up to its own size: what fill-or-kill is judged on.
 
-    Nothing when it may not take all of it: reduce-only, or because it would meet an own order.
+    Nothing when it may not take all of it: reduce-only. Where it would meet an own maker that ends
+    it, only what is strictly better counts; what it has filled by then decides which of the two
+    reduces exposure.
     """
-    instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
+    instrument, sign, want = book["o_instrument"][slot], book["o_sign"][slot], book["o_live"][slot]
+    if fillable_lots(book, slot, want) < want:
+        return ZERO
     shown = side_lots(book, tape, row, instrument, sign)
     best = side_ticks(book, tape, row, instrument, sign)
-    want = book["o_live"][slot]
-    if shown <= 0 or fillable_lots(book, slot, want) < want:
-        return 0
-    gone = printed_since_quote(book, tape, row, instrument, sign)
-    at_best, beyond = taken_lots(book, tape, row, instrument, sign)
-    first = max(0, shown - gone - at_best)
-    levels = MAX_WALK_LEVELS
-    if abs(worst) != NO_LIMIT:
-        levels = min(levels, (worst - best) * sign + 1)
-    levels = levels_before_own(book, slot, best, levels, first, shown, beyond)
-    if levels <= 0:
-        return 0
-    if book["beyond_top"] == INFINITE:
-        return want
-    if book["beyond_top"] == WAIT:
-        return min(want, first)
-    return min(want, lots_within(levels, first, shown, beyond))
+    first, beyond, levels = ZERO, ZERO, ZERO
+    if shown > 0:
+        gone = printed_since_quote(book, tape, row, instrument, sign)
+        at_best, beyond = taken_lots(book, tape, row, instrument, sign)
+        first = max(0, shown - gone - at_best)
+        levels = MAX_WALK_LEVELS
+    end = worst + sign
+    for index in range(book["active_count"]):
+        maker = book["active"][index]
+        if not is_own_maker(book, slot, maker) or (book["o_limit"][maker] - end) * sign >= 0:
+            continue
+        met = book["o_limit"][maker]
+        before = min(levels, max(0, (met - best) * sign))
+        lots = tape_lots(book, before, first, shown, beyond)
+        lots = min(lots, want) + sure_foreign_lots(book, slot, met)
+        position = book["p_position"][holding_at(book, slot)] + sign * lots
+        if lots < want and not survivors(book, slot, maker, position)[0]:
+            end = met
+    levels = min(levels, max(0, (end - best) * sign))
+    lots = tape_lots(book, levels, first, shown, beyond)
+    return min(want, min(lots, want) + sure_foreign_lots(book, slot, end))
 
 
 @njit
 def take(book: Book, tape: TapeRows, events: EventRows, row: int, slot: int) -> None:
-    """Walk the book from the touch out, one fill a level, as far as the order's limit allows."""
+    """Walk from the best price out as far as the order's limit allows.
+
+    The next price is the tape's next level or that of another account's maker.
+    """
     instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
-    order_id = book["o_order_id"][slot]
+    order_id, account = book["o_order_id"][slot], book["o_account"][slot]
     shown = side_lots(book, tape, row, instrument, sign)
-    if shown <= 0:
-        return
     best = side_ticks(book, tape, row, instrument, sign)
     worst = limit_of_walk(book, tape, row, slot)
     gone = printed_since_quote(book, tape, row, instrument, sign)
-    at_best, beyond = taken_lots(book, tape, row, instrument, sign)
-    mode = book["beyond_top"]
-    for level in range(MAX_WALK_LEVELS):
-        price = best + sign * level
-        if (worst - price) * sign < 0 or (mode != LADDER and level > 0):
-            return
-        if book["o_live"][slot] <= 0:
+    at_best, beyond, levels = ZERO, ZERO, ZERO
+    if shown > 0:
+        at_best, beyond = taken_lots(book, tape, row, instrument, sign)
+        levels = MAX_WALK_LEVELS if book["beyond_top"] == LADDER else ONE
+    level = ZERO
+    while book["o_order_id"][slot] == order_id and book["o_live"][slot] > 0:
+        price, there = best + sign * level, ZERO
+        is_level = level < levels and (worst - price) * sign >= 0
+        maker = best_foreign(book, account, instrument, sign, worst)
+        if maker != NO_SLOT and (not is_level or (price - book["o_limit"][maker]) * sign > 0):
+            price, is_level = book["o_limit"][maker], False
+        elif not is_level:
             return
         if not prevent_self_trade(book, events, slot, price):
             return
-        used = gone + at_best
-        if level > 0:
-            used = min(beyond, shown)
-            beyond -= used
-        want = book["o_live"][slot]
-        offered = want if mode == INFINITE else min(want, shown - used)
-        if offered <= 0:
-            continue
-        done = fill(book, events, slot, offered, price, TAKER)
-        if mode != INFINITE:
-            add_taken(book, instrument, sign, level, done)
-        if done < offered or book["o_order_id"][slot] != order_id:
+        if is_level:
+            used = gone + at_best
+            if level > 0:
+                used = min(beyond, shown)
+                beyond -= used
+            there = NO_LIMIT if book["beyond_top"] == INFINITE else shown - used
+        if not take_at(book, events, slot, price, level, there):
             return
+        if is_level:
+            level += 1
+
+
+@njit
+def take_at(book: Book, events: EventRows, slot: int, price: int, level: int, there: int) -> bool:
+    """Take at one price: the tape's lots ahead of each foreign maker, it, then the tape's rest.
+
+    `there` are the tape's lots at its `level`. False when the order is not to go on.
+    """
+    order_id, account = book["o_order_id"][slot], book["o_account"][slot]
+    instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
+    while True:
+        maker = best_foreign(book, account, instrument, sign, price)
+        if maker != NO_SLOT and book["o_entitled"][maker] > 0:
+            fill_entitled(book, events, maker)
+            continue
+        ahead = there if maker == NO_SLOT else tape_lots_ahead(book, maker, max(0, there))
+        offered = min(book["o_live"][slot], ahead)
+        if offered > 0:
+            done = take_from_tape(book, events, slot, price, level, offered)
+            there -= done
+            if done < offered or book["o_order_id"][slot] != order_id or book["o_live"][slot] <= 0:
+                return False
+        if maker == NO_SLOT:
+            return True
+        if match(book, events, slot, maker) <= 0:
+            return False
+        if book["o_order_id"][slot] != order_id or book["o_live"][slot] <= 0:
+            return False
+
+
+@njit
+def take_from_tape(
+    book: Book, events: EventRows, slot: int, price: int, level: int, lots: int
+) -> int:
+    """One fill against what the tape shows, or is said to have; returns the lots done."""
+    instrument, sign = book["o_instrument"][slot], book["o_sign"][slot]
+    done = fill(book, events, slot, lots, price, TAKER)
+    if book["beyond_top"] != INFINITE:
+        add_taken(book, instrument, sign, level, done)
+    if book["account_count"] > 1:
+        shorten_queues(book, instrument, -sign, price, done)
+    return done
+
+
+@njit
+def match(book: Book, events: EventRows, slot: int, maker: int) -> int:
+    """Two accounts trade at the maker's price: as much as both may of the maker's old place."""
+    price = book["o_limit"][maker]
+    lots = min(book["o_live"][slot], min(book["o_live"][maker], book["o_front"][maker]))
+    lots = min(fillable_lots(book, slot, lots), fillable_lots(book, maker, lots))
+    if lots <= 0:
+        return ZERO
+    fill(book, events, slot, lots, price, TAKER)
+    ambiguous = book["ambiguous"]
+    book["ambiguous"] = 0
+    fill(book, events, maker, lots, price, MAKER)
+    book["ambiguous"] = ambiguous
+    return lots
 
 
 @njit

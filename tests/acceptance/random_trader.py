@@ -284,7 +284,7 @@ def trade(
             trader.hear(answer)
             events += answer
     events += _advance(exchange, trader, exchange.now_ns + 600 * SECOND, stops)
-    return Session(events, exchange.cash_nanos, exchange.equity_nanos)
+    return Session(events, exchange.cash_nanos(), exchange.equity_nanos())
 
 
 def _advance(

@@ -105,7 +105,9 @@ def conserve(seed: int, steps: int = STEPS_EACH, rows: int = ROWS_EACH) -> Ledge
         for events in answers:
             trader.note(events)
             ledger.note(events)
-        assert exchange.cash_nanos == ledger.cash_nanos, f"seed {seed}: cash moved without an event"
+        assert exchange.cash_nanos() == ledger.cash_nanos, (
+            f"seed {seed}: cash moved without an event"
+        )
     return ledger
 
 

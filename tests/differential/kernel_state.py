@@ -12,10 +12,14 @@ from broker_api.order import NO_PRICE, OrderStatus, OrderType, QueueModel
 from data.schema import RowKind
 from data.tape import Tape
 from sim.book import (
+    ACCOUNT_FIELDS,
     BOOK,
     GROUP_FIELDS,
+    HOLDING_FIELDS,
     INSTRUMENT_FIELDS,
+    MAX_ACCOUNTS,
     MAX_GROUPS,
+    MAX_HOLDINGS,
     MAX_INSTRUMENTS,
     MAX_SLOTS,
     NO_SLOT,
@@ -37,10 +41,18 @@ WIDTHS = (
     (len(ORDER_FIELDS), MAX_SLOTS),
     (len(GROUP_FIELDS), MAX_GROUPS),
     (len(INSTRUMENT_FIELDS), MAX_INSTRUMENTS),
+    (len(HOLDING_FIELDS), MAX_HOLDINGS),
+    (len(ACCOUNT_FIELDS), MAX_ACCOUNTS),
 )
-SCALAR_AT, ORDER_AT, GROUP_AT, INSTRUMENT_AT = (  # where a field is in a row of each table
+SCALAR_AT, ORDER_AT, GROUP_AT, INSTRUMENT_AT, ACCOUNT_AT = (  # where a field is in a row of each table
     {name: at for at, name in enumerate(names)}
-    for names in (SCALAR_FIELDS, ORDER_FIELDS, GROUP_FIELDS, INSTRUMENT_FIELDS)
+    for names in (
+        SCALAR_FIELDS,
+        ORDER_FIELDS,
+        GROUP_FIELDS,
+        INSTRUMENT_FIELDS + HOLDING_FIELDS,
+        ACCOUNT_FIELDS,
+    )
 )
 DIRECT = ORDER[: ORDER.index("live") + 1]
 """What an order's canonical row takes as the kernel has it; the rest is worked out."""
@@ -50,7 +62,7 @@ _renamed = {"market": "instrument"}
 _order = itemgetter(*(ORDER_AT[_renamed.get(name, name)] for name in DIRECT))
 _group = itemgetter(*(GROUP_AT[name] for name in GROUP_DIRECT))
 _market = itemgetter(*(INSTRUMENT_AT[name] for name in MARKET_DIRECT))
-_account = itemgetter(*(SCALAR_AT[name] for name in ACCOUNT[: ACCOUNT.index("seq") + 1]))
+_account = itemgetter(*(ACCOUNT_AT[name] for name in ACCOUNT[: ACCOUNT.index("seq") + 1]))
 
 
 class _Levels:
@@ -103,8 +115,9 @@ class KernelReader:
             tables.append(flat[at : at + fields * width].reshape(fields, width))
             at += fields * width
         self._scalars = tables[0][:, 0]
-        self._orders, self._groups, self._instruments = tables[1:]
-        self._instruments = self._instruments[:, : len(tapes)].T
+        self._orders, self._groups = tables[1:3]
+        self._instruments, self._holdings = (table[:, : len(tapes)].T for table in tables[3:5])
+        self._accounts = tables[5].T
         self._active = self._book["active"]
         self._levels = [_Levels(tape) for tape in exchange.tapes]
         self._after = [tape.bbo_after_trade for tape in tapes]
@@ -115,9 +128,10 @@ class KernelReader:
         """The canonical state now."""
         scalars = self._scalars.tolist()
         exchange = self._exchange
-        used = exchange.used_margin_nanos if self._has_margin else 0
-        account = (*_account(scalars), exchange.equity_nanos, used)
-        rows = self._instruments.tolist()
+        used = exchange.used_margin_nanos() if self._has_margin else 0
+        account = (*_account(self._accounts[0].tolist()), exchange.equity_nanos(), used)
+        pairs = zip(self._instruments.tolist(), self._holdings.tolist(), strict=True)
+        rows = [market + holding for market, holding in pairs]
         markets = tuple([self._market(at, row) for at, row in enumerate(rows)])
         active = self._active[: scalars[SCALAR_AT["active_count"]]]
         orders = self._orders[:, active].T.tolist()
@@ -250,4 +264,5 @@ def is_fresh(rows: Sequence[tuple[int, ...]], sign: int, start: int, after: bool
 def table_names() -> dict[str, tuple[str, ...]]:
     """The kernel's tables and their fields, for the test that none is forgotten."""
     found: dict[str, tuple[str, ...]] = {"scalar": SCALAR_FIELDS, "order": ORDER_FIELDS}
-    return found | {"group": GROUP_FIELDS, "instrument": INSTRUMENT_FIELDS}
+    found |= {"group": GROUP_FIELDS, "instrument": INSTRUMENT_FIELDS}
+    return found | {"holding": HOLDING_FIELDS, "account": ACCOUNT_FIELDS}

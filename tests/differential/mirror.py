@@ -253,7 +253,7 @@ def compare(mirror: Mirror, steps: int = STEPS) -> int:
             assert ours == theirs, f"seed {mirror.case.seed}, {what}:\n{ours}\n{theirs}"
         trader.note(events)
         count += len(events)
-    assert left.equity_nanos == right.equity_nanos, f"seed {mirror.case.seed}: equity"
+    assert left.equity_nanos() == right.equity_nanos(), f"seed {mirror.case.seed}: equity"
     return count
 
 

@@ -62,9 +62,9 @@ def test_an_account_made_short_by_a_command_is_looked_at_on_the_next_row() -> No
 def test_the_dearer_of_all_buys_and_all_sells_counts_as_a_whole() -> None:
     market = Market("0 5x99 101x5", instruments=[BY_BOTH], cash=120.0, margin=True)
     market.place("buy 3 limit 50")
-    assert market.exchange.used_margin_nanos == 45 * 10**9
+    assert market.exchange.used_margin_nanos() == 45 * 10**9
     assert market.place("sell 1 limit 1000") == ["#2 accepted sell 1 limit 1000"]
-    assert market.exchange.used_margin_nanos == 110 * 10**9
+    assert market.exchange.used_margin_nanos() == 110 * 10**9
 
 
 def test_margin_that_grows_with_the_price_stands_still_with_the_mark() -> None:

@@ -286,7 +286,7 @@ class Market:
     @property
     def position(self) -> int:
         """Lots of the first instrument."""
-        return int(self.book["i_position"][0])
+        return int(self.book["p_position"][0])
 
     def queue_ahead(self, order_id: int) -> float | None:
         """Lots ahead of a resting order, None while unknown."""

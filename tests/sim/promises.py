@@ -178,7 +178,7 @@ class Promises:
             assert event.position_cost == 0, event
 
     def _check_account(self, event: AccountChanged) -> None:
-        realised = int(self._exchange._book["i_realised"].sum())
+        realised = int(self._exchange._book["p_realised"].sum())
         if self._ts_ns != self._exchange.now_ns and len(self._instruments) > 1:
             return
         del realised
@@ -187,12 +187,12 @@ class Promises:
     def check_state(self) -> None:
         """The record after a call: money, slots, groups, makers, exits."""
         book = self._exchange._book
-        realised = int(book["i_realised"].sum())
+        realised = int(book["p_realised"].sum())
         expected = self._start_cash + realised - self._fees - self._funding
-        assert int(book["cash"]) == expected, f"cash {book['cash']} is not {expected}"
+        assert int(book["a_cash"][0]) == expected, f"cash {book['a_cash'][0]} is not {expected}"
         assert int(book["event_count"]) == 0
-        flat = (book["i_position"] == 0) | (book["i_isolated"] == 0)
-        assert not book["i_bucket"][flat].any(), "margin is kept for a position that is not there"
+        flat = (book["p_position"] == 0) | (book["p_isolated"] == 0)
+        assert not book["p_bucket"][flat].any(), "margin is kept for a position that is not there"
         active = book["active"][: int(book["active_count"])].tolist()
         free = book["free"][: int(book["free_count"])].tolist()
         assert sorted(active + free) == list(range(MAX_SLOTS)), "a slot is lost or twice there"
@@ -264,7 +264,7 @@ class Promises:
                     key = int(book["g_instrument"][group]), int(book["g_sign"][group]), name
                     live[key] += int(book["o_live"][slot])
         for (instrument, sign, name), lots in live.items():
-            position = int(book["i_position"][instrument]) * sign
+            position = int(book["p_position"][instrument]) * sign
             assert lots <= max(0, position), f"{name}s cover {lots} of a position of {position}"
 
     def _check_makers(self, active: list[int]) -> None:

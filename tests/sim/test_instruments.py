@@ -39,11 +39,11 @@ def test_positions_are_apart_and_cash_is_shared() -> None:
     market = pair(["0 9x99 101x9"], ["0 9x99 101x9"], cash=1000)
     market.place("buy 2 market")
     market.place("sell 3 market", symbol="Y")
-    assert market.book["i_position"][:2].tolist() == [2, -3]
+    assert market.book["p_position"][:2].tolist() == [2, -3]
     market.place("sell 2 market")
     market.place("buy 3 market", symbol="Y")
-    assert market.exchange.cash_nanos == (1000 - 2 * 2 - 3 * 2) * 10**9
-    assert market.exchange.equity_nanos == market.exchange.cash_nanos
+    assert market.exchange.cash_nanos() == (1000 - 2 * 2 - 3 * 2) * 10**9
+    assert market.exchange.equity_nanos() == market.exchange.cash_nanos()
 
 
 def test_brackets_and_self_trades_know_their_instrument() -> None:
@@ -97,7 +97,7 @@ def test_the_other_instrument_is_valued_as_of_the_same_time() -> None:
     market.place("buy 1 market")
     market.place("buy 1 market", symbol="Y")
     assert market.run_to(30) == []
-    assert market.exchange.equity_nanos == (203 - 51 + 59) * 10**9
+    assert market.exchange.equity_nanos() == (203 - 51 + 59) * 10**9
 
 
 def test_a_halt_of_one_is_not_the_others() -> None:

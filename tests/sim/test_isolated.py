@@ -31,7 +31,7 @@ def pair(first: list[str], second: list[str], **more: object) -> Market:
 
 def bucket(market: Market) -> float:
     """The first instrument's own margin."""
-    return int(market.book["i_bucket"][0]) / UNIT
+    return int(market.book["p_bucket"][0]) / UNIT
 
 
 def test_opening_moves_the_initial_margin_at_the_fills_price_into_the_bucket() -> None:
@@ -47,13 +47,13 @@ def test_opening_moves_the_initial_margin_at_the_fills_price_into_the_bucket() -
 def test_closing_gives_back_its_share_rounded_down_and_the_last_lot_all() -> None:
     market = isolated()
     market.place("buy 3 market")
-    market.book["i_bucket"][0] = 10  # nanos
+    market.book["p_bucket"][0] = 10  # nanos
     market.reference.floor.accounts[0].positions[0].bucket = 10
     market.place("sell 1 market")
-    assert int(market.book["i_bucket"][0]) == 10 - 3
+    assert int(market.book["p_bucket"][0]) == 10 - 3
     market.place("sell 2 market")
     assert bucket(market) == 0
-    assert market.exchange.cash_nanos == (10**6 - 3 * 2) * UNIT
+    assert market.exchange.cash_nanos() == (10**6 - 3 * 2) * UNIT
 
 
 def test_a_flip_leaves_the_margin_of_what_it_opened() -> None:
@@ -82,11 +82,11 @@ def test_margin_per_unit_is_isolated_likewise() -> None:
 def test_cash_and_equity_and_used_margin_count_the_bucket_as_the_accounts() -> None:
     market = isolated(cash=1000)
     market.place("buy 4 market")
-    assert market.exchange.cash_nanos == 1000 * UNIT
-    assert market.exchange.equity_nanos == (1000 - 8) * UNIT
-    assert market.exchange.used_margin_nanos == 404 * UNIT // 10
+    assert market.exchange.cash_nanos() == 1000 * UNIT
+    assert market.exchange.equity_nanos() == (1000 - 8) * UNIT
+    assert market.exchange.used_margin_nanos() == 404 * UNIT // 10
     market.place("buy 2 limit 50")
-    assert market.exchange.used_margin_nanos == (404 + 100) * UNIT // 10
+    assert market.exchange.used_margin_nanos() == (404 + 100) * UNIT // 10
 
 
 def test_an_isolated_position_falls_alone() -> None:
@@ -103,7 +103,7 @@ def test_an_isolated_position_falls_alone() -> None:
         "#-1 accepted sell 4",
         "#-1 sell 4@95 taker left 0",
     ]
-    assert market.book["i_position"][:2].tolist() == [0, 9]
+    assert market.book["p_position"][:2].tolist() == [0, 9]
     assert bucket(market) == 0
 
 
@@ -136,7 +136,7 @@ def test_the_cross_account_falls_without_the_isolated_position() -> None:
         "#-1 accepted sell 9",
         "#-1 sell 9@92 taker left 0",
     ]
-    assert market.book["i_position"][:2].tolist() == [4, 0]
+    assert market.book["p_position"][:2].tolist() == [4, 0]
     assert bucket(market) == 40.4
 
 
@@ -167,7 +167,7 @@ def test_funding_is_paid_from_the_bucket() -> None:
     market.place("buy 4 market")
     assert market.run_to(10) == ["funding 4 on 4"]
     assert bucket(market) == 36.4
-    assert market.exchange.cash_nanos == 96 * UNIT
+    assert market.exchange.cash_nanos() == 96 * UNIT
 
 
 def test_funding_can_bring_an_isolated_position_down() -> None:

@@ -39,7 +39,7 @@ def test_each_part_of_the_notional_pays_the_initial_rate_of_its_tier(
 ) -> None:
     market = tiered()
     market.place(f"buy {lots} limit 100 post-only")
-    assert market.exchange.used_margin_nanos == margin * 10**9
+    assert market.exchange.used_margin_nanos() == margin * 10**9
 
 
 def test_margin_for_more_is_that_of_the_tier_it_reaches() -> None:
@@ -69,16 +69,16 @@ def test_a_short_position_pays_more_as_the_price_rises() -> None:
 def test_a_position_is_margined_at_the_mark_where_there_is_one() -> None:
     market = tiered("10 mark 100.5", "20 100x150 151x100")
     market.place("buy 4 market")
-    assert market.exchange.used_margin_nanos == 4 * 99 * 10**8
+    assert market.exchange.used_margin_nanos() == 4 * 99 * 10**8
     market.run_to(20)
-    assert market.exchange.used_margin_nanos == 4 * 1005 * 10**7
+    assert market.exchange.used_margin_nanos() == 4 * 1005 * 10**7
 
 
 def test_a_working_order_is_margined_at_its_own_price_and_not_at_the_mark() -> None:
     market = tiered("10 mark 200")
     market.run_to(10)
     market.place("buy 5 limit 90")
-    assert market.exchange.used_margin_nanos == 45 * 10**9
+    assert market.exchange.used_margin_nanos() == 45 * 10**9
 
 
 def test_liquidation_follows_the_mark_and_not_the_touch() -> None:
@@ -112,20 +112,20 @@ def test_tiers_give_what_a_rate_less_a_deduction_gives(lots: int) -> None:
 def test_leverage_raises_the_initial_rate_of_the_tiers_below_it() -> None:
     market = tiered(account={"leverage": {"x": 4}})
     market.place("buy 60 limit 100 post-only")
-    assert market.exchange.used_margin_nanos == (5000 // 4 + 500) * 10**9
+    assert market.exchange.used_margin_nanos() == (5000 // 4 + 500) * 10**9
 
 
 def test_the_rate_of_a_leverage_is_rounded_up() -> None:
     market = tiered(account={"leverage": {"X": 3}})
     market.place("buy 10 limit 100 post-only")
-    assert market.exchange.used_margin_nanos == 1000 * 333_334 * 1000
+    assert market.exchange.used_margin_nanos() == 1000 * 333_334 * 1000
 
 
 def test_without_leverage_the_instruments_own_rate_is_the_least() -> None:
     careful = an_instrument(margin_tiers=TIERS, initial_margin_ppm=150_000)
     market = Market(QUOTE, instruments=[careful], margin=True)
     market.place("buy 15 limit 100 post-only")
-    assert market.exchange.used_margin_nanos == (150 + 100) * 10**9
+    assert market.exchange.used_margin_nanos() == (150 + 100) * 10**9
 
 
 def test_more_leverage_than_the_first_tier_allows_is_refused() -> None:

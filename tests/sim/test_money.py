@@ -103,18 +103,18 @@ def test_fees_can_be_switched_off() -> None:
 def test_equity_is_cash_and_open_profit_at_the_side_one_would_get() -> None:
     market = Market(QUOTE, "10 9x89 91x9", "20 - 91x9", instruments=[FUTURE], cash=1000, fees=False)
     market.place("buy 2 market")
-    assert market.exchange.equity_nanos == 1000 * 10**9 - 2 * 2 * 500_000_000
+    assert market.exchange.equity_nanos() == 1000 * 10**9 - 2 * 2 * 500_000_000
     market.run_to(10)
-    assert market.exchange.equity_nanos == 1000 * 10**9 - 2 * 12 * 500_000_000
+    assert market.exchange.equity_nanos() == 1000 * 10**9 - 2 * 12 * 500_000_000
     market.run_to(20)
-    assert market.exchange.equity_nanos == 1000 * 10**9 - 2 * 12 * 500_000_000
+    assert market.exchange.equity_nanos() == 1000 * 10**9 - 2 * 12 * 500_000_000
 
 
 def test_equity_is_at_the_mark_if_there_is_one() -> None:
     market = Market(QUOTE, "10 mark 100.25", "20 9x89 91x9", instruments=[FUTURE], fees=False)
     market.place("sell 2 market")
     market.run_to(20)
-    assert market.exchange.equity_nanos == 10**15 - 2 * 1_250_000_000 // 2
+    assert market.exchange.equity_nanos() == 10**15 - 2 * 1_250_000_000 // 2
 
 
 @pytest.mark.parametrize(
@@ -136,23 +136,23 @@ def test_working_orders_reserve_what_would_increase_exposure(orders: list[str], 
     market = Market(QUOTE, instruments=[FUTURE], margin=True)
     for order in orders:
         assert "accepted" in market.place(order)[0]
-    assert market.exchange.used_margin_nanos == used * 10**9
+    assert market.exchange.used_margin_nanos() == used * 10**9
 
 
 def test_exits_reserve_nothing_and_oco_legs_of_one_side_once() -> None:
     market = Market(QUOTE, instruments=[FUTURE], margin=True)
     market.bracket("buy 2 market", stop="90", target="110")
-    assert market.exchange.used_margin_nanos == 200 * 10**9
+    assert market.exchange.used_margin_nanos() == 200 * 10**9
     market.oco("buy 3 limit 95", "buy 3 stop 105")
-    assert market.exchange.used_margin_nanos == 500 * 10**9
+    assert market.exchange.used_margin_nanos() == 500 * 10**9
     market.oco("sell 6 limit 120", "buy 1 limit 94")
-    assert market.exchange.used_margin_nanos == 600 * 10**9
+    assert market.exchange.used_margin_nanos() == 600 * 10**9
 
 
 def test_the_margin_of_a_notional_counts_the_orders_own_price() -> None:
     market = Market(QUOTE, instruments=[PERPETUAL], margin=True)
     market.place("buy 100 limit 80")
-    assert market.exchange.used_margin_nanos == 100 * 80 * 1_000_000 * 50_000 // 10**6
+    assert market.exchange.used_margin_nanos() == 100 * 80 * 1_000_000 * 50_000 // 10**6
 
 
 def test_margin_is_refused_to_the_nano() -> None:
@@ -292,4 +292,4 @@ def test_a_waiting_market_order_reserves_margin_at_the_market() -> None:
     market = Market(QUOTE, instruments=[PERPETUAL], margin=True, beyond_top="wait")
     market.place("buy 29 market")
     value = 9 * 99 + 20 * 101  # what waits will meet the ask
-    assert market.exchange.used_margin_nanos == value * 1_000_000 * 50_000 // 10**6
+    assert market.exchange.used_margin_nanos() == value * 1_000_000 * 50_000 // 10**6

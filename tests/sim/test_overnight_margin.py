@@ -35,7 +35,7 @@ def future(*rows: str, **more: object) -> Market:
 def used(market: Market, ts_ns: int) -> int:
     """Margin in use at a time, in whole units."""
     market.run_to(ts_ns)
-    return market.exchange.used_margin_nanos // UNIT
+    return market.exchange.used_margin_nanos() // UNIT
 
 
 def test_the_night_is_from_some_minutes_before_the_close_to_the_next_opening() -> None:
@@ -131,7 +131,7 @@ def test_only_the_margins_that_are_given_change() -> None:
     market = future(instruments=[spec], cash=210)
     market.place("buy 2 market")
     assert market.run_to(45 * MINUTE) == []
-    assert market.exchange.used_margin_nanos == 800 * UNIT
+    assert market.exchange.used_margin_nanos() == 800 * UNIT
 
 
 def test_a_market_that_never_closes_has_no_night() -> None:

@@ -203,9 +203,9 @@ def test_a_touched_order_reserves_margin_at_its_limit_else_at_its_trigger() -> N
     spec = changed(PLAIN, initial_margin_ppm=100_000, maintenance_margin_ppm=50_000)
     market = Market(QUOTE, instruments=[spec], margin=True, cash=100.0)
     market.place("buy 5 touched 90")
-    assert market.exchange.used_margin_nanos == 45 * 10**9
+    assert market.exchange.used_margin_nanos() == 45 * 10**9
     market.place("buy 5 touched 80 limit 84")
-    assert market.exchange.used_margin_nanos == 87 * 10**9
+    assert market.exchange.used_margin_nanos() == 87 * 10**9
     assert market.place("buy 2 touched 70")[0].startswith("#3 rejected insufficient_margin")
     assert market.place("buy 1 touched 70") == ["#4 accepted buy 1 stop 70"]
 

@@ -417,8 +417,8 @@ def test_it_reserves_margin_at_its_stop_or_at_its_activation_price() -> None:
     rows = ("10 sell 1@90 9x89 91x9", "20 sell 1@85 9x84 86x9")
     market = started(*rows, instruments=[spec], margin=True, cash=100.0)
     market.place("buy 5 trail 4 from 90")
-    assert market.exchange.used_margin_nanos == 45 * 10**9
+    assert market.exchange.used_margin_nanos() == 45 * 10**9
     market.run_to(10)
-    assert market.exchange.used_margin_nanos == 47 * 10**9
+    assert market.exchange.used_margin_nanos() == 47 * 10**9
     market.run_to(20)
-    assert market.exchange.used_margin_nanos == 44_500_000_000
+    assert market.exchange.used_margin_nanos() == 44_500_000_000
