@@ -454,7 +454,8 @@ def holding_of(account: int, instrument: int) -> int:
 @njit
 def holding_at(book: Book, slot: int) -> int:
     """The holding that the order in `slot` adds to or takes from."""
-    return book["o_account"][slot] * MAX_INSTRUMENTS + book["o_instrument"][slot]
+    account: int = book["o_account"][slot]
+    return holding_of(account, book["o_instrument"][slot])
 
 
 @njit

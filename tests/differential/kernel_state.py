@@ -44,7 +44,13 @@ WIDTHS = (
     (len(HOLDING_FIELDS), MAX_HOLDINGS),
     (len(ACCOUNT_FIELDS), MAX_ACCOUNTS),
 )
-SCALAR_AT, ORDER_AT, GROUP_AT, INSTRUMENT_AT, ACCOUNT_AT = (  # where a field is in a row of each table
+(
+    SCALAR_AT,
+    ORDER_AT,
+    GROUP_AT,
+    INSTRUMENT_AT,
+    ACCOUNT_AT,
+) = (  # where a field is in a row of each table
     {name: at for at, name in enumerate(names)}
     for names in (
         SCALAR_FIELDS,

@@ -31,13 +31,10 @@ SCRATCH = "of the transaction under way; there is none between calls"
 BAR_ROW = ("bar_step", "bar_from", "bar_to", "bar_at", "bar_filled", "bar_low", "bar_high")
 FIGURES = (
     *("tick_value", "tick_nanos", "fee_lot", "maker_ppm", "taker_ppm", "min_lots", "max_lots"),
-    *("tiers", "isolated", "band_ticks", "band_ppm"),
+    *("band_ticks", "band_ppm"),
     *("negative_price", "bbo_after_trade", "bar"),
 )
-THRESHOLDS = (
-    *("bid_le", "ask_le", "ask_ge", "bid_ge", "last_le", "last_ge", "every_row", "last_wake"),
-    *("margin_bid_le", "margin_ask_ge"),
-)
+THRESHOLDS = (*("bid_le", "ask_le", "ask_ge", "bid_ge", "last_le", "last_ge", "every_row"),)
 KERNEL_LEFT_OUT = {
     "scalar": {
         "ts": "the reading has the exchange's own time",
@@ -45,6 +42,7 @@ KERNEL_LEFT_OUT = {
         "ambiguous": SCRATCH,
         **dict.fromkeys(BAR_ROW, SCRATCH),
         "margin_wake": SCRATCH,
+        "account_count": SETTING,
         "instrument_count": SETTING,
         "free_count": "which slot an order gets tells nothing",
         "priority": "orders are listed by it",
@@ -76,6 +74,11 @@ KERNEL_LEFT_OUT = {
         **dict.fromkeys(THRESHOLDS, CACHE),
         **dict.fromkeys(("initial_lot", "maintenance_lot"), "follow from the time"),
     },
+    "holding": {
+        **dict.fromkeys(("tiers", "isolated"), SETTING),
+        **dict.fromkeys(("margin_bid_le", "margin_ask_ge"), CACHE),
+    },
+    "account": {},
 }
 REFERENCE_LEFT_OUT = {
     Order: {
@@ -177,9 +180,10 @@ def test_a_wrong_number_of_a_bracket_is_seen(name: str) -> None:
 def test_a_wrong_amount_is_seen(name: str) -> None:
     pair = a_pair()
     if name in ("fees", "funding"):
-        pair.kernel._book[name] = pair.kernel._book[name] + 1
+        pair.kernel._book[f"a_{name}"][0] += 1
     else:
-        pair.kernel._book[f"i_{name}"][0] += 1
+        prefix = "i" if name == "mark" else "p"
+        pair.kernel._book[f"{prefix}_{name}"][0] += 1
     with pytest.raises(DifferenceError, match=rf" {name}: kernel"):
         pair.act(0)
 

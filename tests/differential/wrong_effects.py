@@ -70,7 +70,7 @@ GROUPS = (
     W(
         "exits may exceed the position",
         "exits.py",
-        "excess = -position_headroom(book, instrument, sign)",
+        "excess = -position_headroom(book, holding, sign)",
         "excess = 0",
     ),
     W(
@@ -105,7 +105,7 @@ GROUPS = (
     ),
     W(
         "reduce-only is not clipped to the position",
-        "filling.py",
+        "foreign.py",
         "return max(0, min(lots, reducible))",
         "return lots",
     ),
@@ -163,8 +163,8 @@ ARRIVALS = (
     W(
         "a market order against an empty side is accepted",
         "commands.py",
-        'command["instrument"], command["sign"]) <= 0:',
-        'command["instrument"], command["sign"]) < 0:',
+        "if not is_anyone_there(book, tape, row, command):",
+        "if False:",
     ),
     W(
         "exits expire with the entry's time in force",
@@ -350,14 +350,14 @@ MONEY = (
     W(
         "the room is not shared by the positions",
         "account.py",
-        "cross_maintenance(book)) // crossed",
-        "cross_maintenance(book))",
+        "cross_maintenance(book, account)) // crossed",
+        "cross_maintenance(book, account))",
     ),
     W(
         "funding is paid by the other side",
         "status.py",
-        'book["cash"] = book["cash"] - payment',
-        'book["cash"] = book["cash"] + payment',
+        'book["a_cash"][account] -= payment',
+        'book["a_cash"][account] += payment',
     ),
     W(
         "a funding row brings no mark",
@@ -395,8 +395,8 @@ HALTS = (
     W(
         "equity at the maintenance margin is liquidated",
         "liquidation.py",
-        "scope_equity(book, scope) < needed",
-        "scope_equity(book, scope) <= needed",
+        "scope_equity(book, account, scope) < needed",
+        "scope_equity(book, account, scope) <= needed",
     ),
     W(
         "a liquidation leaves the first order",
@@ -413,8 +413,8 @@ HALTS = (
     W(
         "two liquidations at a time",
         "liquidation.py",
-        'if is_in_scope(book, book["o_instrument"][slot], scope):\n                return False',
-        'if is_in_scope(book, book["o_instrument"][slot], scope):\n                pass',
+        '["o_instrument"][slot], scope):\n                return False',
+        '["o_instrument"][slot], scope):\n                pass',
     ),
 )
 

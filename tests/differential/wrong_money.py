@@ -20,8 +20,8 @@ NEWER_MONEY = (
     W(
         "maintenance pays the initial tiers",
         "account.py",
-        'in_tiers(book, instrument, notional, book["t_maintenance"])',
-        'in_tiers(book, instrument, notional, book["t_initial"])',
+        'in_tiers(book, holding, notional, book["t_maintenance"])',
+        'in_tiers(book, holding, notional, book["t_initial"])',
     ),
     W(
         "margin is not valued at the mark",
@@ -40,31 +40,31 @@ NEWER_MONEY = (
     W(
         "what opens brings nothing into the bucket",
         "account.py",
-        "bucket += initial_nanos(book, instrument, kept + opened, (kept + opened) * value)",
-        "bucket += initial_nanos(book, instrument, kept, kept * value)",
+        "bucket += initial_nanos(book, holding, kept + opened, (kept + opened) * value)",
+        "bucket += initial_nanos(book, holding, kept, kept * value)",
     ),
     W(
         "what is kept pays its margin again",
         "account.py",
-        "        bucket -= initial_nanos(book, instrument, kept, kept * value)\n",
+        "        bucket -= initial_nanos(book, holding, kept, kept * value)\n",
         "",
     ),
     W(
         "an isolated position stands on its bucket alone",
         "account.py",
-        'return book["i_bucket"][instrument] + open_profit(book, instrument)',
-        'return book["i_bucket"][instrument]',
+        'return book["p_bucket"][holding] + open_profit(book, holding)',
+        'return book["p_bucket"][holding]',
     ),
     W(
         "buckets are free for the others",
         "account.py",
-        '            total -= book["i_bucket"][instrument]\n',
+        '            total -= book["p_bucket"][holding]\n',
         "            total -= 0\n",
     ),
     W(
         "orders against an isolated position reserve all they open",
         "account.py",
-        "turning - isolated_equity(book, instrument)",
+        "turning - isolated_equity(book, holding)",
         "turning",
     ),
     W(
@@ -76,26 +76,26 @@ NEWER_MONEY = (
     W(
         "the account stands in for isolated positions",
         "account.py",
-        '        if not book["i_isolated"][instrument]:\n'
-        "            total += maintenance_nanos(book, instrument)",
-        "        if True:\n            total += maintenance_nanos(book, instrument)",
+        '        if not book["p_isolated"][holding]:\n'
+        "            total += maintenance_nanos(book, holding)",
+        "        if True:\n            total += maintenance_nanos(book, holding)",
     ),
     W(
         "an isolated position has the account's room",
         "account.py",
-        "        return isolated_equity(book, instrument) - maintenance_nanos(book, instrument)\n",
+        "        return isolated_equity(book, holding) - maintenance_nanos(book, holding)\n",
         "        return share\n",
     ),
     W(
         "funding of an isolated position is not its own",
         "status.py",
-        'book["i_bucket"][instrument] -= payment',
-        'book["i_bucket"][instrument] -= 0',
+        'book["p_bucket"][holding] -= payment',
+        'book["p_bucket"][holding] -= 0',
     ),
     W(
         "the liquidation of the account is that of all",
         "liquidation.py",
-        'return not book["i_isolated"][instrument]',
+        'return not book["p_isolated"][holding_of(account, instrument)]',
         "return True",
     ),
     W(

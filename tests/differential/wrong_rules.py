@@ -61,8 +61,8 @@ TAKING = (
     W(
         "an own order is met only beyond its price",
         "taking.py",
-        '(price - book["o_limit"][slot]) * sign >= 0',
-        '(price - book["o_limit"][slot]) * sign > 0',
+        '(price - book["o_limit"][maker]) * sign >= 0:\n            return',
+        '(price - book["o_limit"][maker]) * sign > 0:\n            return',
     ),
     W(
         "the order that adds to the position survives a self-trade",
@@ -97,14 +97,14 @@ TAKING = (
     W(
         "a taker stops before its limit",
         "taking.py",
-        "if (worst - price) * sign < 0 or",
-        "if (worst - price) * sign <= 0 or",
+        "is_level = level < levels and (worst - price) * sign >= 0",
+        "is_level = level < levels and (worst - price) * sign > 0",
     ),
     W(
         "under `wait` an order walks on",
         "taking.py",
-        "(mode != LADDER and level > 0)",
-        "(mode == INFINITE and level > 0)",
+        'levels = MAX_WALK_LEVELS if book["beyond_top"] == LADDER else ONE',
+        'levels = ONE if book["beyond_top"] == INFINITE else MAX_WALK_LEVELS',
     ),
     W(
         "an order walks four levels at most",
@@ -121,8 +121,8 @@ TAKING = (
     W(
         "a fill-or-kill that is reduce-only fills in part",
         "taking.py",
-        " or fillable_lots(book, slot, want) < want:",
-        ":",
+        "    if fillable_lots(book, slot, want) < want:\n        return ZERO\n",
+        "",
     ),
     W(
         "a fill-or-kill counts what was printed away",
@@ -133,8 +133,8 @@ TAKING = (
     W(
         "a fill-or-kill sees no own orders",
         "taking.py",
-        "    levels = levels_before_own(book, slot, best, levels, first, shown, beyond)\n",
-        "",
+        "            end = met\n",
+        "            pass\n",
     ),
     W(
         "a joining order may rest across an own one",
@@ -202,8 +202,8 @@ RULES = (
     W(
         "a limit at the touch is not marketable",
         "rules.py",
-        "return (limit - side_ticks(book, tape, row, instrument, sign)) * sign >= 0",
-        "return (limit - side_ticks(book, tape, row, instrument, sign)) * sign > 0",
+        "if (limit - found) * sign < 0:",
+        "if (limit - found) * sign <= 0:",
     ),
     W(
         "the smallest size is refused",

@@ -149,8 +149,8 @@ TOLD = (
     W(
         "an account's fees are its cash",
         "publish.py",
-        'events["fee_nanos"][index] = book["fees"]',
-        'events["fee_nanos"][index] = book["cash"]',
+        'events["fee_nanos"][index] = book["a_fees"][account]',
+        'events["fee_nanos"][index] = book["a_cash"][account]',
     ),
     W(
         "an order that left the book rests on",
@@ -167,7 +167,7 @@ TOLD = (
     W(
         "what nothing trades is not looked at in a halt",
         "kernel.py",
-        'if book["i_halted"][instrument] and book["i_position"][instrument] == 0:',
+        'if book["i_halted"][instrument] and not is_held(book, instrument):',
         'if book["i_halted"][instrument]:',
     ),
     W(
