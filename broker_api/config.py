@@ -178,6 +178,18 @@ class AccountConfig(Settings):
             tier._replace(initial_ppm=max(tier.initial_ppm, least)) for tier in instrument.tiers
         )
 
+    def with_leverage(
+        self, instrument: Instrument, leverage: int, *, isolated: bool
+    ) -> AccountConfig:
+        """The same account with another leverage and margin mode of one instrument."""
+        others = {k: v for k, v in self.leverage.items() if not _names(k, instrument)}
+        alone = tuple(name for name in self.isolated if not _names(name, instrument))
+        changed = {
+            "leverage": others | {instrument.symbol: leverage},
+            "isolated": (*alone, instrument.symbol) if isolated else alone,
+        }
+        return AccountConfig(**(self.model_dump() | changed))
+
     def check_instruments(self, instruments: Sequence[Instrument]) -> None:
         """Raise ConfigurationError for names and leverages that do not fit these instruments."""
         for key, named in (("leverage", tuple(self.leverage)), ("isolated", self.isolated)):

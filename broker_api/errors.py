@@ -50,6 +50,17 @@ class RateLimited(NotSentError):
         self.bound_ns = bound_ns
 
 
+class FundsError(TradingError):
+    """A deposit, leverage or margin was not changed; `reason` is a word for programs.
+
+    insufficient_margin, open_position, not_isolated, leverage or unknown_instrument.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class RunawayStrategy(TradingError):
     """More commands at one instant of simulated time than any sane program sends."""
 

@@ -74,6 +74,7 @@ class EventKind(IntEnum):
     HALTED = 17
     RESUMED = 18
     FUNDING = 19
+    DEPOSITED = 20
 
 
 class Reason(IntEnum):
@@ -333,6 +334,14 @@ class FundingPaid(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class FundsDeposited(Event):
+    """Cash came to the account; a negative `value` was withdrawn, in 1e-9 currency."""
+
+    KIND = EventKind.DEPOSITED
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
 class MarketHalted(Event):
     """The instrument stopped trading (halt, close); `reason` is MARKET_HALTED or MARKET_CLOSED."""
 
@@ -365,6 +374,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     PositionChanged,
     AccountChanged,
     FundingPaid,
+    FundsDeposited,
     MarketHalted,
     MarketResumed,
 )

@@ -138,6 +138,8 @@ class Ledger:
             assert row.fee_nanos == self.fees_nanos, (
                 f"fees {row.fee_nanos} of the broker are not the ledger's {self.fees_nanos}"
             )
+        elif kind == EventKind.DEPOSITED:
+            self.cash_nanos += row.value
         elif kind == EventKind.FUNDING:
             self.cash_nanos -= row.value
             self.funding_nanos += row.value

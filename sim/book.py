@@ -290,6 +290,7 @@ ACCOUNT_FIELDS = (
     "cash",
     "fees",
     "funding",
+    "deposits",
     "liquidations",
 )
 TIER_FIELDS = (  # MAX_TIERS of them for each holding
@@ -422,6 +423,7 @@ EV_HELD, EV_UNPROTECTED = i8(EventKind.HELD), i8(EventKind.UNPROTECTED)
 EV_LIQUIDATION, EV_POSITION = i8(EventKind.LIQUIDATION), i8(EventKind.POSITION)
 EV_ACCOUNT, EV_FUNDING = i8(EventKind.ACCOUNT), i8(EventKind.FUNDING)
 EV_HALTED, EV_RESUMED = i8(EventKind.HALTED), i8(EventKind.RESUMED)
+EV_DEPOSITED = i8(EventKind.DEPOSITED)
 
 
 def new_book(instrument_count: int, account_count: int) -> npt.NDArray[Any]:

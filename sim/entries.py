@@ -206,6 +206,32 @@ def equity_nanos(books: Books, account: int) -> int:
 
 
 @entry
+def free_margin(books: Books, account: int) -> int:
+    """See `account.free_margin`."""
+    return money.free_margin(books[0], account)
+
+
+@entry
+def position_margin(books: Books, holding: int) -> int:
+    """Initial margin of a position at its present value."""
+    book = books[0]
+    lots, notional = abs(book["p_position"][holding]), money.position_notional(book, holding)
+    return money.initial_nanos(book, holding, lots, notional)
+
+
+@entry
+def isolated_equity(books: Books, holding: int) -> int:
+    """See `account.isolated_equity`."""
+    return money.isolated_equity(books[0], holding)
+
+
+@entry
+def deposit(books: Books, events: EventRows, account: int, nanos: int) -> None:
+    """See `status.deposit`."""
+    status.deposit(books[0], events, account, nanos)
+
+
+@entry
 def used_margin(books: Books, account: int) -> int:
     """See `account.used_margin`."""
     return money.used_margin(books[0], account)

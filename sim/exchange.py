@@ -42,6 +42,7 @@ from sim.book import (
     state_hash,
 )
 from sim.encoding import Encoder, group_of, or_none
+from sim.funds import Funds, FundsChange
 from sim.handles import TapeHandle, handle_of
 from sim.liquidation import ACCOUNT, NOBODY
 from sim.overnight import MarginSwitches
@@ -103,6 +104,7 @@ class Exchange:
         self._ended: list[dict[int, int]] = [{} for _ in self.accounts]
         self._last_served = 0
         self._boundaries = self._session_boundaries()
+        self._funds = Funds(self._array, self._events, self._instruments, self.accounts)
         self._margins = MarginSwitches(
             self._book, instruments, calendars, self.start_ns, self.end_ns
         )
@@ -413,6 +415,15 @@ class Exchange:
             case _:
                 self._submit(command, account)
         return self._drain()
+
+    def change_funds(self, change: FundsChange, account: int = 0) -> list[Event]:
+        """Move money or set a leverage at the present time; returns what was published.
+
+        Raises FundsError, and leaves everything as it was.
+        """
+        self._record_ts[0] = self.now_ns
+        self._funds.apply(change, account)
+        return [decode(row) for row in self._drain()]
 
     def _submit(self, command: OrderRequest | BracketRequest | OcoRequest, account: int) -> None:
         first = requests_of(command)[0]

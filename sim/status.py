@@ -12,10 +12,12 @@ from sim.book import (
     BUY,
     BY_CALENDAR,
     BY_TAPE,
+    EV_DEPOSITED,
     EV_FUNDING,
     EV_HALTED,
     EV_RESUMED,
     NEVER,
+    NO_SLOT,
     ROW_CLOSE,
     ROW_FUNDING,
     ROW_HALT,
@@ -32,7 +34,7 @@ from sim.book import (
     instrument_of,
     njit,
 )
-from sim.publish import publish, publish_position
+from sim.publish import publish, publish_account, publish_position
 from sim.taking import set_taken
 
 MARKET_CLOSED, MARKET_HALTED = i8(Reason.MARKET_CLOSED), i8(Reason.MARKET_HALTED)
@@ -112,3 +114,13 @@ def pay_funding(book: Book, events: EventRows, holding: int, rate: int) -> None:
     events["value"][index] = payment
     events["position_lots"][index] = position
     publish_position(book, events, holding)
+
+
+@njit
+def deposit(book: Book, events: EventRows, account: int, nanos: int) -> None:
+    """Cash comes to an account, or goes."""
+    book["a_cash"][account] += nanos
+    book["a_deposits"][account] += nanos
+    index = publish(book, events, EV_DEPOSITED, account, NO_SLOT)
+    events["value"][index] = nanos
+    publish_account(book, events, account)

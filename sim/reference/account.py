@@ -41,6 +41,7 @@ class Account:
     isolated: set[int] = field(default_factory=set)
     fees: int = 0
     funding: int = 0
+    deposits: int = 0
     seq: int = 0
     """Of its newest event."""
     liquidations: int = 0

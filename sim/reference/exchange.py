@@ -26,11 +26,13 @@ from broker_api.order import (
 )
 from data.schema import RowKind
 from data.tape import Tape
+from sim.funds import FundsChange
 from sim.reference import commands, replacing
 from sim.reference.account import Account, Position
 from sim.reference.bars import order_bar_under_way, order_extremes, path_of, with_spread
 from sim.reference.contingent import after_end
 from sim.reference.floor import Floor
+from sim.reference.funds import change_funds
 from sim.reference.margin import look_at_margin, switches_of_margin
 from sim.reference.market import Market, Row
 from sim.reference.matching import activate_arriving, apply_row
@@ -53,6 +55,7 @@ class ReferenceExchange:
     ) -> None:
         configs = [accounts] if isinstance(accounts, AccountConfig) else list(accounts)
         _check_accounts(configs, instruments, tapes)
+        self._configs = configs
         self.start_ns = min(tape.start_ns for tape in tapes) if start_ns is None else start_ns
         self.end_ns = max(tape.end_ns for tape in tapes)
         self.now_ns = self.start_ns
@@ -139,6 +142,13 @@ class ReferenceExchange:
                 commands.submit(floor, holder, self._market_of(command.entry), command)
             case OcoRequest():
                 commands.submit(floor, holder, self._market_of(command.first), command)
+        return self._drain()
+
+    def change_funds(self, change: FundsChange, account: int = 0) -> list[Event]:
+        """Move money or set a leverage at the present time. Raises FundsError."""
+        self.floor.ts_ns = self.now_ns
+        holder = self.floor.accounts[account]
+        self._configs[account] = change_funds(self.floor, holder, self._configs[account], change)
         return self._drain()
 
     def _market_of(self, request: OrderRequest) -> Market:

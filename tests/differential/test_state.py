@@ -78,7 +78,7 @@ KERNEL_LEFT_OUT = {
         **dict.fromkeys(("tiers", "isolated"), SETTING),
         **dict.fromkeys(("margin_bid_le", "margin_ask_ge"), CACHE),
     },
-    "account": {},
+    "account": {"deposits": "told by events"},
 }
 REFERENCE_LEFT_OUT = {
     Order: {
@@ -94,6 +94,7 @@ REFERENCE_LEFT_OUT = {
     Oco: {},
     Position: {},
     Account: {
+        "deposits": "told by events",
         **dict.fromkeys(("markets", "has_fees", "tiers", "isolated"), SETTING),
         "index": "the place in the list of accounts",
         "positions": "read by market",

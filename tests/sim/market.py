@@ -29,9 +29,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pytest
 
 from broker_api.calendar import SessionCalendar, load_calendar
 from broker_api.config import AccountConfig, SimulationConfig
+from broker_api.errors import FundsError
 from broker_api.event import Event, EventRow, decode, encode
 from broker_api.instrument import Instrument
 from broker_api.order import (
@@ -52,6 +54,7 @@ from broker_api.order import (
 from data.schema import COLUMN_TYPES, EMPTY_ASK, EMPTY_BID, RowKind, TapeColumns, TickGrid
 from data.tape import Tape, tape_from_frame
 from sim.exchange import Exchange
+from sim.funds import FundsChange
 from sim.reference import ReferenceExchange
 from tests.differential.kernel_state import KernelReader
 from tests.differential.reference_state import ReferenceReader
@@ -232,6 +235,18 @@ class Market:
             events += new
             if self.exchange.now_ns >= ts_ns and not new:
                 return texts(events)
+
+    def change_funds(self, change: FundsChange) -> list[Event]:
+        """Deposit, set a leverage or move margin; refused by both exchanges or by none."""
+        try:
+            events = self.exchange.change_funds(change)
+        except FundsError:
+            with pytest.raises(FundsError, check=lambda other: other.reason == failure.reason):
+                self.reference.change_funds(change)
+            raise
+        assert self.reference.change_funds(change) == events
+        assert self.reader.read() == self.reference_reader.read()
+        return self._keep([encode(event) for event in events])
 
     def place(self, text: str, **fields: Any) -> list[str]:
         """Send one order."""

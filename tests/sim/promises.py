@@ -17,6 +17,7 @@ from broker_api.event import (
     CancelRejected,
     Event,
     FundingPaid,
+    FundsDeposited,
     OrderAccepted,
     OrderActivated,
     OrderCancelled,
@@ -124,6 +125,8 @@ class Promises:
             self._check_position(event)
         elif isinstance(event, FundingPaid):
             self._funding += event.value
+        elif isinstance(event, FundsDeposited):
+            self._start_cash += event.value
         elif isinstance(event, AccountChanged):
             self._check_account(event)
 
