@@ -240,8 +240,9 @@ class Market:
         """Deposit, set a leverage or move margin; refused by both exchanges or by none."""
         try:
             events = self.exchange.change_funds(change)
-        except FundsError:
-            with pytest.raises(FundsError, check=lambda other: other.reason == failure.reason):
+        except FundsError as failure:
+            reason = failure.reason
+            with pytest.raises(FundsError, check=lambda other: other.reason == reason):
                 self.reference.change_funds(change)
             raise
         assert self.reference.change_funds(change) == events
