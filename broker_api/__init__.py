@@ -29,10 +29,7 @@ from broker_api.errors import (
     TradingError,
 )
 from broker_api.event import (
-    Bar,
-    Quote,
     Reason,
-    Trade,
 )
 from broker_api.instrument import (
     Instrument,
@@ -65,6 +62,7 @@ from broker_api.order_templates import (
 from broker_api.position_manager import (
     PositionManager,
 )
+from broker_api.quote import Bar, Quote, Trade
 from broker_api.response import (
     BracketOrderResponse,
     OcoOrderResponse,

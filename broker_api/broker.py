@@ -11,19 +11,17 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from broker_api.event import (
-    Bar,
     CancelRejected,
     EventRow,
     OrderAccepted,
     OrderCancelled,
     OrderRejected,
     OrderReplaced,
-    Quote,
     ReplaceRejected,
-    Trade,
 )
 from broker_api.instrument import Instrument
 from broker_api.order import CancelRequest, Command, ReplaceRequest, Submission
+from broker_api.quote import Bar, Quote, Trade
 
 EventSink = Callable[[EventRow, int], None]
 """Told of an event and of the session's time, in ns, at which it came."""

@@ -75,6 +75,8 @@ class EventKind(IntEnum):
     RESUMED = 18
     FUNDING = 19
     DEPOSITED = 20
+    DOUBLE_EXIT = 21
+    DISCREPANCY = 22
 
 
 class Reason(IntEnum):
@@ -106,6 +108,7 @@ class Reason(IntEnum):
     TOO_MANY_ORDERS = 22
     DUPLICATE_CLIENT_ORDER_ID = 23
     UNSUPPORTED = 24
+    NOT_ARRIVED = 25
     # refusals that only real venues and their likenesses know
     BELOW_MINIMUM_VALUE = 25
     REFUSED_BY_VENUE = 26
@@ -126,6 +129,7 @@ class Reason(IntEnum):
     LIQUIDATED = 68
     MARKET_REST = 69
     POST_ONLY_AT_TRIGGER = 70
+    ENDED_AWAY = 71
     # cancels that only real venues and their likenesses know
     UNCOVERED = 71
     SCHEDULED = 72
@@ -137,6 +141,15 @@ class Reason(IntEnum):
     COMPLETED_BY_SIZE = 83
     PROTECTION_LIMIT = 84
     TRAILED = 85
+    # orders that the session did not ask for
+    NOT_OURS = 90
+    REPAIR = 91
+    # what a broker's books and ours disagree about, and nothing explains
+    POSITION_DIFFERS = 100
+    CASH_DIFFERS = 101
+    FILLS_MISSING = 102
+    FILLS_TOO_MANY = 103
+    TERMS_UNKNOWN = 104
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +181,20 @@ class OrderEventBase(Event):
 
 @dataclass(frozen=True, slots=True)
 class OrderAccepted(OrderEventBase):
-    """The order exists at the venue: open, or pending when held behind its entry."""
+    """The order exists at the venue: open, or pending when held behind its entry.
+
+    Of an uncertain order it says that it is there after all, with these terms.
+    """
 
     KIND = EventKind.ACCEPTED
     side: Side
     price_ticks: int
     stop_ticks: int
     lots: int
+    reason: Reason = Reason.NONE
+    """Of an order that the session did not ask for, why it is there; else NONE."""
+    value: int = 0
+    """The venue's own number of the order, 0 where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +227,8 @@ class OrderFilled(OrderEventBase):
     fee_nanos: int
     liquidity: Liquidity
     ambiguous: bool
+    value: int = 0
+    """The venue's own number of the execution, 0 where it has none: none is booked twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +258,8 @@ class OrderReplaced(OrderEventBase):
     price_ticks: int
     stop_ticks: int
     lots: int
+    value: int = 0
+    """The venue's own number of the order from now on, 0 where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,14 +299,32 @@ class OrderHeld(OrderEventBase):
 
 @dataclass(frozen=True, slots=True)
 class Unprotected(OrderEventBase):
-    """The stop of a bracket was cancelled by hand while its position is open."""
+    """The stop of a bracket is not there while its position is open: cancelled by hand, or, where
+    the exits are kept by the client (contingency.py), refused, ended by the venue or unknown.
+    """
 
     KIND = EventKind.UNPROTECTED
 
 
 @dataclass(frozen=True, slots=True)
+class DoubleExit(OrderEventBase):
+    """An exit is about to fill `lots` more than was open: its sibling was faster than its cancel.
+
+    Happens only where the exits are kept by the client. An order at market follows that trades as
+    many lots on `side`, which brings back the position that was wanted.
+    """
+
+    KIND = EventKind.DOUBLE_EXIT
+    side: Side
+    lots: int
+
+
+@dataclass(frozen=True, slots=True)
 class OrderUncertain(OrderEventBase):
-    """It is not known whether the order exists; reconciliation decides, nothing is resent."""
+    """It is not known whether the order exists, or with which terms.
+
+    Said before OrderUncertainError is raised. Reconciliation decides, nothing is sent again.
+    """
 
     KIND = EventKind.UNCERTAIN
 
@@ -356,6 +398,22 @@ class MarketResumed(Event):
     KIND = EventKind.RESUMED
 
 
+@dataclass(frozen=True, slots=True)
+class Discrepancy(Event):
+    """The broker's books and ours disagree, and nothing that is known explains it.
+
+    `reason` says about what: the position (lots), the cash (1e-9 currency), or the filled lots of
+    `order_id`. `value` is the broker's figure, `limit` ours. Nothing is adopted. Equal figures say
+    that an earlier discrepancy is gone.
+    """
+
+    KIND = EventKind.DISCREPANCY
+    order_id: int
+    reason: Reason
+    value: int
+    limit: int
+
+
 EVENT_TYPES: tuple[type[Event], ...] = (
     OrderAccepted,
     OrderRejected,
@@ -377,6 +435,8 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     FundsDeposited,
     MarketHalted,
     MarketResumed,
+    DoubleExit,
+    Discrepancy,
 )
 _TYPE_BY_KIND = {int(event_type.KIND): event_type for event_type in EVENT_TYPES}
 _COLUMN_INDEX = {name: index for index, name in enumerate(EVENT_COLUMNS)}
@@ -401,7 +461,7 @@ _DECODERS = {
     for kind, layout in _LAYOUTS.items()
 }
 """By kind: the type, and column and conversion of each field in its order."""
-_EMPTY_ROW = tuple(
+_EMPTY_ROW = EventRow._make(
     NO_PRICE if name in ("price_ticks", "stop_ticks") else 0 for name in EVENT_COLUMNS
 )
 
@@ -426,43 +486,6 @@ def encode(event: Event) -> EventRow:
     return EventRow._make(row)
 
 
-class Quote(NamedTuple):
-    """The best bid and offer after a row of the tape, in the instrument's own units.
-
-    Prices are None where the side is empty.
-    """
-
-    instrument: str
-    ts_ns: int
-    bid: float | None
-    ask: float | None
-    bid_size: float
-    ask_size: float
-
-    @property
-    def mid(self) -> float | None:
-        """Half way between the two, None while a side is empty."""
-        return None if self.bid is None or self.ask is None else (self.bid + self.ask) / 2
-
-
-class Trade(NamedTuple):
-    """One print. `side` is the aggressor's, None where the feed does not say."""
-
-    instrument: str
-    ts_ns: int
-    price: float
-    size: float
-    side: Side | None
-
-
-class Bar(NamedTuple):
-    """Open, high, low, close and volume of [`ts_ns`, `ts_ns` + `interval_ns`)."""
-
-    instrument: str
-    ts_ns: int
-    interval_ns: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
+def row_of(kind: EventKind, **columns: int) -> EventRow:
+    """A row of this kind; columns that are not named are empty."""
+    return _EMPTY_ROW._replace(kind=int(kind), **columns)

@@ -31,10 +31,25 @@ from broker_api.record import EXIT_ROLES, OrderRecord, PositionRecord
 from broker_api.refusals import EXPIRED, describe
 
 _ORDER_KINDS = frozenset(int(each.KIND) for each in EVENT_TYPES if issubclass(each, OrderEventBase))
-_STATELESS = (EventKind.REPLACE_REJECTED, EventKind.CANCEL_REJECTED, EventKind.UNPROTECTED)
+_STATELESS = (
+    EventKind.REPLACE_REJECTED,
+    EventKind.CANCEL_REJECTED,
+    EventKind.UNPROTECTED,
+    EventKind.DOUBLE_EXIT,
+)
 """Events that tell of an order without changing it."""
 _WITH_TERMS = (EventKind.ACCEPTED, EventKind.REPLACED, EventKind.ACTIVATED)
 """Events that bring an order's prices and total size."""
+
+
+_UNASKED = {int(Reason.NOT_OURS): Role.FOREIGN, int(Reason.REPAIR): Role.REPAIR}
+_TYPE_BY_PRICES = {
+    (False, False): OrderType.MARKET,
+    (True, False): OrderType.LIMIT,
+    (False, True): OrderType.STOP,
+    (True, True): OrderType.STOP_LIMIT,
+}
+"""By whether an order has a limit and a stop."""
 
 
 class Change(NamedTuple):
@@ -63,7 +78,11 @@ class Ledger:
         self.funding_nanos = 0
         self.working_entries = 0
         self._keep_ended = keep_ended
+        self.discrepancies: dict[tuple[int, int, int], tuple[int, int]] = {}
+        """By reason, instrument and order: the broker's figure and ours, while they differ."""
         self._client_ids: dict[str, int] = {}
+        self._venue_ids: dict[int, int] = {}
+        self._fill_ids: set[int] = set()
         self._index = {spec.symbol: index for index, spec in enumerate(self.instruments)}
         for state in snapshot.positions:
             position = self.positions[state.instrument]
@@ -79,6 +98,14 @@ class Ledger:
     def id_of_client(self, client_order_id: str) -> int | None:
         """The order id behind a client order id, None when there is none."""
         return self._client_ids.get(client_order_id)
+
+    def id_of_venue(self, venue_order_id: int) -> int | None:
+        """The order id behind the venue's own number of an order, None when there is none."""
+        return self._venue_ids.get(venue_order_id)
+
+    def has_fill(self, fill_id: int) -> bool:
+        """True when the execution with this number of the venue's is booked already."""
+        return fill_id in self._fill_ids
 
     # --- commands ------------------------------------------------------------------------------
 
@@ -143,14 +170,19 @@ class Ledger:
         elif kind == EventKind.FUNDING:
             self.cash_nanos -= row.value
             self.funding_nanos += row.value
+        elif kind == EventKind.DISCREPANCY:
+            about = (row.reason, row.instrument, row.order_id)
+            self.discrepancies.pop(about, None)
+            if row.value != row.limit:
+                self.discrepancies[about] = (row.value, row.limit)
         return None
 
     def _apply_order_event(self, row: EventRow) -> Change | None:
         kind = row.kind
         record = self.orders.get(row.order_id)
         if record is None:
-            if kind == EventKind.ACCEPTED and row.order_id < 0:
-                record = self._add_liquidation(row)
+            if kind == EventKind.ACCEPTED and (row.order_id < 0 or row.reason != Reason.NONE):
+                record = self._add_unasked(row)
             else:
                 return None
         previous = record.status
@@ -164,6 +196,9 @@ class Ledger:
             self._apply_fill(record, row)
         else:
             _apply_terms(record, row)
+            if row.value and kind in (EventKind.ACCEPTED, EventKind.REPLACED):
+                record.venue_order_id = row.value
+                self._venue_ids[row.value] = row.order_id
         self._move(record, STATUS_BY_CODE[row.status])
         assert record.filled_lots == row.filled_lots, (
             f"order {record.order_id}: filled {row.filled_lots} of the broker is not the "
@@ -174,19 +209,26 @@ class Ledger:
             return Change(record, previous, self._reject_group(record, row))
         return Change(record, previous)
 
-    def _add_liquidation(self, event: EventRow) -> OrderRecord:
-        spec = self.instruments[event.instrument]
+    def _add_unasked(self, row: EventRow) -> OrderRecord:
+        """An order that was not sent from here: its first event tells all that is known of it."""
+        spec = self.instruments[row.instrument]
+        role = _UNASKED.get(row.reason, Role.LIQUIDATION)
+        limit = None if row.price_ticks == NO_PRICE else row.price_ticks
+        stop = None if row.stop_ticks == NO_PRICE else row.stop_ticks
+        order_type = _TYPE_BY_PRICES[limit is not None, stop is not None]
         request = OrderRequest(
-            order_id=event.order_id,
-            client_order_id=f"liquidation{event.order_id}",
+            order_id=row.order_id,
+            client_order_id=f"{role.name.lower()}{row.order_id}",
             instrument=spec.symbol,
-            side=Side(event.side),
-            order_type=OrderType.MARKET,
-            size_lots=event.lots,
-            time_in_force=TimeInForce.NONE,
-            reduce_only=True,
+            side=Side(row.side),
+            order_type=order_type,
+            size_lots=row.lots,
+            limit_ticks=limit,
+            stop_ticks=stop,
+            time_in_force=TimeInForce.NONE if order_type is OrderType.MARKET else TimeInForce.GTC,
+            reduce_only=role is Role.LIQUIDATION,
         )
-        return self._add(event.ts_ns, request, Role.LIQUIDATION)
+        return self._add(row.ts_ns, request, role)
 
     def _move(self, record: OrderRecord, status: OrderStatus) -> None:
         previous = record.status
@@ -209,6 +251,9 @@ class Ledger:
 
     def _apply_fill(self, record: OrderRecord, row: EventRow) -> None:
         lots, price = row.lots, row.price_ticks
+        if row.value:
+            assert row.value not in self._fill_ids, f"fill {row.value} is booked already"
+            self._fill_ids.add(row.value)
         record.filled_lots += lots
         record.filled_cost += lots * price
         record.fee_nanos += row.fee_nanos

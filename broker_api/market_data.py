@@ -15,9 +15,9 @@ from datetime import timedelta
 from typing import Any
 
 from broker_api.errors import ConfigurationError, TradingError
-from broker_api.event import Bar, Quote, Trade
 from broker_api.instrument import Instrument
 from broker_api.notice import EventType, Handler, Subscription
+from broker_api.quote import Bar, Quote, Trade
 from broker_api.session import Session
 
 STREAM_LENGTH_MAX = 100_000

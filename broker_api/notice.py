@@ -33,17 +33,20 @@ class EventType(str, Enum):
     """What `suite.on` can register for; the strings work as well.
 
     Order events carry an OrderEvent (fills a FillEvent), POSITION a Position, ACCOUNT the account,
-    QUOTE, TRADE and BAR market data, LIQUIDATION and MARKET the event itself.
+    QUOTE, TRADE and BAR market data, LIQUIDATION, MARKET and DISCREPANCY the event itself.
+    PROTECTION tells of exits that are not as they should be: `kind` is UNPROTECTED or DOUBLE_EXIT.
     """
 
     ORDER_UPDATE = "order_update"
     ORDER_FILLED = "order_filled"
     ORDER_TRIGGERED = "order_triggered"
+    PROTECTION = "protection"
     FILL = "fill"
     POSITION = "position"
     ACCOUNT = "account"
     LIQUIDATION = "liquidation"
     MARKET = "market"
+    DISCREPANCY = "discrepancy"
     QUOTE = "quote"
     TRADE = "trade"
     TICK = "tick"

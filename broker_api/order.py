@@ -160,7 +160,8 @@ LEGAL_TRANSITIONS: dict[OrderStatus, tuple[OrderStatus, ...]] = {
         OrderStatus.PENDING,
         OrderStatus.UNCERTAIN,
     ),
-    OrderStatus.UNCERTAIN: (*_LIVE, *_ENDS, OrderStatus.REJECTED),
+    # An exit that surely is not at the venue waits again.
+    OrderStatus.UNCERTAIN: (*_LIVE, *_ENDS, OrderStatus.REJECTED, OrderStatus.PENDING),
     OrderStatus.FILLED: (),
     OrderStatus.CANCELLED: (),
     OrderStatus.EXPIRED: (),
@@ -170,7 +171,12 @@ LEGAL_TRANSITIONS: dict[OrderStatus, tuple[OrderStatus, ...]] = {
 
 
 class Role(IntEnum):
-    """What an order is to its group."""
+    """What an order is to its group.
+
+    LIQUIDATION, FOREIGN and REPAIR are of orders that the session did not ask for: the venue's,
+    those that somebody else placed on the account, and those by which exits that the client keeps
+    bring back the position that was wanted.
+    """
 
     SINGLE = 0
     ENTRY = 1
@@ -178,6 +184,8 @@ class Role(IntEnum):
     TARGET_EXIT = 3
     OCO_LEG = 4
     LIQUIDATION = 5
+    FOREIGN = 6
+    REPAIR = 7
 
 
 class Arm(IntEnum):

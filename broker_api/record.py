@@ -8,6 +8,8 @@ from broker_api.order import Liquidity, OrderRequest, OrderStatus, Role, Side
 from broker_api.view import Fill, Order
 
 EXIT_ROLES = (Role.STOP_EXIT, Role.TARGET_EXIT)
+UNASKED_ROLES = (Role.LIQUIDATION, Role.FOREIGN, Role.REPAIR)
+"""Orders that the session did not ask for: it neither counts nor ends them."""
 
 
 class OrderRecord:
@@ -41,6 +43,7 @@ class OrderRecord:
         "tag",
         "time_in_force",
         "updated_ns",
+        "venue_order_id",
     )
 
     def __init__(
@@ -73,11 +76,12 @@ class OrderRecord:
         self.reason_text = ""
         self.created_ns = ts_ns
         self.updated_ns = ts_ns
+        self.venue_order_id = 0
 
     @property
     def is_entry(self) -> bool:
         """True for what `max_concurrent_orders` counts: neither an exit nor reduce-only."""
-        return not self.reduce_only and self.role not in (*EXIT_ROLES, Role.LIQUIDATION)
+        return not self.reduce_only and self.role not in (*EXIT_ROLES, *UNASKED_ROLES)
 
     def _sibling_id(self) -> int | None:
         """The other leg: a bracket's group is entry, stop, target; an OCO's is its two legs."""

@@ -132,6 +132,9 @@ WORDINGS: dict[Reason, Wording] = {
     Reason.REFUSED_BY_VENUE: Wording(
         OrderRejectedError, "", "the venue refused the order of {symbol} for a reason of its own"
     ),
+    Reason.NOT_ARRIVED: Wording(
+        OrderRejectedError, "", "the command surely never reached the venue"
+    ),
     Reason.UNKNOWN_ORDER: Wording(OrderNotFoundError, "", "the venue does not know the order"),
     Reason.ORDER_NOT_ACTIVE: Wording(OrderNotActiveError, "", "the order is not active any more"),
     Reason.SIZE_BELOW_FILLED: Wording(
@@ -155,6 +158,7 @@ ENDINGS: dict[Reason, str] = {
     Reason.REDUCE_ONLY_DONE: "reduce-only: nothing is left to reduce",
     Reason.SELF_TRADE: "cancelled because it would have traded with an own order",
     Reason.LIQUIDATED: "cancelled by a liquidation",
+    Reason.ENDED_AWAY: "it ended while nobody was connected",
     Reason.MARKET_REST: "the rest of the market order found no liquidity",
     Reason.UNCOVERED: "cancelled by the venue because margin no longer covered it",
     Reason.SCHEDULED: "cancelled at the time that was set with the venue for all orders",

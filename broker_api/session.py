@@ -22,6 +22,7 @@ from broker_api.errors import (
 from broker_api.event import (
     AccountChanged,
     CancelRejected,
+    Discrepancy,
     Event,
     EventKind,
     EventRow,
@@ -394,6 +395,8 @@ class Session:
             self._post(EventType.ACCOUNT, None, lambda: event)
         elif isinstance(event, Liquidation):
             self._post(EventType.LIQUIDATION, event.instrument, lambda: event)
+        elif isinstance(event, Discrepancy):
+            self._post(EventType.DISCREPANCY, event.instrument, lambda: event)
         elif isinstance(event, MarketHalted | MarketResumed):
             self._post(EventType.MARKET, event.instrument, lambda: event)
 
@@ -401,6 +404,8 @@ class Session:
         types = [EventType.ORDER_UPDATE]
         if event.KIND is EventKind.TRIGGERED:
             types.append(EventType.ORDER_TRIGGERED)
+        elif event.KIND in (EventKind.UNPROTECTED, EventKind.DOUBLE_EXIT):
+            types.append(EventType.PROTECTION)
         elif event.KIND is EventKind.FILLED:
             types.append(EventType.FILL)
             if change.record.status is OrderStatus.FILLED:

@@ -32,11 +32,10 @@ from broker_api.errors import ConfigurationError
 from broker_api.instrument import Instrument, from_nanos
 from broker_api.market_data import MarketData, tick_fields, timeframe_ns
 from broker_api.notice import EventType, Handler, Subscription
-from broker_api.order import Role
 from broker_api.order_manager import OrderManager
 from broker_api.placing import Placing
 from broker_api.position_manager import PositionManager
-from broker_api.record import OrderRecord
+from broker_api.record import UNASKED_ROLES, OrderRecord
 from broker_api.risk import RiskConfig, RiskGate
 from broker_api.session import Session
 from broker_api.view import to_datetime
@@ -276,7 +275,7 @@ class TradingSuite(Mapping[str, InstrumentContext]):
 
     def _ends(self, record: OrderRecord) -> bool:
         """Entries end with the session; what protects or closes an open position stays."""
-        if record.role is Role.LIQUIDATION:
+        if record.role in UNASKED_ROLES:
             return False
         return record.is_entry or self.session.ledger.positions[record.instrument].lots == 0
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from broker_api.config import AccountConfig, OrderManagerConfig, SimulationConfig
-from broker_api.event import Bar, Quote, Trade
 from broker_api.instrument import Instrument
 from broker_api.notice import EventType, FillEvent, OrderEvent
 from broker_api.order import OrderStatus, OrderType, Role, Side, TimeInForce
+from broker_api.quote import Bar, Quote, Trade
 from broker_api.response import BracketOrderResponse, OcoOrderResponse, OrderResponse
 from broker_api.risk import RiskConfig
 from broker_api.view import Fill, Order, Position

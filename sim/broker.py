@@ -19,20 +19,18 @@ from broker_api.compiled_run import RunBooks
 from broker_api.config import BrokerSpec
 from broker_api.errors import ConfigurationError, NotConnectedError, RunawayStrategy
 from broker_api.event import (
-    Bar,
     CancelRejected,
     EventRow,
     OrderAccepted,
     OrderCancelled,
     OrderRejected,
     OrderReplaced,
-    Quote,
     ReplaceRejected,
-    Trade,
     decode,
 )
 from broker_api.instrument import Instrument
 from broker_api.order import CancelRequest, Command, ReplaceRequest, Submission
+from broker_api.quote import Bar, Quote, Trade
 from data.kept import kept_tape
 from data.tape import Tape, sample_path
 from sim.arrivals import Arrivals

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from broker_api.broker import BarSink
-from broker_api.event import Bar, Quote, Trade
 from broker_api.instrument import Instrument
 from broker_api.latency import LatencySetting
 from broker_api.order import Side
+from broker_api.quote import Bar, Quote, Trade
 from data.bars import bars_from_tape
 from data.schema import RowKind
 from data.tape import Tape

@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from broker_api.broker import RowSink
-from broker_api.event import Quote, Trade
 from broker_api.instrument import Instrument
 from broker_api.order import Side
+from broker_api.quote import Quote, Trade
 from data.schema import Mask, RowKind, TapeColumns
 from data.tape import Tape
 from sim.feed import NEVER_NS, Feed

@@ -21,6 +21,7 @@ from broker_api.errors import (
 )
 from broker_api.event import (
     CancelRejected,
+    Discrepancy,
     EventKind,
     MarketHalted,
     MarketResumed,
@@ -354,3 +355,45 @@ def test_one_catalogue_file_needs_no_list(tmp_path, as_text):
 
     run(main())
     assert found == ["24/7"]
+
+
+class Doubtful(SimBroker):
+    """A venue whose figures differ from ours, which it says at the first fill."""
+
+    async def connect(self, on_event):
+        def tell(row, came_ns):
+            on_event(row, came_ns)
+            if row.kind == EventKind.FILLED:
+                differs = Discrepancy(0, row.ts_ns, 0, 0, Reason.POSITION_DIFFERS, 7, 1)
+                on_event(encode(differs), came_ns)
+
+        return await super().connect(tell)
+
+
+def test_a_discrepancy_is_told_as_it_is():
+    async def strategy(suite, orders):
+        told = []
+        await suite.on("discrepancy", told.append)
+        await orders.place_market_order("MNQ", 0, 1)
+        await asyncio.sleep(1)
+        return told, suite["MNQ"].positions.net_size()
+
+    [event], size = play(strategy, broker=Doubtful)
+    assert (event.reason, event.value, event.limit) == (Reason.POSITION_DIFFERS, 7, 1)
+    assert size == 1
+
+
+def test_a_position_without_its_stop_is_told_as_a_matter_of_protection():
+    async def strategy(suite, orders):
+        told = []
+        await suite.on("protection", told.append)
+        answer = await orders.place_bracket_order(
+            "MNQ", 0, 1, entry_price=None, stop_offset=25, target_offset=50
+        )
+        await asyncio.sleep(1)
+        await orders.cancel_order(answer.stop_order_id)
+        await asyncio.sleep(1)
+        return answer, told
+
+    answer, [event] = play(strategy)
+    assert (event.kind, event.order_id) == (EventKind.UNPROTECTED, answer.stop_order_id)
