@@ -108,10 +108,10 @@ class Reason(IntEnum):
     TOO_MANY_ORDERS = 22
     DUPLICATE_CLIENT_ORDER_ID = 23
     UNSUPPORTED = 24
-    NOT_ARRIVED = 25
     # refusals that only real venues and their likenesses know
     BELOW_MINIMUM_VALUE = 25
     REFUSED_BY_VENUE = 26
+    NOT_ARRIVED = 27
     # refusals of replace and cancel
     UNKNOWN_ORDER = 40
     ORDER_NOT_ACTIVE = 41
@@ -129,11 +129,11 @@ class Reason(IntEnum):
     LIQUIDATED = 68
     MARKET_REST = 69
     POST_ONLY_AT_TRIGGER = 70
-    ENDED_AWAY = 71
     # cancels that only real venues and their likenesses know
     UNCOVERED = 71
     SCHEDULED = 72
     BY_VENUE = 73
+    ENDED_AWAY = 74
     # changes that the exchange made by itself
     EXIT_RESIZED = 80
     EXIT_REPRICED = 81

@@ -16,8 +16,8 @@ from broker_api.errors import (
     ReduceOnlyError,
     RiskLimitError,
 )
-from broker_api.event import Reason
-from broker_api.order import Side
+from broker_api.event import EventKind, Reason
+from broker_api.order import Role, Side
 from broker_api.refusals import ENDINGS, WORDINGS, describe, refusal, unknown_instrument
 
 OPEN_NS = 1_700_000_000 * 10**9
@@ -131,6 +131,11 @@ def test_every_reason_of_a_cancel_is_said_in_words():
     cancels = [r for r in Reason if 60 <= r < 80]
     assert sorted([Reason.NONE, *cancels]) == sorted(ENDINGS)
     assert all(describe(reason, MNQ) for reason in cancels)
+
+
+@pytest.mark.parametrize("codes", [Reason, EventKind, Role])
+def test_no_stored_number_stands_for_two_things(codes):
+    assert len(codes) == len(codes.__members__)
 
 
 def test_unknown_instrument_suggests_the_nearest():
