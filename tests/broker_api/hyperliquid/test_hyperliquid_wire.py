@@ -373,6 +373,7 @@ def test_every_reason_of_a_refused_order_has_a_text_or_is_none_of_the_venues() -
         "RISK_LIMIT",
         "DUPLICATE_CLIENT_ORDER_ID",
         "UNSUPPORTED",
+        "NOT_ARRIVED",
     ]
 
 
