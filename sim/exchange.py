@@ -46,7 +46,7 @@ from sim.funds import Funds, FundsChange
 from sim.handles import TapeHandle, handle_of
 from sim.liquidation import ACCOUNT, NOBODY
 from sim.overnight import MarginSwitches
-from sim.set_up import set_up_book
+from sim.set_up import boundaries_between, set_up_book
 
 
 class Exchange:
@@ -103,7 +103,7 @@ class Exchange:
         self._events = np.zeros(MAX_EVENTS, dtype=EVENT_ROW)
         self._ended: list[dict[int, int]] = [{} for _ in self.accounts]
         self._last_served = 0
-        self._boundaries = self._session_boundaries()
+        self._boundaries = boundaries_between(calendars, self.start_ns, self.end_ns)
         self._funds = Funds(self._array, self._events, self._instruments, self.accounts)
         self._margins = MarginSwitches(
             self._book, instruments, calendars, self.start_ns, self.end_ns
@@ -114,14 +114,6 @@ class Exchange:
         while self._rows_left(self.start_ns):
             self._run_rows(self.start_ns)
         self._published += self._drain()
-
-    def _session_boundaries(self) -> list[tuple[int, int, bool]]:
-        """(time, instrument, opens) of every session boundary behind the start, in order."""
-        found = []
-        for index, calendar in enumerate(self._calendars):
-            for ts_ns, opens in calendar.boundaries(self.start_ns + 1, self.end_ns + 1):
-                found.append((ts_ns, index, opens))
-        return sorted(found, reverse=True)
 
     def _close_what_is_closed(self) -> None:
         self._book["ts"] = self.start_ns
@@ -148,6 +140,10 @@ class Exchange:
         first = account * MAX_INSTRUMENTS
         buckets = self._book["p_bucket"][first : first + MAX_INSTRUMENTS]
         return int(entries.used_margin(self._array, account)) + int(buckets.sum())
+
+    def isolated_nanos(self, account: int, instrument: int) -> int:
+        """What an isolated position stands on; 0 for a cross one."""
+        return int(self._book["p_bucket"][account * MAX_INSTRUMENTS + instrument])
 
     def cash_nanos(self, account: int = 0) -> int:
         """An account's cash, in 1e-9 of its currency."""
@@ -179,6 +175,14 @@ class Exchange:
                 self._run_to(boundary)
         published, self._published = self._published, []
         return published
+
+    def continue_on(self, instrument: int, tape: Tape) -> None:
+        """Go on with another tape of the instrument, whose rows up to the present are the same."""
+        self.tapes = (*self.tapes[:instrument], tape, *self.tapes[instrument + 1 :])
+        columns = TapeRows(*tape.l1, tape.index)
+        self._columns[instrument], self._ts[instrument] = columns, columns.ts
+        self._handles[instrument] = handle_of(columns)
+        self._book["interest_stale"] = 1
 
     # --- for a loop that runs inside the kernel --------------------------------------------------
 
@@ -384,7 +388,7 @@ class Exchange:
             order_id=-int(book["a_liquidations"][account]),
             client_order_id="",
             instrument=self._instruments[index].symbol,
-            side=_closing_side(lots),
+            side=Side.SELL if lots > 0 else Side.BUY,
             order_type=OrderType.MARKET,
             size_lots=abs(lots),
             time_in_force=TimeInForce.NONE,
@@ -494,7 +498,3 @@ class Exchange:
 _ENDED = frozenset(status.code for status in TERMINAL_STATUSES)
 _OF_NO_ORDER = (EventKind.CANCEL_REJECTED, EventKind.REPLACE_REJECTED)
 """Refusals of orders that may never have been."""
-
-
-def _closing_side(lots: int) -> Side:
-    return Side.SELL if lots > 0 else Side.BUY
