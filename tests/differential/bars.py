@@ -1,4 +1,4 @@
-"""Random sessions on bars: from seed 500 on every fifth plays on them, alone or beside ticks."""
+"""Random sessions on bars, alone or beside ticks."""
 
 from __future__ import annotations
 
@@ -11,15 +11,8 @@ from data.schema import TickGrid
 from data.tape import Tape, tape_from_frame
 from tests.differential.generate import Case, ToyCalendar, make_case
 
-FIRST = 500
-"""Those before it are on ticks: what kills a wrong rule of the kernel is named among them."""
 INTERVALS_NS = (4, 6, 10, 31)
 PATHS = ("adaptive", "adaptive", "pessimistic", "ohlc", "olhc")
-
-
-def case_of(seed: int) -> Case:
-    """The session that a seed stands for."""
-    return bar_case(seed) if seed >= FIRST and seed % 5 == 4 else make_case(seed)
 
 
 def bar_case(seed: int) -> Case:

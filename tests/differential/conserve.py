@@ -17,8 +17,9 @@ from dataclasses import dataclass
 
 from broker_api.event import AccountChanged, Event, FundingPaid, OrderFilled, PositionChanged
 from sim.exchange import Exchange
+from tests.differential.crowd import Crowd
 from tests.differential.generate import Case, make_case
-from tests.differential.trade import Trader
+from tests.differential.sessions import several_case
 
 STEPS_EACH = 500
 ROWS_EACH = 1000
@@ -36,10 +37,10 @@ class Holding:
 
 
 class Ledger:
-    """Adds up what events say; each check tells what differs."""
+    """Adds up what the events of an account say; each check tells what differs."""
 
-    def __init__(self, case: Case) -> None:
-        self.start_nanos = case.account.cash_nanos
+    def __init__(self, case: Case, account: int = 0) -> None:
+        self.start_nanos = case.accounts[account].cash_nanos
         self.cash_nanos = self.start_nanos
         self.holdings = [Holding(item.tick_value_nanos) for item in case.instruments]
         self.fees = self.funding = self.fills = self.prefixes = 0
@@ -84,31 +85,32 @@ class Ledger:
         self.prefixes += 1
 
 
-def conserve(seed: int, steps: int = STEPS_EACH, rows: int = ROWS_EACH) -> Ledger:
-    """A random session of the kernel; its ledger, checked behind every event and every step."""
-    case = make_case(seed, rows)
+def conserve(case: Case, steps: int = STEPS_EACH) -> list[Ledger]:
+    """A random session of the kernel; the accounts' ledgers, checked behind every event and step."""
     exchange = Exchange(
         case.instruments,
         case.tapes,
         case.calendars,
         case.simulation,
-        case.account,
+        case.accounts,
         case.start_ns,
     )
-    trader, ledger = Trader(case), Ledger(case)
+    crowd, ledgers = Crowd(case), [Ledger(case, at) for at in range(len(case.accounts))]
     for _ in range(steps):
-        pause_ns = trader.pause_ns(exchange.now_ns)
+        pause_ns = crowd.pause_ns(exchange.now_ns)
         if pause_ns is None:
-            answers = [exchange.execute(trader.command(exchange.now_ns))]
+            account, command = crowd.sent(exchange.now_ns)
+            answers = [exchange.execute(command, account)]
         else:
             answers = _advance(exchange, exchange.now_ns + pause_ns)
         for events in answers:
-            trader.note(events)
-            ledger.note(events)
-        assert exchange.cash_nanos() == ledger.cash_nanos, (
-            f"seed {seed}: cash moved without an event"
-        )
-    return ledger
+            crowd.note(events)
+            for at, ledger in enumerate(ledgers):
+                ledger.note(event for event in events if event.account == at)
+        for at, ledger in enumerate(ledgers):
+            cash = exchange.cash_nanos(at)
+            assert cash == ledger.cash_nanos, f"seed {case.seed}: cash moved without an event"
+    return ledgers
 
 
 def _advance(exchange: Exchange, until_ns: int) -> list[list[Event]]:
@@ -128,12 +130,11 @@ def main() -> int:
     began, fills, prefixes, fees = time.perf_counter(), 0, 0, 0
     sessions = given.steps // STEPS_EACH
     for seed in range(sessions):
-        ledger = conserve(seed)
-        fills, prefixes, fees = (
-            fills + ledger.fills,
-            prefixes + ledger.prefixes,
-            fees + ledger.fees,
-        )
+        case = several_case(seed, ROWS_EACH) if seed % 3 == 2 else make_case(seed, ROWS_EACH)
+        for ledger in conserve(case):
+            fills += ledger.fills
+            prefixes += ledger.prefixes
+            fees += ledger.fees
     print(
         f"{sessions * STEPS_EACH:,} steps in {sessions:,} sessions: {fills:,} fills,"
         f" {prefixes:,} account changes, fees {fees:,}; not one unit lost"

@@ -11,21 +11,21 @@ from broker_api.event import Event
 from broker_api.order import NO_PRICE, Command
 from sim.exchange import Exchange
 from sim.reference import ReferenceExchange
-from tests.differential.bars import case_of
+from tests.differential.crowd import Crowd, Sent
 from tests.differential.generate import Case
 from tests.differential.kernel_state import KernelReader
 from tests.differential.reference_state import ReferenceReader
 from tests.differential.rows import rows_near
+from tests.differential.sessions import case_of
 from tests.differential.state import State, differences, fingerprint
-from tests.differential.trade import Trader
 from tests.sim.promises import Promises
 
 STEPS = 50
 PROMISED = 16
 """Every so many seeds the promises of `tests.sim.promises` are checked too, which takes longer."""
 RUN = "python -m tests.differential.run --seeds"
-Action = Command | int
-"""A step: a command, or a pause in nanoseconds."""
+Action = Sent | int
+"""A step: an account's command, or a pause in nanoseconds."""
 
 
 class DifferenceError(AssertionError):
@@ -41,7 +41,7 @@ class Pair:
             case.tapes,
             case.calendars,
             case.simulation,
-            case.account,
+            case.accounts,
             case.start_ns,
         )
         self.case = case
@@ -52,22 +52,22 @@ class Pair:
         self.state: State = ()
         self._reader = KernelReader(self.kernel, case.tapes)
         self._reference_reader = ReferenceReader(self.reference)
-        cash = case.account.cash
-        self._start_cash = case.account.cash_nanos
-        self._promises = Promises(self.kernel, case.instruments, cash) if promised else None
+        self._promises = (
+            Promises(self.kernel, case.instruments, case.accounts) if promised else None
+        )
         self._watched = watched or promised
         self.act(0)  # what was published before anybody asked
         self.actions.clear()
 
     def run(self, steps: int = STEPS) -> None:
         """Drive both through the random commands of the case's seed."""
-        trader = Trader(self.case)
+        crowd = Crowd(self.case)
         for _ in range(steps):
-            pause_ns = trader.pause_ns(self.kernel.now_ns)
-            action = trader.command(self.kernel.now_ns) if pause_ns is None else pause_ns
+            pause_ns = crowd.pause_ns(self.kernel.now_ns)
+            action = crowd.sent(self.kernel.now_ns) if pause_ns is None else pause_ns
             before = len(self.events)
             self.act(action)
-            trader.note(self.events[before:])
+            crowd.note(self.events[before:])
         self._compare_states([], [])
 
     def replay(self, actions: Sequence[Action]) -> None:
@@ -82,20 +82,20 @@ class Pair:
             if isinstance(action, int):
                 self._advance(self.kernel.now_ns + action)
             else:
-                self._execute(action)
+                self._execute(*action)
         except DifferenceError:
             raise
         except Exception as failure:
             raise DifferenceError(f"{failure!r}\n{self._where()}") from failure
 
-    def _execute(self, command: Command) -> None:
+    def _execute(self, account: int, command: Command) -> None:
         if self._promises is not None:
-            self._promises.note(command)
-        expected = self.reference.execute(command)
-        got = self.kernel.execute(command)
+            self._promises.note(command, account)
+        expected = self.reference.execute(command, account)
+        got = self.kernel.execute(command, account)
         self._compare(got, expected)
         if self._promises is not None:
-            self._promises.check_answer(command, got)
+            self._promises.check_answer(command, got, account)
 
     def _advance(self, until_ns: int) -> None:
         """Both up to a time, one publication after the other."""
@@ -120,14 +120,20 @@ class Pair:
             found = "\n".join(differences(state, theirs))
             raise DifferenceError(f"{found}\n{self._tell(got, expected)}")
         self.state = state
-        cash, fees, funding = state[1][:3]
-        earned = sum(market[2] for market in state[2])
-        if cash != self._start_cash + earned - fees - funding:
-            raise DifferenceError(f"money appeared or went: {state[1:3]}\n{self._where()}")
+        self._check_money(state)
         if self._promises is not None:
             for event in got:
                 self._promises.check_event(event)
             self._promises.check_state()
+
+    def _check_money(self, state: State) -> None:
+        count = len(self.case.instruments)
+        for at, (config, account) in enumerate(zip(self.case.accounts, state[1], strict=True)):
+            cash, fees, funding = account[:3]
+            earned = sum(position[2] for position in state[3][at * count : (at + 1) * count])
+            if cash != config.cash_nanos + earned - fees - funding:
+                text = f"money of account {at} appeared or went: {account}, {state[3]}"
+                raise DifferenceError(f"{text}\n{self._where()}")
 
     def _where(self) -> str:
         now_ns, case = self.kernel.now_ns, self.case
@@ -152,14 +158,17 @@ class Pair:
 DULL = ("client_order_id", "tag", "seq")
 
 
-def brief(thing: Event | Action) -> str:
+def brief(thing: Event | Command | Action) -> str:
     """An event or a step in one line, without what says nothing."""
     if isinstance(thing, int):
         return f"wait {thing} ns"
+    if isinstance(thing, Sent):
+        return f"account {thing.account}: " * (thing.account > 0) + brief(thing.command)
     parts = []
     for item in fields(thing):
         value = getattr(thing, item.name)
-        if item.name in DULL or value is None or value is False or value == NO_PRICE:
+        is_first = item.name == "account" and not value
+        if item.name in DULL or is_first or value is None or value is False or value == NO_PRICE:
             continue
         text = value.name.lower() if isinstance(value, Enum) else str(value)
         text = f"({brief(value)})" if is_dataclass(value) else text

@@ -52,7 +52,7 @@ class Case:
     tapes: tuple[Tape, ...]
     calendars: tuple[ToyCalendar, ...]
     simulation: SimulationConfig
-    account: AccountConfig
+    accounts: tuple[AccountConfig, ...]
     start_ns: int | None
     mood: Mood
 
@@ -87,7 +87,7 @@ def make_case(seed: int, rows: int = ROWS) -> Case:
         tapes,
         tuple(_calendar(rng, tape, mood) for tape in tapes),
         SimulationConfig(**settings),
-        _account(money, instruments, float(cash), has_margin),
+        (random_account(money, instruments, float(cash), has_margin),),
         rng.choice((None, None, None, end_ns // 4)),
         mood,
     )
@@ -144,7 +144,7 @@ def _with_money_rules(rng: random.Random, item: Instrument, has_margin: bool) ->
     return replace(item, **fields)
 
 
-def _account(
+def random_account(
     rng: random.Random, instruments: tuple[Instrument, ...], cash: float, has_margin: bool
 ) -> AccountConfig:
     """Leverage where the margin knows one; isolated positions in a third of the sessions."""

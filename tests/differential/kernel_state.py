@@ -5,29 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from operator import itemgetter
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from broker_api.order import NO_PRICE, OrderStatus, OrderType, QueueModel
 from data.schema import RowKind
 from data.tape import Tape
-from sim.book import (
-    ACCOUNT_FIELDS,
-    BOOK,
-    GROUP_FIELDS,
-    HOLDING_FIELDS,
-    INSTRUMENT_FIELDS,
-    MAX_ACCOUNTS,
-    MAX_GROUPS,
-    MAX_HOLDINGS,
-    MAX_INSTRUMENTS,
-    MAX_SLOTS,
-    NO_SLOT,
-    ORDER_FIELDS,
-    SCALAR_FIELDS,
-)
+from sim.book import BOOK, MAX_INSTRUMENTS, NO_SLOT, SCALAR_FIELDS
 from sim.exchange import Exchange
-from tests.differential.state import ACCOUNT, BRACKET, MARKET, NEVER, ORDER, State
+from tests.differential.state import ACCOUNT, BRACKET, MARKET, NEVER, ORDER, POSITION, State
 
 PENDING = OrderStatus.PENDING.code
 AT_ANY_PRICE = (
@@ -36,29 +24,15 @@ AT_ANY_PRICE = (
     OrderType.TRAILING_STOP,
     OrderType.MARKET_IF_TOUCHED,
 )
-WIDTHS = (
-    (len(SCALAR_FIELDS), 1),
-    (len(ORDER_FIELDS), MAX_SLOTS),
-    (len(GROUP_FIELDS), MAX_GROUPS),
-    (len(INSTRUMENT_FIELDS), MAX_INSTRUMENTS),
-    (len(HOLDING_FIELDS), MAX_HOLDINGS),
-    (len(ACCOUNT_FIELDS), MAX_ACCOUNTS),
-)
-(
-    SCALAR_AT,
-    ORDER_AT,
-    GROUP_AT,
-    INSTRUMENT_AT,
-    ACCOUNT_AT,
-) = (  # where a field is in a row of each table
-    {name: at for at, name in enumerate(names)}
-    for names in (
-        SCALAR_FIELDS,
-        ORDER_FIELDS,
-        GROUP_FIELDS,
-        INSTRUMENT_FIELDS + HOLDING_FIELDS,
-        ACCOUNT_FIELDS,
-    )
+PREFIXES = {"order": "o_", "group": "g_", "instrument": "i_", "account": "a_", "holding": "p_"}
+"""The kernel's tables, and what the names of their fields begin with."""
+assert BOOK.names is not None
+FIELDS = {
+    table: tuple(name[2:] for name in BOOK.names or () if name.startswith(prefix))
+    for table, prefix in PREFIXES.items()
+}
+ORDER_AT, GROUP_AT, INSTRUMENT_AT, ACCOUNT_AT, HOLDING_AT = (  # where in a row a field is
+    {name: at for at, name in enumerate(names)} for names in FIELDS.values()
 )
 DIRECT = ORDER[: ORDER.index("live") + 1]
 """What an order's canonical row takes as the kernel has it; the rest is worked out."""
@@ -69,6 +43,7 @@ _order = itemgetter(*(ORDER_AT[_renamed.get(name, name)] for name in DIRECT))
 _group = itemgetter(*(GROUP_AT[name] for name in GROUP_DIRECT))
 _market = itemgetter(*(INSTRUMENT_AT[name] for name in MARKET_DIRECT))
 _account = itemgetter(*(ACCOUNT_AT[name] for name in ACCOUNT[: ACCOUNT.index("seq") + 1]))
+_position = itemgetter(*(HOLDING_AT[name] for name in POSITION))
 
 
 class _Levels:
@@ -108,22 +83,29 @@ class _Levels:
         self.end = max(self.end, cursor + 1)
 
 
+def _table(array: npt.NDArray[Any], table: str) -> npt.NDArray[np.int64]:
+    """One table of the record without a copy: a row for each field, all of the same width."""
+    names = [PREFIXES[table] + name for name in FIELDS[table]]
+    assert BOOK.fields is not None
+    starts = [BOOK.fields[name][1] // 8 for name in names]
+    width = int(np.prod(BOOK[names[0]].shape))
+    assert starts == list(range(starts[0], starts[0] + len(names) * width, width)), table
+    flat = array.view(np.int64)
+    return flat[starts[0] : starts[0] + len(names) * width].reshape(len(names), width)
+
+
 class KernelReader:
     """Reads one exchange again and again."""
 
     def __init__(self, exchange: Exchange, tapes: Sequence[Tape]) -> None:
         self._exchange = exchange
-        self._book = exchange._array[0]
-        flat = exchange._array.view(np.int64)
-        assert flat.size * 8 == BOOK.itemsize
-        tables, at = [], 0
-        for fields, width in WIDTHS:
-            tables.append(flat[at : at + fields * width].reshape(fields, width))
-            at += fields * width
-        self._scalars = tables[0][:, 0]
-        self._orders, self._groups = tables[1:3]
-        self._instruments, self._holdings = (table[:, : len(tapes)].T for table in tables[3:5])
-        self._accounts = tables[5].T
+        self._book, count = exchange._array[0], len(tapes)
+        tables = [_table(exchange._array, name) for name in PREFIXES]
+        self._orders, self._groups = tables[:2]
+        self._instruments = tables[2][:, :count].T
+        self._accounts = tables[3][:, : int(self._book["account_count"])].T
+        by_account = tables[4].reshape(len(HOLDING_AT), -1, MAX_INSTRUMENTS)
+        self._positions = by_account[:, : len(self._accounts), :count]
         self._active = self._book["active"]
         self._levels = [_Levels(tape) for tape in exchange.tapes]
         self._after = [tape.bbo_after_trade for tape in tapes]
@@ -132,26 +114,29 @@ class KernelReader:
 
     def read(self) -> State:
         """The canonical state now."""
-        scalars = self._scalars.tolist()
-        exchange = self._exchange
-        used = exchange.used_margin_nanos() if self._has_margin else 0
-        account = (*_account(self._accounts[0].tolist()), exchange.equity_nanos(), used)
-        pairs = zip(self._instruments.tolist(), self._holdings.tolist(), strict=True)
-        rows = [market + holding for market, holding in pairs]
-        markets = tuple([self._market(at, row) for at, row in enumerate(rows)])
-        active = self._active[: scalars[SCALAR_AT["active_count"]]]
+        book = self._book
+        markets = [self._market(at, row) for at, row in enumerate(self._instruments.tolist())]
+        positions = self._positions.reshape(len(HOLDING_AT), -1).T.tolist()
+        active = self._active[: int(book["active_count"])]
         orders = self._orders[:, active].T.tolist()
         slots = dict(zip(active.tolist(), (row[0] for row in orders), strict=True))
-        brackets, pairs = self._read_groups(scalars[SCALAR_AT["group_high"]], slots)
+        brackets, pairs = self._read_groups(int(book["group_high"]), slots)
+        ranked = sorted(orders, key=itemgetter(ORDER_AT["priority"]))
         return (
-            exchange.now_ns,
-            account,
-            markets,
+            self._exchange.now_ns,
+            tuple([self._account(at, row) for at, row in enumerate(self._accounts.tolist())]),
+            tuple(markets),
+            tuple([_position(row) for row in positions]),
             tuple([self._order(row) for row in orders]),
-            tuple([row[0] for row in sorted(orders, key=itemgetter(ORDER_AT["priority"]))]),
+            tuple([(row[ORDER_AT["account"]], row[ORDER_AT["order_id"]]) for row in ranked]),
             brackets,
             pairs,
         )
+
+    def _account(self, at: int, row: list[int]) -> State:
+        exchange = self._exchange
+        used = exchange.used_margin_nanos(at) if self._has_margin else 0
+        return (*_account(row), exchange.equity_nanos(at), used)
 
     def _order(self, row: list[int]) -> State:
         places: tuple[tuple[int, ...], ...] = ()
@@ -193,9 +178,10 @@ class KernelReader:
         for row in used:
             first, second = slots[row[GROUP_AT["stop_leg"]]], slots[row[GROUP_AT["target_leg"]]]
             if row[GROUP_AT["is_oco"]]:
-                pairs.append((first, second, row[GROUP_AT["on_partial"]]))
+                pairs.append((row[GROUP_AT["account"]], first, second, row[GROUP_AT["on_partial"]]))
             else:
                 where = (
+                    row[GROUP_AT["account"]],
                     slots[row[GROUP_AT["entry"]]],
                     first,
                     second,
@@ -269,6 +255,4 @@ def is_fresh(rows: Sequence[tuple[int, ...]], sign: int, start: int, after: bool
 
 def table_names() -> dict[str, tuple[str, ...]]:
     """The kernel's tables and their fields, for the test that none is forgotten."""
-    found: dict[str, tuple[str, ...]] = {"scalar": SCALAR_FIELDS, "order": ORDER_FIELDS}
-    found |= {"group": GROUP_FIELDS, "instrument": INSTRUMENT_FIELDS}
-    return found | {"holding": HOLDING_FIELDS, "account": ACCOUNT_FIELDS}
+    return {"scalar": SCALAR_FIELDS} | FIELDS

@@ -30,8 +30,9 @@ from data.schema import EMPTY_ASK, EMPTY_BID, RowKind, TapeColumns
 from data.tape import Tape
 from sim.exchange import Exchange
 from tests.differential.bars import bar_case
+from tests.differential.crowd import Crowd
 from tests.differential.generate import Case, make_case
-from tests.differential.trade import Trader
+from tests.differential.sessions import several_case
 from tests.sim.test_trigger_runs import with_new_types
 
 NANO = 1_000_000_000
@@ -197,8 +198,13 @@ def _reflected(case: Case) -> Mirror:
         for item, tape in zip(case.instruments, case.tapes, strict=True)
     )
     tapes = tuple(_without(tape, rates=True) for tape in case.tapes)
-    account = case.account.model_copy(update={"leverage": {}})
-    return Mirror(replace(case, instruments=instruments, tapes=tapes, account=account), 400)
+    accounts = tuple(each.model_copy(update={"leverage": {}}) for each in case.accounts)
+    return Mirror(replace(case, instruments=instruments, tapes=tapes, accounts=accounts), 400)
+
+
+def reflected_accounts(seed: int) -> Mirror:
+    """The same with several accounts on one book."""
+    return _reflected(several_case(seed))
 
 
 def negated(seed: int) -> Mirror:
@@ -231,16 +237,17 @@ def compare(mirror: Mirror, steps: int = STEPS) -> int:
     """Run a session and its mirror image; the number of events. Raises AssertionError."""
     there = mirror.mirrored_case()
     left, right = _exchange(mirror.case), _exchange(there)
-    trader, chance, count = Trader(mirror.case), random.Random(mirror.case.seed), 0
+    crowd, chance, count = Crowd(mirror.case), random.Random(mirror.case.seed), 0
     for _ in range(steps):
         command: Command | None = None
-        pause_ns = trader.pause_ns(left.now_ns)
+        pause_ns = crowd.pause_ns(left.now_ns)
         if pause_ns is None:
-            command = with_new_types(chance, trader.command(left.now_ns))
+            account, command = crowd.sent(left.now_ns)
+            command = with_new_types(chance, command)
             if mirror.axis:
                 command = _in_ticks(command)
-            events = left.execute(command)
-            seen = right.execute(mirror.command(command))
+            events = left.execute(command, account)
+            seen = right.execute(mirror.command(command), account)
             if isinstance(command, ReplaceRequest) and 0 in _named(command)[0]:
                 continue  # a refusal tells it by a zero, which also stands for no price
             what = str(command)
@@ -251,7 +258,7 @@ def compare(mirror: Mirror, steps: int = STEPS) -> int:
         for event, theirs in zip_longest(events, seen):
             ours = None if event is None else mirror.event(event, command)
             assert ours == theirs, f"seed {mirror.case.seed}, {what}:\n{ours}\n{theirs}"
-        trader.note(events)
+        crowd.note(events)
         count += len(events)
     assert left.equity_nanos() == right.equity_nanos(), f"seed {mirror.case.seed}: equity"
     return count
@@ -271,7 +278,7 @@ def _in_ticks(command: Command) -> Command:
 
 
 def _exchange(case: Case) -> Exchange:
-    given = case.instruments, case.tapes, case.calendars, case.simulation, case.account
+    given = case.instruments, case.tapes, case.calendars, case.simulation, case.accounts
     return Exchange(*given, case.start_ns)
 
 

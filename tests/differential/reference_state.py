@@ -6,6 +6,7 @@ from operator import attrgetter
 
 from broker_api.order import NO_PRICE, OrderStatus, QueueModel, Side
 from sim.reference import ReferenceExchange
+from sim.reference.account import Account, Position
 from sim.reference.market import Market
 from sim.reference.matching import AT_ANY_PRICE
 from sim.reference.orders import Bracket, Doing, Oco, Order
@@ -27,19 +28,24 @@ class ReferenceReader:
     def read(self) -> State:
         """The canonical state now."""
         exchange, floor, is_back = self._exchange, self._exchange.floor, self._is_back
-        account, working = floor.accounts[0], floor.working
-        used = exchange.used_margin_nanos() if self._has_margin else 0
-        money = account.cash, account.fees, account.funding, account.liquidations, account.seq
+        working = floor.working
         ranked = sorted(working, key=_PRIORITY) if len(working) > 1 else working
         return (
             exchange.now_ns,
-            (*money, exchange.equity_nanos(), used),
-            tuple([_market(exchange, market) for market in floor.markets]),
+            tuple([self._account(account) for account in floor.accounts]),
+            tuple([_market(market) for market in floor.markets]),
+            tuple([_position(each) for account in floor.accounts for each in account.positions]),
             tuple([_order(order, is_back) for order in working]),
-            tuple([order.order_id for order in ranked]),
+            tuple([(order.account.index, order.order_id) for order in ranked]),
             tuple([_bracket(bracket) for bracket in floor.brackets]),
             _pairs(working),
         )
+
+    def _account(self, account: Account) -> State:
+        exchange, at = self._exchange, account.index
+        used = exchange.used_margin_nanos(at) if self._has_margin else 0
+        money = account.cash, account.fees, account.funding
+        return (*money, account.liquidations, account.seq, exchange.equity_nanos(at), used)
 
 
 def _or(value: int | None, none: int = NO_PRICE) -> int:
@@ -53,6 +59,7 @@ def _order(order: Order, is_back: bool) -> State:
         live = order.bracket.due
     return (
         order.order_id,
+        order.account.index,
         order.market,
         1 - 2 * order.side,
         order.order_type,
@@ -99,6 +106,7 @@ def _id(order: Order | None) -> int:
 
 def _bracket(bracket: Bracket) -> State:
     return (
+        bracket.entry.account.index,
         _id(bracket.entry),
         _id(bracket.stop),
         _id(bracket.target),
@@ -123,17 +131,19 @@ def _pairs(working: list[Order]) -> State:
     for order in working:
         if order.oco is not None:
             found.setdefault(order.oco.first.placed, order.oco)
-    return tuple([(_id(o.first), _id(o.second), o.on_partial) for _, o in sorted(found.items())])
+    pairs = [pair for _, pair in sorted(found.items())]
+    return tuple(
+        [(p.first.account.index, _id(p.first), _id(p.second), p.on_partial) for p in pairs]
+    )
 
 
-def _market(exchange: ReferenceExchange, market: Market) -> State:
-    position = exchange.floor.accounts[0].positions[market.index]
+def _position(position: Position) -> State:
+    return position.lots, position.cost, position.realised, position.bucket
+
+
+def _market(market: Market) -> State:
     halted = market.halted_by_tape + 2 * market.closed_by_calendar
     plain = (
-        position.lots,
-        position.cost,
-        position.realised,
-        position.bucket,
         _or(market.mark_nanos, 0),
         market.cursor,
         halted,

@@ -13,7 +13,8 @@ from broker_api.instrument import NANOS
 from data.schema import RowKind, TapeColumns
 from data.tape import Tape
 from tests.differential.drive import STEPS, Action, DifferenceError, Pair, brief
-from tests.differential.generate import Case, make_case
+from tests.differential.generate import Case
+from tests.differential.sessions import case_of
 
 _T = TypeVar("_T")
 WORDS = {1: "buy", -1: "sell", 0: "print"}
@@ -21,7 +22,7 @@ WORDS = {1: "buy", -1: "sell", 0: "print"}
 
 def shrunk(seed: int, steps: int = STEPS) -> str:
     """What is left of a seed that differs: its rows, its steps and the difference, as text."""
-    case = make_case(seed)
+    case = case_of(seed)
     actions, told = _difference_of(case, None, steps)
     if told is None:
         return f"seed {seed} is equal"
@@ -33,7 +34,7 @@ def shrunk(seed: int, steps: int = STEPS) -> str:
     lines = [f"seed {seed}, {len(actions)} steps:"]
     for tape, spec in zip(case.tapes, case.instruments, strict=True):
         lines += [f"  tape of {spec}", *(f"    {row}" for row in tape_lines(tape, spec.tick_size))]
-    lines += [f"  calendars {case.calendars}", f"  {case.account}, start {case.start_ns}"]
+    lines += [f"  calendars {case.calendars}", f"  {case.accounts}, start {case.start_ns}"]
     return "\n".join([*lines, *(f"  {brief(action)}" for action in actions), str(told)])
 
 

@@ -5,8 +5,8 @@ objects; `drive.py` compares the two after every step, `fingerprint` hashes it. 
 integers, taken between two calls, when no transaction is under way. By meaning, not by storage:
 
 - "none" is one number: NO_PRICE for prices, offsets and unknown queues, NEVER for times and caps.
-- An order's place in time is its place in two lists of ids: by placement and by priority. The
-  numbers behind them differ harmlessly.
+- An order's place in time is its place in two lists of orders: by placement and by priority. The
+  numbers behind them differ harmlessly. An order is named by its account and its id.
 - A queue is lists of places (lots, ahead in 1/1024, met, traded while unknown). With the model
   `back` nothing is ahead that could change, so it is 0. What is compared at a packet's end (what
   was printed in it, what a place saw on joining) is gone between calls: a call ends with a packet.
@@ -33,13 +33,9 @@ from typing import Any
 NEVER = (1 << 63) - 1
 State = tuple[Any, ...]
 
-PARTS = ("now", "account", "markets", "orders", "by_priority", "brackets", "pairs")
+PARTS = ("now", "accounts", "markets", "positions", "orders", "by_priority", "brackets", "pairs")
 ACCOUNT = ("cash", "fees", "funding", "liquidations", "seq", "equity", "used_margin")
 MARKET = (
-    "position",
-    "position_cost",
-    "realised",
-    "bucket",
     "mark",
     "cursor",
     "halted",  # 1 by the tape, 2 by the calendar, 3 by both
@@ -54,8 +50,11 @@ MARKET = (
     "seen_bid",  # price -> lots
     "seen_ask",
 )
+POSITION = ("position", "position_cost", "realised", "bucket")
+"""Of every account in every market: account by account, and in each market by market."""
 ORDER = (
     "order_id",
+    "account",
     "market",
     "sign",
     "type",
@@ -81,6 +80,7 @@ ORDER = (
     "places",
 )
 BRACKET = (
+    "account",
     "entry",  # ids, 0 when ended or absent
     "stop",
     "target",
@@ -97,10 +97,17 @@ BRACKET = (
     "target_offset",
     "limit_offset",
 )
-PAIR = ("first", "second", "on_partial")
+PAIR = ("account", "first", "second", "on_partial")
 """The names of the numbers, in their order. A part that is a list has one such row an item."""
 
-NAMES = {"account": ACCOUNT, "markets": MARKET, "orders": ORDER, "brackets": BRACKET, "pairs": PAIR}
+NAMES = {
+    "accounts": ACCOUNT,
+    "markets": MARKET,
+    "positions": POSITION,
+    "orders": ORDER,
+    "brackets": BRACKET,
+    "pairs": PAIR,
+}
 
 
 def fingerprint(state: State) -> str:
@@ -123,9 +130,7 @@ def differences(kernel: State, reference: State) -> Iterator[str]:
         if ours == theirs:
             continue
         names = NAMES.get(part)
-        if part == "account" and names is not None:
-            yield from _named(part, names, ours, theirs)
-        elif names is None or len(ours) != len(theirs):
+        if names is None or len(ours) != len(theirs):
             yield f"{part}: kernel {ours}, reference {theirs}"
         else:
             for at, (one, other) in enumerate(zip(ours, theirs, strict=True)):

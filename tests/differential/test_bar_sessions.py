@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from broker_api.event import OrderFilled, OrderTriggered
-from tests.differential.bars import bar_case, case_of
+from tests.differential.bars import bar_case
 from tests.differential.drive import run_seed
+from tests.differential.sessions import case_of
 
 pytestmark = pytest.mark.slow
 

@@ -12,6 +12,7 @@ from tests.differential.mirror import (
     negated,
     negated_bars,
     reflected,
+    reflected_accounts,
     reflected_bars,
 )
 
@@ -20,7 +21,9 @@ pytestmark = pytest.mark.slow
 SESSIONS = 300
 
 
-@pytest.mark.parametrize("mirror", [reflected, negated, reflected_bars, negated_bars])
+@pytest.mark.parametrize(
+    "mirror", [reflected, negated, reflected_bars, negated_bars, reflected_accounts]
+)
 def test_the_mirrored_session_has_the_mirrored_log(mirror: Callable[[int], Mirror]) -> None:
     assert sum(compare(mirror(seed)) for seed in range(SESSIONS)) > 40 * SESSIONS
 

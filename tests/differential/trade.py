@@ -20,6 +20,7 @@ from broker_api.order import (
     OrderType,
     ReplaceRequest,
     Side,
+    Submission,
     TimeInForce,
     order_ids_of,
     requests_of,
@@ -41,14 +42,17 @@ def _trailing_in(command: Command) -> set[int]:
 
 
 class Trader:
-    """Random commands and pauses. It knows its orders and its positions from the events."""
+    """Random commands and pauses. It knows its orders and its positions from the events.
 
-    def __init__(self, case: Case) -> None:
+    The first account's is the trader of sessions with one; the others draw for themselves.
+    """
+
+    def __init__(self, case: Case, account: int = 0) -> None:
         self._case = case
-        self._rng = random.Random(f"trader {case.seed}")
+        self._rng = random.Random(f"trader {case.seed}" + (f" {account}" if account else ""))
         self._next_id = 1
         self._working: dict[int, OrderAccepted] = {}
-        self._positions = [0 for _ in case.instruments]
+        self.positions = [0 for _ in case.instruments]
         self._all_ids: list[int] = []
         self._trailing: set[int] = set()
         self._filled: dict[int, int] = {}
@@ -96,14 +100,14 @@ class Trader:
                 if event.status.is_terminal:
                     self._working.pop(event.order_id, None)
             elif isinstance(event, PositionChanged):
-                self._positions[event.instrument] = event.position_lots
+                self.positions[event.instrument] = event.position_lots
 
     def pause_ns(self, now_ns: int) -> int | None:
         """How long to wait now, None to send a command instead."""
         if self._rng.random() >= self._pause:
             return None
         if self._rng.random() < 0.05:  # up to a row, which may be behind a gap
-            return self._time_of_row(self._rng.randrange(len(self._positions)), now_ns) - now_ns
+            return self._time_of_row(self._rng.randrange(len(self.positions)), now_ns) - now_ns
         return self._rng.choice((1, 1, 1, 1, 2, 2, 3, 3, 7, 12))
 
     def _time_of_row(self, index: int, now_ns: int) -> int:
@@ -119,16 +123,21 @@ class Trader:
         if kind in ("replace", "cancel") and self._all_ids:
             return self._change(kind, now_ns)
         index = self._rng.randrange(len(self._case.instruments))
-        command: Command = self._order(index, now_ns)
+        command: Submission = self._order(index, now_ns)
         if kind == "oco":
             command = self._oco(index, now_ns)
         elif kind == "bracket":
             command = self._bracket(index, now_ns)
-        self._all_ids += order_ids_of(command)
-        self._trailing |= _trailing_in(command)
+        self.remember(command)
         return command
 
-    def _touch(self, index: int, now_ns: int) -> tuple[int, int]:
+    def remember(self, command: Submission) -> None:
+        """An order that is to be sent may be changed and cancelled afterwards."""
+        self._all_ids += order_ids_of(command)
+        self._trailing |= _trailing_in(command)
+
+    def touch(self, index: int, now_ns: int) -> tuple[int, int]:
+        """Bid and offer of a market now, made up where a side is empty."""
         columns = self._case.tapes[index].columns
         row = max(0, int(columns.ts.searchsorted(now_ns, side="right")) - 1)
         bid, ask = int(columns.bid[row]), int(columns.ask[row])
@@ -138,15 +147,17 @@ class Trader:
             ask = bid + 1
         return (bid, ask) if 0 < bid < 1 << 60 and ask < 1 << 60 else (100, 101)
 
-    def _new_id(self) -> int:
+    def new_id(self) -> int:
+        """An order id of its own: 1, 2, 3 ..."""
         self._next_id += 1
         return self._next_id - 1
 
-    def _size(self, index: int) -> int:
+    def size(self, index: int) -> int:
+        """A size for the next order, seldom a wrong one."""
         rng = self._rng
         if rng.random() < 0.02:
             return rng.choice((0, -1, 1, 600, 1001, 1 << 40))
-        position = abs(self._positions[index])
+        position = abs(self.positions[index])
         if position and rng.random() < 0.3:
             return max(1, position + rng.choice((0, 0, 0, 1, -1)))
         return rng.randint(1, self._largest)
@@ -155,7 +166,7 @@ class Trader:
         rng = self._rng
         side = rng.choice(self._sides)
         order_type = rng.choice(self._types)
-        bid, ask = self._touch(index, now_ns)
+        bid, ask = self.touch(index, now_ns)
         fields: dict[str, Any] = {}
         if order_type in (OrderType.STOP, OrderType.STOP_LIMIT):
             near = ask if side is Side.BUY else bid
@@ -179,12 +190,12 @@ class Trader:
         likely = self._fancy + (0.2 if order_type is OrderType.STOP_LIMIT else 0.0)
         if rng.random() < likely and "limit_ticks" in fields:
             fields["post_only"] = True
-        position = self._positions[index] * side.sign
+        position = self.positions[index] * side.sign
         if rng.random() < (self._fancy if position < 0 else self._fancy / 10):
             fields["reduce_only"] = True
         if rng.random() < self._fancy and "limit_ticks" not in fields:
             fields["protection_ticks"] = rng.choice((0, 1, 3))
-        order_id, size = self._new_id(), self._size(index)
+        order_id, size = self.new_id(), self.size(index)
         symbol = self._case.instruments[index].symbol
         return OrderRequest(order_id, str(order_id), symbol, side, order_type, size, **fields)
 
@@ -210,7 +221,7 @@ class Trader:
 
     def _oco(self, index: int, now_ns: int) -> OcoRequest:
         rng = self._rng
-        other = rng.randrange(len(self._positions)) if rng.random() < 0.03 else index
+        other = rng.randrange(len(self.positions)) if rng.random() < 0.03 else index
         first, second = self._order(index, now_ns), self._order(other, now_ns)
         return OcoRequest(first, second, rng.choice(list(OnPartial)))
 
@@ -230,7 +241,7 @@ class Trader:
     def _taking_entry(self, entry: OrderRequest, index: int, now_ns: int) -> OrderRequest:
         """An entry that fills in parts and at several prices."""
         rng = self._rng
-        near = self._touch(index, now_ns)[entry.side is Side.BUY]
+        near = self.touch(index, now_ns)[entry.side is Side.BUY]
         limit = near + entry.side.sign * rng.choice((0, 0, 1, 1, 2, 4))
         return replace(
             entry,
@@ -250,7 +261,7 @@ class Trader:
 
     def _exit(self, entry: OrderRequest, index: int, now_ns: int, is_stop: bool) -> ExitRequest:
         rng = self._rng
-        order_id = self._new_id()
+        order_id = self.new_id()
         fields: dict[str, Any] = {}
         distance = rng.choice(self._distances)
         if is_stop and self._trails and rng.random() < 0.5:
@@ -260,7 +271,7 @@ class Trader:
         if given < 0.6:
             fields["offset_ticks"] = distance
         if given > 0.59:  # seldom both; an exit without either is refused, too
-            anchor = entry.limit_ticks or entry.stop_ticks or self._touch(index, now_ns)[0]
+            anchor = entry.limit_ticks or entry.stop_ticks or self.touch(index, now_ns)[0]
             sign = entry.side.sign * (-1 if is_stop else 1)
             fields["price_ticks"] = anchor + sign * distance if given < 0.995 else None
         if is_stop and rng.random() < 0.3:
@@ -276,7 +287,7 @@ class Trader:
             return CancelRequest(order_id)
         order = self._working.get(order_id)
         index = 0 if order is None else order.instrument
-        bid, ask = self._touch(index, now_ns)
+        bid, ask = self.touch(index, now_ns)
         fields: dict[str, int] = {}
         if rng.random() < 0.6:
             size = 3 if order is None else order.lots

@@ -29,9 +29,13 @@ from broker_api.order import NO_PRICE, OrderStatus, Side
 
 
 def texts(events: Iterable[Event]) -> list[str]:
-    """A line an event; positions and account have their own tests and are left out."""
+    """A line an event; positions and account have their own tests and are left out.
+
+    Lines of the second account begin with `b`, of the third with `c`.
+    """
     money = PositionChanged | AccountChanged
-    return [text(event) for event in events if not isinstance(event, money)]
+    told = [event for event in events if not isinstance(event, money)]
+    return [chr(ord("a") + event.account) * (event.account > 0) + text(event) for event in told]
 
 
 def _prices(event: OrderAccepted | OrderActivated | OrderReplaced) -> str:

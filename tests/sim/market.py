@@ -15,6 +15,10 @@ Orders are text too: `buy 3 market`, `sell 2 stop 95 limit 94`, `sell 2 touched 
 `none`, `post-only`, `reduce-only`, `gtd=50`, `protect=2` behind. One tick is one point is one unit
 of money, one lot is one contract, unless the test says otherwise.
 
+Several accounts: `Market(..., accounts=3)`, or a mapping of settings for each; `account=1` behind
+an order says whose it is. Ids count for each account from 1. Lines of the second account begin with
+`b`, of the third with `c`: `b#1 buy 2@99 maker left 0`.
+
 After every call what must always hold (docs/fills.md) is checked, see `promises.py`, and the
 reference exchange (`sim.reference`), which gets the same calls, has published the same events and
 is in the same canonical state (`tests.differential.state`).
@@ -53,6 +57,7 @@ from broker_api.order import (
 )
 from data.schema import COLUMN_TYPES, EMPTY_ASK, EMPTY_BID, RowKind, TapeColumns, TickGrid
 from data.tape import Tape, tape_from_frame
+from sim.book import MAX_INSTRUMENTS
 from sim.exchange import Exchange
 from sim.funds import FundsChange
 from sim.reference import ReferenceExchange
@@ -188,7 +193,7 @@ def exit_of(text: str, order_id: int) -> ExitRequest:
 class Market:
     """An exchange without latency over tapes on a page; answers are lists of event texts.
 
-    Ids count from 1 in the order of the orders' texts: entry, stop, target of a bracket. `run_to`
+    Ids count from 1 in the order of an account's texts: entry, stop, target of a bracket. `run_to`
     moves time and returns what happened. Settings of the simulation are keyword arguments.
     """
 
@@ -202,6 +207,7 @@ class Market:
         trigger: TriggerSource | None = None,
         bbo_after_trade: bool = True,
         account: Mapping[str, Any] | None = None,
+        accounts: int | Sequence[Mapping[str, Any]] = 1,
         start: int | None = None,
         **simulation: Any,
     ) -> None:
@@ -209,22 +215,24 @@ class Market:
         if trigger is not None:
             instruments = [changed(item, trigger_source=trigger) for item in instruments]
         self.tapes = tuple(tapes)
+        each = [{}] * accounts if isinstance(accounts, int) else accounts
+        configs = [AccountConfig(**{"cash": cash, **(account or {}), **one}) for one in each]
         given = (
             instruments,
             tapes,
             [calendar or load_calendar("24/7") for _ in instruments],
             SimulationConfig(**{"margin": False, **simulation}),
-            AccountConfig(cash=cash, **(account or {})),
+            configs,
             start,
         )
         self.exchange = Exchange(*given)
         self.reference = ReferenceExchange(*given)
         self.reader = KernelReader(self.exchange, tapes)
         self.reference_reader = ReferenceReader(self.reference)
-        self.promises = Promises(self.exchange, instruments, cash)
+        self.promises = Promises(self.exchange, instruments, configs)
         self.events: list[Event] = []
         self.check_after_calls = True
-        self._next_id = 1
+        self._next_ids = [1 for _ in configs]
         self._advance(self.exchange.start_ns)
 
     def run_to(self, ts_ns: int) -> list[str]:
@@ -236,22 +244,22 @@ class Market:
             if self.exchange.now_ns >= ts_ns and not new:
                 return texts(events)
 
-    def change_funds(self, change: FundsChange) -> list[Event]:
+    def change_funds(self, change: FundsChange, account: int = 0) -> list[Event]:
         """Deposit, set a leverage or move margin; refused by both exchanges or by none."""
         try:
-            events = self.exchange.change_funds(change)
+            events = self.exchange.change_funds(change, account)
         except FundsError as failure:
             reason = failure.reason
             with pytest.raises(FundsError, check=lambda other: other.reason == reason):
-                self.reference.change_funds(change)
+                self.reference.change_funds(change, account)
             raise
-        assert self.reference.change_funds(change) == events
+        assert self.reference.change_funds(change, account) == events
         assert self.reader.read() == self.reference_reader.read()
         return self._keep([encode(event) for event in events])
 
-    def place(self, text: str, **fields: Any) -> list[str]:
+    def place(self, text: str, *, account: int = 0, **fields: Any) -> list[str]:
         """Send one order."""
-        return self._execute(order_of(text, self._take_id(), **fields))
+        return self._execute(order_of(text, self._take_id(account), **fields), account)
 
     def bracket(
         self,
@@ -261,18 +269,22 @@ class Market:
         target: str | None = None,
         arm: str = "partial",
         on_partial: str = "shrink",
+        account: int = 0,
         **fields: Any,
     ) -> list[str]:
         """Send an entry with its exits."""
-        entry = order_of(text, self._take_id(), **fields)
-        exits = [exit_of(leg, self._take_id()) if leg else None for leg in (stop, target)]
+        entry = order_of(text, self._take_id(account), **fields)
+        exits = [exit_of(leg, self._take_id(account)) if leg else None for leg in (stop, target)]
         how = Arm[arm.upper()], OnPartial[on_partial.upper()]
-        return self._execute(BracketRequest(entry, exits[0], exits[1], *how))
+        return self._execute(BracketRequest(entry, exits[0], exits[1], *how), account)
 
-    def oco(self, first: str, second: str, *, on_partial: str = "shrink") -> list[str]:
+    def oco(
+        self, first: str, second: str, *, on_partial: str = "shrink", account: int = 0
+    ) -> list[str]:
         """Send two orders of which one completes."""
-        orders = [order_of(text, self._take_id()) for text in (first, second)]
-        return self._execute(OcoRequest(*orders, on_partial=OnPartial[on_partial.upper()]))
+        orders = [order_of(text, self._take_id(account)) for text in (first, second)]
+        request = OcoRequest(*orders, on_partial=OnPartial[on_partial.upper()])
+        return self._execute(request, account)
 
     def replace(
         self,
@@ -282,17 +294,18 @@ class Market:
         limit: int | None = None,
         stop: int | None = None,
         trail: int | None = None,
+        account: int = 0,
     ) -> list[str]:
         """Send a change."""
-        return self._execute(ReplaceRequest(order_id, size, limit, stop, trail))
+        return self._execute(ReplaceRequest(order_id, size, limit, stop, trail), account)
 
-    def cancel(self, order_id: int) -> list[str]:
+    def cancel(self, order_id: int, *, account: int = 0) -> list[str]:
         """Send a cancel."""
-        return self._execute(CancelRequest(order_id))
+        return self._execute(CancelRequest(order_id), account)
 
-    def execute(self, command: Command) -> list[str]:
+    def execute(self, command: Command, account: int = 0) -> list[str]:
         """Send a command as it is."""
-        return self._execute(command)
+        return self._execute(command, account)
 
     @property
     def book(self) -> Any:
@@ -301,25 +314,30 @@ class Market:
 
     @property
     def position(self) -> int:
-        """Lots of the first instrument."""
-        return int(self.book["p_position"][0])
+        """Lots of the first account in the first instrument."""
+        return self.position_of(0)
 
-    def queue_ahead(self, order_id: int) -> float | None:
+    def position_of(self, account: int, instrument: int = 0) -> int:
+        """Lots of an account."""
+        return int(self.book["p_position"][account * MAX_INSTRUMENTS + instrument])
+
+    def queue_ahead(self, order_id: int, *, account: int = 0) -> float | None:
         """Lots ahead of a resting order, None while unknown."""
-        slot = int(np.flatnonzero(self.book["o_order_id"] == order_id)[0])
+        own = (self.book["o_order_id"] == order_id) & (self.book["o_account"] == account)
+        slot = int(np.flatnonzero(own)[0])
         assert self.book["o_resting"][slot], f"order {order_id} does not rest"
         return self.book["o_queue"][slot] / 1024 if self.book["o_queue_known"][slot] else None
 
-    def _take_id(self) -> int:
-        self._next_id += 1
-        return self._next_id - 1
+    def _take_id(self, account: int) -> int:
+        self._next_ids[account] += 1
+        return self._next_ids[account] - 1
 
-    def _execute(self, command: Command) -> list[str]:
-        self.promises.note(command)
-        events = self._keep(self.exchange.execute_rows(command))
-        assert self.reference.execute(command) == events
+    def _execute(self, command: Command, account: int) -> list[str]:
+        self.promises.note(command, account)
+        events = self._keep(self.exchange.execute_rows(command, account))
+        assert self.reference.execute(command, account) == events
         assert self.reader.read() == self.reference_reader.read()
-        self.promises.check_answer(command, events)
+        self.promises.check_answer(command, events, account)
         return texts(events)
 
     def _advance(self, ts_ns: int) -> list[Event]:

@@ -1,7 +1,8 @@
 """What must always hold, checked after every event and after every call (docs/fills.md).
 
 From the events alone: sizes add up, limits hold, nothing follows an end, positions and cash are the
-sum of fills. From the record: no slot or group is lost, no order is stuck, exits fit the position.
+sum of fills, and what a maker got from another account that account got from it. From the record:
+no slot or group is lost, no order is stuck, exits fit the position. All of it by account.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from broker_api.config import AccountConfig
 from broker_api.event import (
     AccountChanged,
     CancelRejected,
@@ -42,11 +46,14 @@ from broker_api.order import (
     order_ids_of,
     requests_of,
 )
-from sim.book import MAX_SLOTS, NO_SLOT
+from sim.book import MAX_INSTRUMENTS, MAX_SLOTS, NO_SLOT
 from sim.exchange import Exchange
+from tests.sim.matches import Matches, check_all_matched
 
 PENDING = OrderStatus.PENDING.code
 EXITS = (Role.STOP_EXIT, Role.TARGET_EXIT)
+Key = tuple[int, int]
+"""Account and order id."""
 
 
 @dataclass
@@ -63,8 +70,20 @@ class Life:
 
 
 @dataclass
+class Books:
+    """The sums over one account's events."""
+
+    start_cash: int
+    money: list[Money]
+    """By instrument."""
+    seq: int = 0
+    fees: int = 0
+    funding: int = 0
+
+
+@dataclass
 class Money:
-    """One instrument's sums over the fills."""
+    """One instrument's sums over the fills of an account."""
 
     position: int = 0
     paid_ticks: int = 0
@@ -76,31 +95,39 @@ class Money:
 class Promises:
     """Checks events in the order of their publication; each check names what it saw."""
 
-    def __init__(self, exchange: Exchange, instruments: Sequence[Instrument], cash: float) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        instruments: Sequence[Instrument],
+        accounts: Sequence[AccountConfig],
+    ) -> None:
         self._exchange = exchange
         self._instruments = instruments
-        self._start_cash = round(cash * 10**9)
-        self._orders: dict[int, Life] = defaultdict(Life)
-        self._money = [Money() for _ in instruments]
-        self._seq = 0
+        self._orders: dict[Key, Life] = defaultdict(Life)
+        self._books = [Books(each.cash_nanos, [Money() for _ in instruments]) for each in accounts]
+        self._matches = Matches(exchange.tapes)
         self._ts_ns = 0
-        self._fees = 0
-        self._funding = 0
 
-    def note(self, command: Command) -> None:
+    def note(self, command: Command, account: int = 0) -> None:
         """Remember what a command said that its events do not repeat."""
         if isinstance(command, ReplaceRequest | CancelRequest):
             return
         for request in requests_of(command):
-            self._orders[request.order_id].reduce_only = request.reduce_only
+            self._orders[account, request.order_id].reduce_only = request.reduce_only
         if isinstance(command, BracketRequest):
             for order_id in order_ids_of(command)[1:]:
-                self._orders[order_id].entry = command.entry.order_id
+                self._orders[account, order_id].entry = command.entry.order_id
 
-    def check_answer(self, command: Command, events: Sequence[Event]) -> None:
-        """Every command gets exactly one answer for each of its orders, the first event first."""
+    def check_answer(self, command: Command, events: Sequence[Event], account: int = 0) -> None:
+        """Every command gets exactly one answer for each of its orders, the first event first.
+
+        What it brings to other accounts comes behind, and every maker that fills met it.
+        """
         first = events[0]
         assert isinstance(first, OrderEventBase)
+        assert first.account == account, first
+        check_all_matched(events)
+        events = [event for event in events if event.account == account]
         if isinstance(command, ReplaceRequest):
             assert isinstance(first, OrderReplaced | ReplaceRejected), first
         elif isinstance(command, CancelRequest):
@@ -114,26 +141,28 @@ class Promises:
 
     def check_event(self, event: Event) -> None:
         """One event, in order."""
-        assert event.seq == self._seq + 1, f"event {event.seq} after {self._seq}"
+        books = self._books[event.account]
+        assert event.seq == books.seq + 1, f"event {event.seq} after {books.seq}"
         assert event.ts_ns >= self._ts_ns, f"{event} is earlier than {self._ts_ns}"
-        self._seq, self._ts_ns = event.seq, event.ts_ns
+        books.seq, self._ts_ns = event.seq, event.ts_ns
         if isinstance(event, OrderEventBase):
             self._check_order(event)
         if isinstance(event, OrderFilled):
             self._check_fill(event)
+            self._matches.check_fill(event)
         elif isinstance(event, PositionChanged):
             self._check_position(event)
         elif isinstance(event, FundingPaid):
-            self._funding += event.value
+            books.funding += event.value
         elif isinstance(event, FundsDeposited):
-            self._start_cash += event.value
+            books.start_cash += event.value
         elif isinstance(event, AccountChanged):
             self._check_account(event)
 
     def _check_order(self, event: OrderEventBase) -> None:
         if isinstance(event, CancelRejected | ReplaceRejected):
             return
-        life = self._orders[event.order_id]
+        life = self._orders[event.account, event.order_id]
         if life.status is not None and life.status != event.status:
             legal = LEGAL_TRANSITIONS[life.status]
             assert event.status in legal, f"{event}: from {life.status}"
@@ -154,7 +183,8 @@ class Promises:
             assert event.filled_lots + event.leaves_lots == life.size, f"{event}: {life}"
 
     def _check_fill(self, event: OrderFilled) -> None:
-        life, money = self._orders[event.order_id], self._money[event.instrument]
+        books, life = self._books[event.account], self._orders[event.account, event.order_id]
+        money = books.money[event.instrument]
         assert event.lots > 0, event
         signed = event.side.sign * event.lots
         if life.limit != NO_PRICE:
@@ -164,15 +194,15 @@ class Promises:
             assert money.position * signed < 0
         if life.entry:
             money.exits[life.entry] += event.lots
-            entered = self._orders[life.entry].filled
+            entered = self._orders[event.account, life.entry].filled
             assert money.exits[life.entry] <= entered, f"{event}: the entry filled {entered}"
             assert abs(money.position + signed) < abs(money.position), f"{event}: {money}"
         money.position += signed
         money.paid_ticks += signed * event.price_ticks
-        self._fees += event.fee_nanos
+        books.fees += event.fee_nanos
 
     def _check_position(self, event: PositionChanged) -> None:
-        money = self._money[event.instrument]
+        money = self._books[event.account].money[event.instrument]
         assert event.position_lots == money.position, f"{event}: {money}"
         tick_value = self._instruments[event.instrument].tick_value_nanos
         realised = (event.position_cost - money.paid_ticks) * tick_value
@@ -181,19 +211,19 @@ class Promises:
             assert event.position_cost == 0, event
 
     def _check_account(self, event: AccountChanged) -> None:
-        realised = int(self._exchange._book["p_realised"].sum())
         if self._ts_ns != self._exchange.now_ns and len(self._instruments) > 1:
             return
-        del realised
-        assert event.fee_nanos == self._fees, event
+        assert event.fee_nanos == self._books[event.account].fees, event
 
     def check_state(self) -> None:
         """The record after a call: money, slots, groups, makers, exits."""
         book = self._exchange._book
-        realised = int(book["p_realised"].sum())
-        expected = self._start_cash + realised - self._fees - self._funding
-        assert int(book["a_cash"][0]) == expected, f"cash {book['a_cash'][0]} is not {expected}"
         assert int(book["event_count"]) == 0
+        for account, books in enumerate(self._books):
+            realised = int(self._of_account("p_realised", account).sum())
+            expected = books.start_cash + realised - books.fees - books.funding
+            cash = int(book["a_cash"][account])
+            assert cash == expected, f"cash {cash} of account {account} is not {expected}"
         flat = (book["p_position"] == 0) | (book["p_isolated"] == 0)
         assert not book["p_bucket"][flat].any(), "margin is kept for a position that is not there"
         active = book["active"][: int(book["active_count"])].tolist()
@@ -210,13 +240,14 @@ class Promises:
         """Events tell which orders work: the record has those and no others."""
         book = self._exchange._book
         working = {
-            order_id
-            for order_id, life in self._orders.items()
+            key
+            for key, life in self._orders.items()
             if life.status is not None and life.status.is_working
         }
-        assert working == {int(book["o_order_id"][slot]) for slot in active}
+        keys = {(int(book["o_account"][slot]), int(book["o_order_id"][slot])) for slot in active}
+        assert working == keys
         for slot in active:
-            life = self._orders[int(book["o_order_id"][slot])]
+            life = self._orders[int(book["o_account"][slot]), int(book["o_order_id"][slot])]
             assert life.status is not None
             assert life.status.code == book["o_status"][slot], life
             assert life.filled == book["o_filled"][slot], life
@@ -256,22 +287,25 @@ class Promises:
         of_orders = {int(book["o_group"][slot]) for slot in active} - {NO_SLOT}
         used = set(np.flatnonzero(book["g_used"]).tolist())
         assert used == of_orders, f"groups {used} are used, orders are in {of_orders}"
-        live: dict[tuple[int, int, str], int] = defaultdict(int)
+        live: dict[tuple[int, int, int, str], int] = defaultdict(int)
         for group in used:
             for name in ("entry", "stop_leg", "target_leg"):
                 slot = int(book[f"g_{name}"][group])
                 if slot == NO_SLOT:
                     continue
                 assert book["o_group"][slot] == group, f"group {group} names slot {slot}"
+                account = int(book["o_account"][slot])
+                assert account == book["g_account"][group], f"slot {slot} is of {account}"
                 if name != "entry" and not book["g_is_oco"][group]:
-                    key = int(book["g_instrument"][group]), int(book["g_sign"][group]), name
+                    sign = int(book["g_sign"][group])
+                    key = account, int(book["g_instrument"][group]), sign, name
                     live[key] += int(book["o_live"][slot])
-        for (instrument, sign, name), lots in live.items():
-            position = int(book["p_position"][instrument]) * sign
+        for (account, instrument, sign, name), lots in live.items():
+            position = int(self._of_account("p_position", account)[instrument]) * sign
             assert lots <= max(0, position), f"{name}s cover {lots} of a position of {position}"
 
     def _check_makers(self, active: list[int]) -> None:
-        """Own orders that rest never cross each other."""
+        """Orders that rest never cross each other, whoever they belong to."""
         book = self._exchange._book
         for instrument in range(len(self._instruments)):
             limits: dict[int, list[int]] = {1: [], -1: []}
@@ -279,4 +313,9 @@ class Promises:
                 if book["o_resting"][slot] and book["o_instrument"][slot] == instrument:
                     limits[int(book["o_sign"][slot])].append(int(book["o_limit"][slot]))
             if limits[1] and limits[-1]:
-                assert max(limits[1]) < min(limits[-1]), f"own orders cross: {limits}"
+                assert max(limits[1]) < min(limits[-1]), f"orders cross: {limits}"
+
+    def _of_account(self, field: str, account: int) -> npt.NDArray[Any]:
+        """A field of an account's positions, by instrument."""
+        values: npt.NDArray[Any] = self._exchange._book[field]
+        return values[account * MAX_INSTRUMENTS : (account + 1) * MAX_INSTRUMENTS]
