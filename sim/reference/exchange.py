@@ -272,7 +272,8 @@ def _check_accounts(
     for instrument, tape in zip(instruments, tapes, strict=True):
         if tape.bar_interval_ns and len(configs) > 1:
             raise ConfigurationError(
-                f"{instrument.symbol}: several accounts need quotes or trades, its tape has bars"
+                f"{instrument.symbol}: its tape is made of bars; {len(configs)} accounts on one "
+                "book need quotes or trades"
             )
 
 

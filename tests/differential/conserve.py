@@ -86,7 +86,7 @@ class Ledger:
 
 
 def conserve(case: Case, steps: int = STEPS_EACH) -> list[Ledger]:
-    """A random session of the kernel; the accounts' ledgers, checked behind every event and step."""
+    """A random session of the kernel; the ledgers, checked behind every event and step."""
     exchange = Exchange(
         case.instruments,
         case.tapes,

@@ -20,6 +20,7 @@ from tests.differential.state import (
     BRACKET,
     NAMES,
     ORDER,
+    PARTS,
     differences,
     fingerprint,
 )
@@ -82,7 +83,6 @@ KERNEL_LEFT_OUT = {
 }
 REFERENCE_LEFT_OUT = {
     Order: {
-        "account": "the kernel has one yet",
         "side": "as its sign",
         "placed": "orders are listed by it",
         "ambiguous": SCRATCH,
@@ -97,7 +97,6 @@ REFERENCE_LEFT_OUT = {
         "deposits": "told by events",
         **dict.fromkeys(("markets", "has_fees", "tiers", "isolated"), SETTING),
         "index": "the place in the list of accounts",
-        "positions": "read by market",
         "ended": "how ended orders ended was published",
     },
     Market: {
@@ -129,7 +128,7 @@ def names_in(module: Any) -> set[str]:
 @pytest.mark.parametrize("table", KERNEL_LEFT_OUT)
 def test_every_field_of_the_kernel_is_read_or_left_out_for_a_reason(table: str) -> None:
     read = names_in(kernel_state) | set(kernel_state.DIRECT) | set(kernel_state.GROUP_DIRECT)
-    read |= set(kernel_state.MARKET_DIRECT) | set(NAMES["account"])
+    read |= set(kernel_state.MARKET_DIRECT) | set(NAMES["accounts"]) | set(NAMES["positions"])
     read |= {f"taken_{side}{part}" for side in ("bid", "ask") for part in ("_beyond", "_best")}
     read |= {"taken_bid_row", "taken_ask_row"}
     known = set(kernel_state.table_names()[table])
@@ -153,22 +152,25 @@ def a_pair() -> Pair:
     for seed in range(1000):
         pair = Pair(make_case(seed))
         pair.run(25)
-        places = [order[-1] for order in pair.state[3]]
-        if pair.state[5] and any(places) and pair.state[2][0][0]:
+        state = dict(zip(PARTS, pair.state, strict=True))
+        places = [order[-1] for order in state["orders"]]
+        if state["brackets"] and any(places) and state["positions"][0][0]:
             break
     return pair
 
 
-@pytest.mark.parametrize("name", [*ORDER[:21]])
+@pytest.mark.parametrize("name", [*ORDER[:22]])
 def test_a_wrong_number_of_an_order_is_seen(name: str) -> None:
     pair = a_pair()
     slot = int(pair.kernel._book["active"][0])
-    pair.kernel._book[f"o_{kernel_state._renamed.get(name, name)}"][slot] -= 7
+    pair.kernel._book[f"o_{kernel_state._renamed.get(name, name)}"][slot] += (
+        1 if name == "account" else -7
+    )
     with pytest.raises(DifferenceError, match=rf" {name}: kernel"):
         pair.act(0)
 
 
-@pytest.mark.parametrize("name", [*BRACKET[5:]])
+@pytest.mark.parametrize("name", [*BRACKET[6:]])
 def test_a_wrong_number_of_a_bracket_is_seen(name: str) -> None:
     pair = a_pair()
     group = int(pair.kernel._book["g_used"].argmax())
@@ -202,6 +204,7 @@ def test_the_fingerprint_of_dictionaries_is_the_one_of_their_contents() -> None:
 
 def test_a_difference_has_a_name() -> None:
     order = (4, *range(len(ORDER) - 1))
-    other = (*order[:10], NO_PRICE, *order[11:])
-    told = list(differences((0, (), (), (order,), (), (), ()), (0, (), (), (other,), (), (), ())))
-    assert told == [f"orders[0] of 4 limit: kernel 9, reference {NO_PRICE}"]
+    other = (*order[:11], NO_PRICE, *order[12:])
+    ours, theirs = ((0, (), (), (), (each,), (), (), ()) for each in (order, other))
+    told = list(differences(ours, theirs))
+    assert told == [f"orders[0] of 4 limit: kernel 10, reference {NO_PRICE}"]

@@ -54,7 +54,7 @@ def test_bars_take_one_account_only(exchange: type[Exchange | ReferenceExchange]
     tape = tape_of(["0 bar 100 110 95 105 v40"])
     configs = [AccountConfig(), AccountConfig()]
     calendar = Hours((0, 1 << 60))
-    with pytest.raises(ConfigurationError, match=r"X.*several accounts need quotes or trades"):
+    with pytest.raises(ConfigurationError, match=r"X: its tape .* bars; .* need quotes or trades"):
         exchange([PLAIN], [tape], [calendar], SimulationConfig(), configs)
 
 
