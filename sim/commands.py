@@ -131,11 +131,17 @@ def reject_all(book: Book, events: EventRows, command: CommandRow, found: Findin
 
 @njit
 def entry_estimate(book: Book, tape: TapeRows, row: int, command: CommandRow) -> int:
-    """The price against which a bracket's absolute exits are judged: its own, or the touch."""
-    price = command_price(command)
+    """The price against which a bracket's absolute exits are judged: its own, or the touch.
+
+    Against an empty side it is that of the other account which the entry will meet.
+    """
+    price, instrument, sign = command_price(command), command["instrument"], command["sign"]
     if price != NONE:
         return price
-    return side_ticks(book, tape, row, command["instrument"], command["sign"])
+    if side_lots(book, tape, row, instrument, sign) > 0:
+        return side_ticks(book, tape, row, instrument, sign)
+    maker = best_foreign(book, command["account"], instrument, sign, sign * NO_LIMIT)
+    return book["o_limit"][maker]
 
 
 @njit

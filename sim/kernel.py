@@ -244,7 +244,11 @@ def end_bar_row(book: Book, tape: TapeRows, events: EventRows, instrument: int, 
 
 @njit
 def wake_margin(book: Book, tape: TapeRows, instrument: int, row: int) -> None:
-    """Ask for a look at the margin when the row passed a price where it could have become short."""
+    """Ask for a look at the margin when the row passed a price where it could have become short.
+
+    `margin_wake` is then the instrument's number plus one: who has no position there is not looked
+    at, so that nobody's liquidation depends on what others hold.
+    """
     if not book["margin_on"] or book["margin_wake"]:
         return
     for account in range(book["account_count"]):
@@ -255,7 +259,7 @@ def wake_margin(book: Book, tape: TapeRows, instrument: int, row: int) -> None:
             or tape.bid[row] <= book["p_margin_bid_le"][holding]
             or tape.ask[row] >= book["p_margin_ask_ge"][holding]
         ):
-            book["margin_wake"] = 1
+            book["margin_wake"] = instrument + 1
 
 
 @njit

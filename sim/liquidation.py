@@ -89,11 +89,21 @@ def next_short(book: Book, account: int) -> int:
 
 
 @njit
+def is_concerned(book: Book, account: int, woken: int) -> bool:
+    """True for an account that a row asks to be looked at: one with a position in its instrument.
+
+    `woken` is the row's `margin_wake`; 0, where no row asked, concerns all.
+    """
+    return woken == 0 or book["p_position"][holding_of(account, woken - 1)] != 0
+
+
+@njit
 def is_anybody_short(book: Book) -> bool:
-    """True when something of any account is to be liquidated."""
+    """True when something of an account is to be liquidated that the row concerns."""
     found = False
     for account in range(book["account_count"]):
-        found = found or next_short(book, account) != NOBODY
+        if is_concerned(book, account, book["margin_wake"]):
+            found = found or next_short(book, account) != NOBODY
     return found
 
 

@@ -219,7 +219,10 @@ def cancel_by_user(floor: Floor, account: Account, request: CancelRequest) -> No
 
 
 def liquidate(floor: Floor, account: Account, market: Market) -> None:
-    """The venue closes a position with a market order of its own."""
+    """The venue closes a position with a market order of its own.
+
+    Exits of others that it brings to life arrive right behind it.
+    """
     account.liquidations += 1
     lots = account.lots(market.index)
     request = OrderRequest(
@@ -235,5 +238,6 @@ def liquidate(floor: Floor, account: Account, market: Market) -> None:
     order = _accept(floor, account, market, request, Role.LIQUIDATION)
     if market.is_halted:
         order.doing = Doing.WAITING
-    else:
-        arrive(floor, order)
+        return
+    arrive(floor, order)
+    activate_arriving(floor, market)

@@ -13,7 +13,6 @@ from sim.reference.account import Account, reserves
 from sim.reference.contingent import cancel
 from sim.reference.floor import Floor
 from sim.reference.market import Market
-from sim.reference.matching import activate_arriving
 from sim.reference.orders import Order
 
 _MINUTE_NS = 60_000_000_000
@@ -22,23 +21,18 @@ _MINUTE_NS = 60_000_000_000
 def look_at_margin(floor: Floor, moved: Market | None = None) -> None:
     """Liquidate what is below its maintenance margin, account by account.
 
-    With `moved`, only accounts that have a position there. What a liquidation fills for others may
-    bring exits to life: they arrive when all accounts have been looked at.
+    With `moved`, only accounts that have a position there.
     """
     if not floor.settings.margin:
         return
-    traded: set[int] = set()
     for account in floor.accounts:
         if moved is None or account.lots(moved.index):
-            traded |= _look_at_isolated(floor, account) | _look_at_cross(floor, account)
-    for market in floor.markets:
-        if market.index in traded:
-            activate_arriving(floor, market)
+            _look_at_isolated(floor, account)
+            _look_at_cross(floor, account)
 
 
-def _look_at_isolated(floor: Floor, account: Account) -> set[int]:
-    """Isolated positions by index, each on its own; the markets of those that are closed."""
-    closed: set[int] = set()
+def _look_at_isolated(floor: Floor, account: Account) -> None:
+    """Isolated positions by index, each on its own."""
     for market in floor.markets:
         if market.index not in account.isolated or _is_under_way(floor, account, [market]):
             continue
@@ -47,25 +41,21 @@ def _look_at_isolated(floor: Floor, account: Account) -> set[int]:
             _publish(floor, account, market.index, equity, needed)
             _cancel_all(floor, account, partial(_is_of, market))
             commands.liquidate(floor, account, market)
-            closed.add(market.index)
-    return closed
 
 
-def _look_at_cross(floor: Floor, account: Account) -> set[int]:
-    """All other positions, which stand together; the markets of those that are closed."""
+def _look_at_cross(floor: Floor, account: Account) -> None:
+    """All other positions, which stand together."""
     cross = [market for market in floor.markets if market.index not in account.isolated]
     if _is_under_way(floor, account, cross):
-        return set()
+        return
     equity, needed = account.cross_equity(), account.cross_maintenance()
     if needed == 0 or equity >= needed:
-        return set()
+        return
     _publish(floor, account, -1, equity, needed)
     _cancel_all(floor, account, partial(_stands_with_cross, account))
-    held = [market for market in cross if account.lots(market.index)]
-    for market in held:
+    for market in cross:
         if account.lots(market.index):
             commands.liquidate(floor, account, market)
-    return {market.index for market in held}
 
 
 def _is_of(market: Market, order: Order) -> bool:

@@ -25,6 +25,7 @@ from broker_api.order import (
 )
 from data.schema import RowKind
 from data.tape import Tape
+from tests.differential.census_accounts import count_accounts
 from tests.differential.drive import Action, Ran
 
 Counts = Counter[str]
@@ -38,6 +39,9 @@ def census(ran: Ran) -> Counts:
     for action in ran.actions:
         count_command(counts, action)
     count_events(counts, ran.events)
+    counts[f"session with {len(ran.case.accounts)} account(s)"] += 1
+    if len(ran.case.accounts) > 1:
+        count_accounts(counts, ran)
     return counts
 
 
@@ -75,15 +79,16 @@ def count_command(counts: Counts, action: Action) -> None:
     if isinstance(action, int):
         counts["wait"] += 1
         return
-    counts[f"send {type(action).__name__}"] += 1
-    if isinstance(action, ReplaceRequest):
+    command = action.command
+    counts[f"send {type(command).__name__}"] += 1
+    if isinstance(command, ReplaceRequest):
         for name in ("size_lots", "limit_ticks", "stop_ticks", "trail_ticks"):
-            counts[f"send ReplaceRequest {name}"] += getattr(action, name) is not None
-    elif isinstance(action, OrderRequest | BracketRequest | OcoRequest):
-        for request in requests_of(action):
+            counts[f"send ReplaceRequest {name}"] += getattr(command, name) is not None
+    elif isinstance(command, OrderRequest | BracketRequest | OcoRequest):
+        for request in requests_of(command):
             _count_order(counts, request)
-    elif not isinstance(action, CancelRequest):
-        raise TypeError(action)
+    elif not isinstance(command, CancelRequest):
+        raise TypeError(command)
 
 
 def _count_order(counts: Counts, order: OrderRequest) -> None:
@@ -97,7 +102,7 @@ def _count_order(counts: Counts, order: OrderRequest) -> None:
 
 def count_events(counts: Counts, events: list[Event]) -> None:
     """Kinds of events by their reasons, and what happens around one another."""
-    accepted: dict[int, int] = {}
+    accepted: dict[tuple[int, int], int] = {}
     for event in events:
         name = type(event).__name__
         reason = getattr(event, "reason", None)
@@ -106,11 +111,11 @@ def count_events(counts: Counts, events: list[Event]) -> None:
         if isinstance(event, OrderFilled):
             name += f" {event.liquidity.name}" + (" ambiguous" if event.ambiguous else "")
             name += " in part" if event.leaves_lots else ""
-        if isinstance(event, OrderReplaced) and event.order_id in accepted:
-            change = event.lots - accepted[event.order_id]
+        if isinstance(event, OrderReplaced) and (event.account, event.order_id) in accepted:
+            change = event.lots - accepted[event.account, event.order_id]
             name += " larger" if change > 0 else " smaller" if change < 0 else " same size"
         if isinstance(event, OrderAccepted | OrderReplaced):
-            accepted[event.order_id] = event.lots
+            accepted[event.account, event.order_id] = event.lots
         counts[name] += 1
         counts["order events"] += isinstance(event, OrderEventBase)
 

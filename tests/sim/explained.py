@@ -41,9 +41,9 @@ class Recorded(Market):
         self._account = AccountConfig(cash=cash)
         super().__init__(*rows, cash=cash, **settings)
 
-    def _execute(self, command: Command) -> list[str]:
+    def _execute(self, command: Command, account: int) -> list[str]:
         self.sent.append(RecordedCommand(self.exchange.now_ns, len(self.events), command))
-        return super()._execute(command)
+        return super()._execute(command, account)
 
     def recording(self) -> Recording:
         """The run so far; it ended where the market stands now."""

@@ -232,7 +232,7 @@ class Market:
         self.promises = Promises(self.exchange, instruments, configs)
         self.events: list[Event] = []
         self.check_after_calls = True
-        self._next_ids = [1 for _ in configs]
+        self.next_ids = [1 for _ in configs]
         self._advance(self.exchange.start_ns)
 
     def run_to(self, ts_ns: int) -> list[str]:
@@ -329,8 +329,8 @@ class Market:
         return self.book["o_queue"][slot] / 1024 if self.book["o_queue_known"][slot] else None
 
     def _take_id(self, account: int) -> int:
-        self._next_ids[account] += 1
-        return self._next_ids[account] - 1
+        self.next_ids[account] += 1
+        return self.next_ids[account] - 1
 
     def _execute(self, command: Command, account: int) -> list[str]:
         self.promises.note(command, account)

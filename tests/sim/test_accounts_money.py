@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace as changed
 from decimal import Decimal
 from typing import TypeVar
 
 from broker_api.event import AccountChanged, Event, FundingPaid, PositionChanged
-from tests.sim.market import Market, an_instrument
+from tests.sim.market import Market, an_instrument, tape_of
 
 T = TypeVar("T", bound=Event)
 WIDE = "0 9x95 105x9"
@@ -124,6 +125,18 @@ def test_an_account_that_a_liquidation_gave_a_position_is_looked_at_in_its_turn(
         "b#1 buy 2@89 maker left 0",
     ]
     assert lines[4] == "bliquidation 13 < 16"
+
+
+def test_another_accounts_position_brings_about_no_look_at_mine() -> None:
+    tapes = [tape_of(["0 9x95 105x9", "20 9x95 105x9"], symbol="X")]
+    tapes.append(tape_of(["0 9x95 105x9", "10 9x75 85x9"], symbol="Y"))
+    instruments = [changed(MARGINED, symbol=name, id=name) for name in ("X", "Y")]
+    accounts = [{"cash": 35.0}, {"cash": 1000.0}]
+    market = Market(tapes=tapes, instruments=instruments, accounts=accounts, margin=True)
+    market.place("buy 3 market", symbol="X")  # which makes it short, at the bid
+    market.place("buy 3 market", symbol="Y", account=1)
+    assert market.run_to(10) == []
+    assert market.run_to(20)[0] == "liquidation 5 < 24"
 
 
 def test_funding_pays_every_account_in_order() -> None:

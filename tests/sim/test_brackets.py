@@ -421,9 +421,9 @@ def test_groups_are_given_back() -> None:
         market.bracket("buy 1 market ioc", stop="95", target="105")
         market.place("sell 1 market")
         market.bracket("buy 1 limit 90", stop="85")
-        market.cancel(market._next_id - 2)
+        market.cancel(market.next_ids[0] - 2)
         market.oco("buy 1 limit 90", "sell 1 limit 110")
-        market.cancel(market._next_id - 1)
+        market.cancel(market.next_ids[0] - 1)
     market.promises.check_state()
     assert int(market.book["g_used"].sum()) == 0
     assert int(market.book["active_count"]) == 0
