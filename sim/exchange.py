@@ -368,12 +368,10 @@ class Exchange:
     def _look_at_margin(self) -> None:
         """Liquidate what stands on less than its maintenance margin; else move the thresholds."""
         book = self._book
-        woken = int(book["margin_wake"])
-        book["margin_wake"] = 0
+        woken, book["margin_wake"] = int(book["margin_wake"]), 0
         book["interest_stale"] = 1
         for account in range(len(self.accounts)):
-            holding = account * MAX_INSTRUMENTS + woken - 1
-            if woken and not book["p_position"][holding]:
+            if woken and not book["p_position"][account * MAX_INSTRUMENTS + woken - 1]:
                 continue  # the row was one of an instrument in which it has nothing
             while (scope := int(entries.next_short(self._array, account))) != NOBODY:
                 entries.begin_liquidation(self._array, self._events, account, scope)
