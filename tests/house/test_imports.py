@@ -67,6 +67,8 @@ BANNED = {
     "exec": "write a function; only the runner executes a user's script",
 }
 ALLOWED = {
+    # Live sessions have the machine's time, and are handed it from here.
+    ("broker_api/wall_clock.py", "time.time_ns"),
     # What a person sees while waiting is the wall clock's.
     ("papertape/progress.py", "time.monotonic"),
     ("papertape/run_command.py", "time.perf_counter"),
