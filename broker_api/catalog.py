@@ -89,6 +89,7 @@ class _InstrumentTable(BaseModel):
     price_band_ticks: int = Field(default=0, ge=0, le=MAX_TICKS)
     trigger_source: TriggerSource = TriggerSource.LAST
     allow_negative_price: bool = False
+    significant_digits: int = Field(default=0, ge=0, le=20)
     expiry: str | None = None
 
     @field_validator("calendar")

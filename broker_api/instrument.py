@@ -61,7 +61,8 @@ class Instrument:
     `initial_margin_ppm` is the least initial rate while the account names no leverage. Without
     tiers the two flat rates hold. From `overnight_from_minutes` before a session's close to the
     next opening the `overnight_` margins stand in for those per unit. Limits further than the
-    price band beyond the last price are refused: `price_band_ticks`, else `price_band_ppm`.
+    price band beyond the last price are refused: `price_band_ticks`, else `price_band_ppm`. Where
+    `significant_digits` is given, a price that is no whole number has at most so many of them.
     """
 
     symbol: str
@@ -90,6 +91,7 @@ class Instrument:
     price_band_ticks: int = 0
     trigger_source: TriggerSource = TriggerSource.LAST
     allow_negative_price: bool = False
+    significant_digits: int = 0
     expiry: str | None = None
 
     @cached_property
@@ -198,7 +200,33 @@ class Instrument:
         ticks = self.price_to_ticks(price, field)
         if ticks <= 0 and not self.allow_negative_price:
             raise InvalidPriceError(f"{field} {price} of {self.symbol} is not positive")
+        if self.significant_digits and not self.fits_digits(ticks):
+            below, above = (self.rounded_ticks(ticks, up=up) for up in (False, True))
+            raise InvalidPriceError(
+                f"{field} {price} of {self.symbol} has more than {self.significant_digits} "
+                f"significant digits; nearest are {self.format_price(below)} and "
+                f"{self.format_price(above)}"
+            )
         return ticks
+
+    def fits_digits(self, ticks: int) -> bool:
+        """Whether a price has few enough significant digits."""
+        return self.rounded_ticks(ticks, up=True) == ticks
+
+    def rounded_ticks(self, ticks: int, *, up: bool) -> int:
+        """The nearest price at or beyond `ticks`, upwards or downwards, with few enough digits.
+
+        >>> from broker_api.catalog import load_catalog
+        >>> from dataclasses import replace
+        >>> eth = replace(load_catalog()["ETH"], significant_digits=5)
+        >>> [eth.ticks_to_price(eth.rounded_ticks(123456, up=up)) for up in (False, True)]
+        [12345.0, 12346.0]
+        """
+        if self.significant_digits == 0 or ticks == 0:
+            return ticks
+        step = significant_step(abs(ticks) * self.tick_size, self.significant_digits)
+        steps = max(1, int(step / self.tick_size))
+        return -(-ticks // steps) * steps if up else ticks // steps * steps
 
     def size_to_lots(self, size: Number, field: str = "size") -> int:
         """The size as whole lots. Raises InvalidSizeError when it is off the lot or no number."""
@@ -299,6 +327,17 @@ def _array_to_steps(
     bad = ~(np.abs(values - steps * step) <= 1e-9 * np.maximum(1.0, np.abs(values)))
     bad |= ~(np.abs(steps) <= MAX_TICKS)
     return np.where(bad, 0, steps).astype(np.int64), bad
+
+
+def significant_step(price: Decimal, digits: int) -> Decimal:
+    """The distance between numbers of so many significant digits just above `price`, at most 1.
+
+    Whole numbers may have any number of digits.
+
+    >>> significant_step(Decimal("1234.5"), 5), significant_step(Decimal(123456), 5)
+    (Decimal('0.1'), Decimal('1'))
+    """
+    return Decimal(1).scaleb(min(0, price.adjusted() - digits + 1))
 
 
 def round_to_tick_size(price: Number, tick_size: Number) -> float:

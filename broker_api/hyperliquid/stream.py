@@ -20,7 +20,7 @@ from broker_api.hyperliquid.wire.frames import Frame, decode_frame
 from broker_api.hyperliquid.wire.schema import ProtocolError
 
 PING_SECONDS = 50.0
-"""The venue closes a connection to which it has sent nothing for 60 s; the answer to a ping counts."""
+"""The venue closes a connection to which it sent nothing for 60 s; the answer to a ping counts."""
 SILENCE_SECONDS = 75.0
 """A connection on which nothing came for this long is dead, whatever the socket says."""
 SUBSCRIBED_SECONDS = 10.0
@@ -103,9 +103,7 @@ class Stream:
         """One connection's life; returns why it ended."""
         self._acknowledged = 0
         for subscription in self._subscriptions:
-            await socket.send_str(
-                json.dumps({"method": "subscribe", "subscription": subscription})
-            )
+            await socket.send_str(json.dumps({"method": "subscribe", "subscription": subscription}))
         early: list[Frame] = []
         async with asyncio.timeout(SUBSCRIBED_SECONDS):
             while self._acknowledged < len(self._subscriptions):

@@ -89,9 +89,7 @@ class Http:
                 f"{path}: no connection to {self.base_url}: {_short(failure)}; nothing was sent"
             ) from None
         except TimeoutError:
-            raise OutcomeUnknown(
-                f"{path}: no answer within {self._answer_seconds:g} s"
-            ) from None
+            raise OutcomeUnknown(f"{path}: no answer within {self._answer_seconds:g} s") from None
         except (aiohttp.ClientError, ConnectionError) as failure:
             raise OutcomeUnknown(f"{path}: the connection broke: {_short(failure)}") from None
 

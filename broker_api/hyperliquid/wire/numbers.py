@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from decimal import ROUND_DOWN, Decimal
 
+from broker_api.instrument import significant_step
+
 REQUEST_DECIMALS_MAX = 8
 """Decimals that any number of a request may have."""
 SIGNIFICANT_DIGITS_MAX = 5
@@ -85,14 +87,7 @@ def is_price_allowed(price: Decimal, sz_decimals: int, together: int = PERP_DECI
     >>> [is_price_allowed(Decimal(p), 1) for p in ("1234.5", "1234.56", "123456", "12345.6")]
     [True, False, True, False]
     """
-    if price <= 0:
-        return False
-    decimals = decimals_of(price)
-    if decimals == 0:
-        return True
-    if decimals > price_decimals(sz_decimals, together):
-        return False
-    return len(price.normalize().as_tuple().digits) <= SIGNIFICANT_DIGITS_MAX
+    return price > 0 and price % price_step(price, sz_decimals, together) == 0
 
 
 def price_step(price: Decimal, sz_decimals: int, together: int = PERP_DECIMALS) -> Decimal:
@@ -101,9 +96,8 @@ def price_step(price: Decimal, sz_decimals: int, together: int = PERP_DECIMALS) 
     >>> price_step(Decimal("1234.56"), 1), price_step(Decimal("123456.7"), 1)
     (Decimal('0.1'), Decimal('1'))
     """
-    by_digits = price.adjusted() - SIGNIFICANT_DIGITS_MAX + 1
-    exponent = max(by_digits, -price_decimals(sz_decimals, together))
-    return Decimal(1).scaleb(min(exponent, 0))
+    finest = Decimal(1).scaleb(-price_decimals(sz_decimals, together))
+    return max(finest, significant_step(price, SIGNIFICANT_DIGITS_MAX))
 
 
 def nearest_prices(

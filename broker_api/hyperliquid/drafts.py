@@ -1,0 +1,150 @@
+"""The session's requests as orders of the venue, checked against its rules before they leave.
+
+A market order is an Ioc at a bound: the venue has no other. Stops and touched orders are triggers
+on the mark, a buy above and a sell below the market being a stop-loss, the others a take-profit.
+Sources: the venue's documentation, "Order types" and "Take profit and stop loss orders".
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from broker_api.event import Reason
+from broker_api.hyperliquid.contracts import Contract
+from broker_api.hyperliquid.wire.actions import Limit, Order, Terms, Tif, TpSl, Trigger
+from broker_api.hyperliquid.wire.numbers import is_price_allowed, rounded_price
+from broker_api.order import OrderRequest, OrderType, Side, TimeInForce
+
+MINIMUM_VALUE = Decimal(10)
+"""Least worth, in dollars, of an order that opens or adds to a position."""
+FORCES = (TimeInForce.NONE, TimeInForce.GTC, TimeInForce.IOC)
+"""The venue knows no fill-or-kill and no expiry at a time."""
+TYPES = (
+    OrderType.MARKET,
+    OrderType.LIMIT,
+    OrderType.STOP,
+    OrderType.STOP_LIMIT,
+    OrderType.MARKET_IF_TOUCHED,
+    OrderType.LIMIT_IF_TOUCHED,
+)
+_TRIGGERED = {
+    OrderType.STOP: (True, TpSl.STOP_LOSS),
+    OrderType.STOP_LIMIT: (False, TpSl.STOP_LOSS),
+    OrderType.MARKET_IF_TOUCHED: (True, TpSl.TAKE_PROFIT),
+    OrderType.LIMIT_IF_TOUCHED: (False, TpSl.TAKE_PROFIT),
+}
+
+
+class Refused(Exception):
+    """An order that the venue would refuse; nothing was sent. Values are in the reason's unit."""
+
+    def __init__(self, reason: Reason, value: int = 0, limit: int = 0) -> None:
+        super().__init__(reason.name)
+        self.reason = reason
+        self.value = value
+        self.limit = limit
+
+
+class Touch(NamedTuple):
+    """The best prices in force, None where they are not known."""
+
+    bid: Decimal | None
+    ask: Decimal | None
+
+    @property
+    def mid(self) -> Decimal | None:
+        """Half way between them, or the one that is known."""
+        if self.bid is None or self.ask is None:
+            return self.ask if self.bid is None else self.bid
+        return (self.bid + self.ask) / 2
+
+    def opposite(self, side: Side) -> Decimal | None:
+        """The price at which an order of this side would take."""
+        return self.ask if side is Side.BUY else self.bid
+
+
+def wire_order(
+    request: OrderRequest, contract: Contract, cloid: str, touch: Touch, slippage: Decimal
+) -> Order:
+    """The order as it is signed. Raises Refused for what the venue does not have or not take."""
+    _check_kind(request)
+    size = contract.size(request.size_lots)
+    if request.size_lots <= 0:
+        raise Refused(Reason.SIZE_NOT_POSITIVE, request.size_lots, contract.spec.min_lots)
+    price = _price(request, contract, touch, slippage)
+    if not request.reduce_only and price * size < MINIMUM_VALUE * (1 - slippage):
+        # Below the minimum at any price that it could trade at; the venue decides the rest.
+        value, least = (int(amount * 10**9) for amount in (price * size, MINIMUM_VALUE))
+        raise Refused(Reason.BELOW_MINIMUM_VALUE, value, least)
+    return Order(
+        asset=contract.asset,
+        is_buy=request.side is Side.BUY,
+        price=price,
+        size=size,
+        reduce_only=request.reduce_only,
+        terms=_terms(request, contract),
+        cloid=cloid,
+    )
+
+
+def _check_kind(request: OrderRequest) -> None:
+    if request.order_type not in TYPES or request.time_in_force not in FORCES:
+        raise Refused(Reason.UNSUPPORTED)
+    if request.order_type in _TRIGGERED and (
+        request.post_only or request.time_in_force is TimeInForce.IOC
+    ):
+        raise Refused(Reason.UNSUPPORTED)  # a trigger order executes as Ioc or Gtc by its kind
+
+
+def _price(request: OrderRequest, contract: Contract, touch: Touch, slippage: Decimal) -> Decimal:
+    """The limit, or for what executes at the market the worst price that it may pay."""
+    side = request.side
+    if request.limit_ticks is not None:
+        return _allowed(contract, request.limit_ticks)
+    if request.stop_ticks is not None:
+        reference: Decimal | None = contract.price(request.stop_ticks)
+    elif request.protection_ticks is not None:
+        reference = touch.opposite(side)
+    else:
+        reference = touch.mid
+    if reference is None:
+        raise Refused(Reason.NO_LIQUIDITY)
+    if request.protection_ticks is not None:
+        bound = reference + side.sign * contract.price(request.protection_ticks)
+    else:
+        bound = reference * (1 + side.sign * slippage)
+    return _rounded_bound(contract, bound, side)
+
+
+def _rounded_bound(contract: Contract, bound: Decimal, side: Side) -> Decimal:
+    """An allowed price that is not worse than the bound, but never none at all."""
+    least = contract.spec.tick_size
+    return rounded_price(max(bound, least), contract.sz_decimals, up=side is Side.SELL)
+
+
+def _allowed(contract: Contract, ticks: int) -> Decimal:
+    price = contract.price(ticks)
+    if ticks <= 0:
+        raise Refused(Reason.PRICE_NOT_POSITIVE, ticks)
+    if not is_price_allowed(price, contract.sz_decimals):
+        raise Refused(Reason.PRICE_OFF_TICK, ticks)
+    return price
+
+
+def _terms(request: OrderRequest, contract: Contract) -> Terms:
+    found = _TRIGGERED.get(request.order_type)
+    if found is None:
+        return Terms(limit=Limit(_tif(request)))
+    if request.stop_ticks is None:
+        raise Refused(Reason.PRICE_MISSING)
+    is_market, tpsl = found
+    return Terms(trigger=Trigger(is_market, _allowed(contract, request.stop_ticks), tpsl))
+
+
+def _tif(request: OrderRequest) -> Tif:
+    if request.order_type is OrderType.MARKET or request.time_in_force is TimeInForce.IOC:
+        if request.post_only:
+            raise Refused(Reason.UNSUPPORTED)
+        return Tif.IOC
+    return Tif.ALO if request.post_only else Tif.GTC
