@@ -250,12 +250,18 @@ class OrderManagerConfig(Settings):
 
 @dataclass(frozen=True)
 class BrokerSpec:
-    """What a broker is made from. `tapes` has one entry an instrument: a path, a tape, or None."""
+    """What a broker is made from. `tapes` has one entry an instrument: a path, a tape, or None.
+
+    A live broker knows best what it trades: it gets the names that were written (`symbols`), and
+    `instruments` are those of them that the catalogue has. `options` are its own settings.
+    """
 
     instruments: tuple[Instrument, ...]
     tapes: tuple[object, ...]
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
     account: AccountConfig = field(default_factory=AccountConfig)
+    symbols: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -270,6 +276,7 @@ class SessionDefaults:
     instruments: tuple[str, ...] = ()
     tapes: dict[str, object] = field(default_factory=dict)
     broker: str | None = None
+    broker_options: dict[str, Any] = field(default_factory=dict)
     simulation: SimulationConfig | None = None
     account: AccountConfig | None = None
     order_manager_config: OrderManagerConfig | None = None
@@ -302,6 +309,7 @@ def use_defaults(defaults: SessionDefaults) -> Iterator[SessionDefaults]:
 SETTINGS_FILE = "papertape.toml"
 _FILE_KEYS = (
     "broker",
+    "broker_options",
     "instruments",
     "catalog",
     "tapes",
@@ -342,6 +350,7 @@ def defaults_from_table(table: Mapping[str, Any], folder: Path) -> SessionDefaul
         instruments=tuple(_typed(table, "instruments", list, [])),
         tapes={symbol: folder / str(tape) for symbol, tape in tapes.items()},
         broker=_typed(table, "broker", str, None),
+        broker_options=_typed(table, "broker_options", dict, {}),
         simulation=_simulation(table, folder),
         account=_section(table, "account", AccountConfig),
         order_manager_config=_section(table, "order_manager", OrderManagerConfig),

@@ -35,11 +35,15 @@ _TIME_NS_MAX = 1 << 62
 
 
 class Wording(NamedTuple):
-    """How a refusal is raised and said. `unit` tells what its value and limit count."""
+    """How a refusal is raised and said. `unit` tells what its value and limit count.
+
+    `bare` is said instead of `text` when neither is known: venues tell them or not.
+    """
 
     error: type[OrderError]
     unit: str
     text: str
+    bare: str = ""
 
 
 WORDINGS: dict[Reason, Wording] = {
@@ -77,7 +81,10 @@ WORDINGS: dict[Reason, Wording] = {
         InvalidPriceError, "ticks", "price {value} is not a multiple of the tick size of {symbol}"
     ),
     Reason.PRICE_OUTSIDE_BAND: Wording(
-        InvalidPriceError, "ticks", "price {value} of {symbol} is outside the price band at {limit}"
+        InvalidPriceError,
+        "ticks",
+        "price {value} of {symbol} is outside the price band at {limit}",
+        "the price is outside the price band of {symbol}",
     ),
     Reason.STOP_WRONG_SIDE: Wording(
         InvalidPriceError,
@@ -100,11 +107,13 @@ WORDINGS: dict[Reason, Wording] = {
         InsufficientMarginError,
         "money",
         "the order needs {value} {currency} of margin, {limit} {currency} are available",
+        "the account has not enough margin for the order",
     ),
     Reason.POST_ONLY_WOULD_TAKE: Wording(
         PostOnlyWouldCrossError,
         "ticks",
         "a post-only {side} at {value} would take liquidity of {symbol} at {limit}",
+        "a post-only {side} would take liquidity of {symbol}",
     ),
     Reason.NO_LIQUIDITY: Wording(
         OrderRejectedError, "", "a {side} of {symbol} finds that side of the book empty"
@@ -128,6 +137,7 @@ WORDINGS: dict[Reason, Wording] = {
         InvalidSizeError,
         "money",
         "the order is worth {value} {currency}, less than the venue's least of {limit} {currency}",
+        "the order is worth less than the venue takes",
     ),
     Reason.REFUSED_BY_VENUE: Wording(
         OrderRejectedError, "", "the venue refused the order of {symbol} for a reason of its own"
@@ -177,7 +187,7 @@ def describe(
     if ending is not None:
         return ending
     wording = WORDINGS[reason]
-    text = wording.text
+    text = wording.text if value or limit or not wording.bare else wording.bare
     if wording.unit == "time" and not 0 < limit < _TIME_NS_MAX:
         text = text.partition("; it next opens")[0]
     return text.format(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -160,28 +161,37 @@ class TradingSuite(Mapping[str, InstrumentContext]):
         risk: RiskConfig | Mapping[str, Any] | None = None,
         order_manager_config: OrderManagerConfig | Mapping[str, Any] | None = None,
         catalog: Path | str | Sequence[Path | str] = (),
+        **options: Any,
     ) -> Self:
         """Open a session.
 
         What is left out comes from the running `papertape` command, else from `papertape.toml` in
         the working directory, else from the defaults: a simulation on the sample tapes. `tape` is a
-        path or a tape, or a table of them by symbol. Raises ConfigurationError.
+        path or a tape, or a table of them by symbol. `options` are a live broker's own settings,
+        like its network. Raises ConfigurationError.
         """
         defaults = _defaults()
         files = (catalog,) if isinstance(catalog, Path | str) else tuple(catalog)
-        specs = _instruments(instruments, defaults, files)
+        chosen = broker if broker is not None else defaults.broker or "sim"
+        is_live = isinstance(chosen, str) and chosen != "sim"
+        names = _names(instruments, defaults)
+        specs = _instruments(names, defaults, files, only_known=is_live)
         settings = _as(SimulationConfig, simulation, defaults.simulation)
         if defaults.forced:
             settings = SimulationConfig.parse({**settings.model_dump(), **defaults.forced})
         limits = _as(RiskConfig, risk, RiskConfig.parse(defaults.risk or {}))
         manager = _as(OrderManagerConfig, order_manager_config, defaults.order_manager_config)
-        chosen = broker if broker is not None else defaults.broker or "sim"
+        if not is_live:
+            _check_no_options(options)
         if isinstance(chosen, str):
             tapes = _tapes(specs, tape, defaults)
             if chosen == "sim" and not any(tapes):
                 _tell_sample(specs)
             money = _as(AccountConfig, account, defaults.account)
-            chosen = _broker_factory(chosen)(BrokerSpec(specs, tapes, settings, money))
+            settled = defaults.broker_options if chosen == defaults.broker else {}
+            own = {**settled, **options} if is_live else {}
+            spec = BrokerSpec(specs, tapes, settings, money, tuple(names), own)
+            chosen = _broker_factory(chosen)(spec)
         session = Session(chosen, manager, on_error=settings.on_error)
         await session.connect()
         suite = cls(session, RiskGate(limits))
@@ -310,9 +320,7 @@ def _as(model: type[Any], given: Any, default: Any) -> Any:
     return given
 
 
-def _instruments(
-    names: str | Sequence[str] | None, defaults: SessionDefaults, files: Sequence[Path | str]
-) -> tuple[Instrument, ...]:
+def _names(names: str | Sequence[str] | None, defaults: SessionDefaults) -> list[str]:
     if not isinstance(names, Sequence | None):
         raise ConfigurationError(f"instruments {names!r} is no symbol and no list of symbols")
     chosen = [names] if isinstance(names, str) else list(names or ())
@@ -320,7 +328,32 @@ def _instruments(
         chosen = list(defaults.instruments) or list(defaults.tapes)
     if not chosen:
         raise ConfigurationError('no instrument was named: TradingSuite.create(["MNQ"])')
+    return chosen
+
+
+def _check_no_options(options: Mapping[str, Any]) -> None:
+    """The simulated exchange has no options of its own: another argument is a slip."""
+    known = list(inspect.signature(TradingSuite.create).parameters)
+    for name in options:
+        raise TypeError(
+            f"TradingSuite.create() got an unexpected keyword argument {name!r}"
+            f"{near_miss(name, known) or '; options go with a live broker'}"
+        )
+
+
+def _instruments(
+    chosen: Sequence[str],
+    defaults: SessionDefaults,
+    files: Sequence[Path | str],
+    *,
+    only_known: bool,
+) -> tuple[Instrument, ...]:
+    """The catalogue's instruments of these names; of a live broker those that it has."""
     catalog = load_catalog(*defaults.catalog_files, *files)
+    if only_known:
+        every = {name.upper(): each for each in catalog.values() for name in (each.symbol, each.id)}
+        found = [every.get(str(name).strip().upper()) for name in chosen]
+        return tuple(each for each in found if each is not None)
     specs = tuple(find(catalog, name) for name in chosen)
     symbols = [spec.symbol for spec in specs]
     for symbol in symbols:

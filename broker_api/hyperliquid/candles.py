@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from broker_api.broker import BarSink
-from broker_api.event import Bar
 from broker_api.hyperliquid.wire.market import Candle, Print
+from broker_api.quote import Bar
 
 NS_MILLISECOND = 1_000_000
 MINUTE_NS = 60 * 10**9

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from broker_api.broker import BarSink, RowSink
-from broker_api.event import Bar, Quote, Trade
 from broker_api.hyperliquid.candles import KEPT, Candles
 from broker_api.hyperliquid.contracts import Contract
 from broker_api.hyperliquid.drafts import Touch
@@ -25,6 +24,7 @@ from broker_api.hyperliquid.wire.market import (
     Print,
 )
 from broker_api.order import Side
+from broker_api.quote import Bar, Quote, Trade
 
 NS_MILLISECOND = 1_000_000
 PRINTS_REMEMBERED = 1_000
