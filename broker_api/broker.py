@@ -25,7 +25,6 @@ from broker_api.quote import Bar, Quote, Trade
 
 EventSink = Callable[[EventRow, int], None]
 """Told of an event and of the session's time, in ns, at which it came."""
-BarSink = Callable[[Bar], None]
 
 
 class RowSink(Protocol):
@@ -176,7 +175,7 @@ class Broker(Protocol):
         ...
 
     def subscribe_bars(
-        self, instrument: int, interval_ns: int, sink: BarSink
+        self, instrument: int, interval_ns: int, sink: RowSink
     ) -> Callable[[], None]:
         """Deliver bars of this length as they complete; call the result to stop."""
         ...

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from broker_api.broker import BarSink, Capabilities, EventSink, RowSink, Snapshot
+from broker_api.broker import Capabilities, EventSink, RowSink, Snapshot
 from broker_api.calendar import load_calendar
 from broker_api.compiled_run import RunBooks
 from broker_api.config import BrokerSpec
@@ -268,8 +268,8 @@ class SimBroker:
         due = self._next_flight_ns()
         in_flight = due < NEVER_NS
         if not self._closing:
-            market = self._market
-            data_ns = market.next_bar_ns() if market.ticks.direct else market.next_ns()
+            ticks = self._market.ticks
+            data_ns = NEVER_NS if ticks.direct else ticks.next_ns()
             if data_ns <= self._tape_end_ns:
                 due = min(due, data_ns)
         due = max(due, self.exchange.now_ns)
@@ -340,8 +340,8 @@ class SimBroker:
         if self._next_delivery_ns() <= now_ns:
             self._loop.call_soon(self._deliver_due, now_ns)
             scheduled = True
-        if not self._closing and self._market.next_ns() <= now_ns:
-            self._loop.call_soon(self._market.deliver, now_ns)
+        if not self._closing and self._market.ticks.next_ns() <= now_ns:
+            self._loop.call_soon(self._market.ticks.deliver, now_ns)
             scheduled = True
         return scheduled
 
@@ -452,20 +452,23 @@ class SimBroker:
     def subscribe_rows(self, instrument: int, kind: str, sink: RowSink) -> Callable[[], None]:
         """Deliver quotes, trades or ticks; call the result to stop."""
         self._loop.interrupt_stretch()
-        cancel = self._market.ticks.subscribe(instrument, kind, sink, self._loop.now_ns)
+        ticks, now_ns = self._market.ticks, self._loop.now_ns
+        return self._stoppable(ticks.subscribe(instrument, kind, sink, now_ns))
 
+    def subscribe_bars(
+        self, instrument: int, interval_ns: int, sink: RowSink
+    ) -> Callable[[], None]:
+        """Deliver bars as they complete; call the result to stop."""
+        self._loop.interrupt_stretch()
+        ticks, now_ns = self._market.ticks, self._loop.now_ns
+        return self._stoppable(ticks.subscribe_bars(instrument, interval_ns, sink, now_ns))
+
+    def _stoppable(self, cancel: Callable[[], None]) -> Callable[[], None]:
         def unsubscribe() -> None:
             self._loop.interrupt_stretch()
             cancel()
 
         return unsubscribe
-
-    def subscribe_bars(
-        self, instrument: int, interval_ns: int, sink: BarSink
-    ) -> Callable[[], None]:
-        """Deliver bars as they complete; call the result to stop."""
-        self._loop.interrupt_stretch()
-        return self._market.subscribe_bars(instrument, interval_ns, sink, self._loop.now_ns)
 
     def next_open_ns(self, instrument: int, ts_ns: int) -> int | None:
         """When the instrument next opens at or after `ts_ns`; None when its calendar ends."""

@@ -31,6 +31,7 @@ from broker_api.order import (
     requests_of,
 )
 from data.index import TapeRows
+from data.schema import ROWS_OF_BAR
 from data.tape import Tape
 from sim import entries
 from sim.bar_order import BarOrder
@@ -44,9 +45,10 @@ from sim.book import (
 from sim.encoding import Encoder, group_of, or_none
 from sim.funds import Funds, FundsChange
 from sim.handles import TapeHandle, handle_of
+from sim.hours import Boundaries
 from sim.liquidation import ACCOUNT, NOBODY
 from sim.overnight import MarginSwitches
-from sim.set_up import boundaries_between, set_up_book
+from sim.set_up import set_up_book
 
 
 class Exchange:
@@ -86,7 +88,7 @@ class Exchange:
         self._columns = [TapeRows(*tape.l1, tape.index) for tape in self.tapes]
         self._handles = [handle_of(columns) for columns in self._columns]
         self._ts = [columns.ts for columns in self._columns]
-        self._is_single = len(instruments) == 1 and not self._bar_orders
+        self._is_single = len(instruments) == 1
         self._calendars = tuple(calendars)
         self.start_ns = min(tape.start_ns for tape in tapes) if start_ns is None else start_ns
         self.end_ns = max(tape.end_ns for tape in tapes)
@@ -103,7 +105,7 @@ class Exchange:
         self._events = np.zeros(MAX_EVENTS, dtype=EVENT_ROW)
         self._ended: list[dict[int, int]] = [{} for _ in self.accounts]
         self._last_served = 0
-        self._boundaries = boundaries_between(calendars, self.start_ns, self.end_ns)
+        self._boundaries = Boundaries(calendars, self.start_ns, self.end_ns)
         self._funds = Funds(self._array, self._events, self._instruments, self.accounts)
         self._margins = MarginSwitches(
             self._book, instruments, calendars, self.start_ns, self.end_ns
@@ -164,7 +166,7 @@ class Exchange:
         """
         while not self._published and self.now_ns < deadline_ns:
             target = min(deadline_ns, int(self._next_expiry[0]), self._margins.next_ns)
-            boundary = self._boundaries[-1][0] if self._boundaries else NEVER
+            boundary = self._boundaries.next_ns
             if boundary > target:
                 self._run_to(max(target, self.now_ns))
             elif boundary - 1 > self.now_ns:
@@ -194,8 +196,8 @@ class Exchange:
     @property
     def next_break_ns(self) -> int:
         """The next time at which something other than rows and commands happens."""
-        boundary = self._boundaries[-1][0] if self._boundaries else NEVER
-        return int(min(self._book["next_expiry"], self._margins.next_ns, boundary))
+        sessions_ns = min(self._margins.next_ns, self._boundaries.next_ns)
+        return int(min(self._book["next_expiry"], sessions_ns))
 
     def advance_to(self, ts_ns: int) -> list[EventRow]:
         """Run to a time; returns all that was published."""
@@ -227,14 +229,14 @@ class Exchange:
 
         Before it nothing is published, whatever rows go by.
         """
-        self._refresh()
-        bound = min(until_ns, int(self._book["next_expiry"]))
-        if self._boundaries:
-            bound = min(bound, self._boundaries[-1][0])
+        entries.refresh_interest(self._array)
+        bound = min(until_ns, int(self._book["next_expiry"]), self._boundaries.next_ns)
         for index, handle in enumerate(self._handles):
             start, end = int(self._book["i_cursor"][index]) + 1, self.row_in_force(index, bound)
             row = int(entries.next_row(self._array, handle, index, start, end))
             if row <= end:
+                if index in self._bar_orders:
+                    row -= row % ROWS_OF_BAR  # which extreme comes first may not be decided yet
                 bound = min(bound, int(self._ts[index][row]))
         return bound
 
@@ -246,18 +248,21 @@ class Exchange:
             self._run_several_to(target_ns)
         if self._margins.next_ns <= self.now_ns and self._margins.switch(self.now_ns):
             self._look_at_margin()
-            self._refresh()
+            entries.refresh_interest(self._array)
         self._published += self._drain()
 
     def _run_single_to(self, target_ns: int) -> None:
         """All of it behind one door of the kernel; only a margin call is worked on here."""
         handle = self._handles[0]
         while True:
-            now_ns = entries.run_to_time(self._array, handle, self._events, target_ns)
-            if now_ns != entries.MARGIN_CALL:
-                self.now_ns = int(now_ns)
+            stop_ns = self._put_bars_in_order(target_ns) if self._bar_orders else target_ns
+            now_ns = entries.run_to_time(self._array, handle, self._events, stop_ns)
+            if now_ns == entries.MARGIN_CALL:
+                self._look_at_margin()
+                continue
+            self.now_ns = int(now_ns)
+            if now_ns >= target_ns or self._event_count[0]:
                 return
-            self._look_at_margin()
 
     def _run_several_to(self, target_ns: int) -> None:
         if self._run_rows(target_ns):
@@ -272,15 +277,11 @@ class Exchange:
             for index, handle in enumerate(self._handles):
                 row = int(self._book["i_cursor"][index])
                 entries.run_activations(self._array, handle, self._events, row, index)
-        self._refresh()
-
-    def _refresh(self) -> None:
         entries.refresh_interest(self._array)
 
     def _pass_boundaries(self, ts_ns: int) -> None:
         self._book["ts"] = ts_ns
-        while self._boundaries and self._boundaries[-1][0] <= ts_ns:
-            at_ns, index, opens = self._boundaries.pop()
+        for at_ns, index, opens in self._boundaries.due(ts_ns):
             if opens:
                 row = int(self._book["i_cursor"][index])
                 entries.resume(self._array, self._events, index, row + 1)
@@ -298,15 +299,20 @@ class Exchange:
 
     def _run_rows(self, until_ns: int) -> bool:
         """Process rows up to `until_ns`, or to the first that publishes; True when one did."""
-        book, stop_ns = self._book, -1
+        stop_ns = -1
         while stop_ns < until_ns:
-            stop_ns = until_ns
-            for index, order in self._bar_orders.items():
-                position, cursor = int(book["p_position"][index]), int(book["i_cursor"][index])
-                stop_ns = min(stop_ns, order.prepare(position, cursor, until_ns))
+            stop_ns = self._put_bars_in_order(until_ns)
             if self._run_stretch(stop_ns):
                 return True
         return False
+
+    def _put_bars_in_order(self, until_ns: int) -> int:
+        """Decide which extremes come first from here; returns up to what time they are decided."""
+        book, stop_ns = self._book, until_ns
+        for index, order in self._bar_orders.items():
+            position, cursor = int(book["p_position"][index]), int(book["i_cursor"][index])
+            stop_ns = min(stop_ns, order.prepare(position, cursor, until_ns))
+        return stop_ns
 
     def _run_stretch(self, until_ns: int) -> bool:
         """As `_run_rows`, over rows whose order is known."""
@@ -334,7 +340,7 @@ class Exchange:
         Returns True when there is none left up to `ends`; then every tape stands at its end.
         """
         book = self._book
-        self._refresh()
+        entries.refresh_interest(self._array)
         best = (int(NEVER), -1, -1)
         for index in sorted(range(len(ends)), key=lambda item: item != self._last_served):
             # The one served last is likely next; the others then need no look beyond its row, so

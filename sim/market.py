@@ -1,17 +1,15 @@
 """What a session of the simulated broker sees of the market: never anything newer than its clock.
 
 Looking is reading the tape as far as the feed has brought it; it costs the kernel nothing.
-Subscriptions make the clock stop at every row (quotes, trades) or bar that is asked for.
+Subscriptions, to rows and to bars, are in `ticks`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
-from broker_api.broker import BarSink
 from broker_api.instrument import Instrument
 from broker_api.latency import LatencySetting
 from broker_api.order import Side
@@ -19,18 +17,8 @@ from broker_api.quote import Bar, Quote, Trade
 from data.bars import bars_from_tape
 from data.schema import RowKind
 from data.tape import Tape
-from sim.feed import NEVER_NS, feed_of
+from sim.feed import feed_of
 from sim.ticks import Ticks
-
-
-@dataclass(eq=False)
-class _BarSubscription:
-    """Bars of one instrument; `end_ns` is the end of the next bar that has something in it."""
-
-    instrument: int
-    interval_ns: int
-    sink: BarSink
-    end_ns: int
 
 
 class Market:
@@ -47,7 +35,6 @@ class Market:
         self._tapes = tuple(tapes)
         self._feeds = [feed_of(tape.columns.ts, latency, seed, tape.symbol) for tape in tapes]
         self.ticks = Ticks(instruments, tapes, self._feeds)
-        self._bars: list[_BarSubscription] = []
 
     def show(self, tapes: Sequence[Tape]) -> None:
         """Look at these tapes from now on: a run's own, with bars in the order of their path."""
@@ -129,45 +116,3 @@ class Market:
             info.lots_to_size(int(columns.qty[row])),
             side,
         )
-
-    def subscribe_bars(
-        self, instrument: int, interval_ns: int, sink: BarSink, now_ns: int
-    ) -> Callable[[], None]:
-        """Call `sink` with the bars that complete after `now_ns`; the result ends it."""
-        bars = _BarSubscription(instrument, interval_ns, sink, 0)
-        bars.end_ns = self._bar_end_after(bars, self._feeds[instrument].seen_ns(now_ns))
-        self._bars.append(bars)
-        return lambda: self._bars.remove(bars) if bars in self._bars else None
-
-    def next_ns(self) -> int:
-        """When the next subscribed row or bar is due at the session; a far future when none is."""
-        return min(self.ticks.next_ns(), self.next_bar_ns())
-
-    def next_bar_ns(self) -> int:
-        """When the next subscribed bar is due; a far future when none is."""
-        due = NEVER_NS
-        for bars in self._bars:
-            if bars.end_ns < NEVER_NS:
-                due = min(due, self._feeds[bars.instrument].time_due_ns(bars.end_ns))
-        return due
-
-    def deliver(self, now_ns: int) -> None:
-        """Hand everything due at `now_ns` to its sinks, in tape order."""
-        self.ticks.deliver(now_ns)
-        for bars in list(self._bars):
-            seen = self._feeds[bars.instrument].seen_ns(now_ns)
-            while bars.end_ns <= seen:
-                start_ns = bars.end_ns - bars.interval_ns
-                found = self._bars_between(bars.instrument, bars.interval_ns, start_ns, bars.end_ns)
-                bars.end_ns = self._bar_end_after(bars, bars.end_ns)
-                for bar in found:
-                    bars.sink(bar)
-
-    def _bar_end_after(self, bars: _BarSubscription, after_ns: int) -> int:
-        """End of the first bar that ends after `after_ns` and holds a row; far future when none."""
-        ts = self._tapes[bars.instrument].columns.ts
-        start_ns = after_ns // bars.interval_ns * bars.interval_ns
-        row = int(np.searchsorted(ts, start_ns, side="left"))
-        if row >= len(ts):
-            return NEVER_NS
-        return (int(ts[row]) // bars.interval_ns + 1) * bars.interval_ns

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from broker_api.calendar import SessionCalendar
 from broker_api.config import AccountConfig, SimulationConfig
 from broker_api.errors import ConfigurationError
 from broker_api.instrument import MAX_TIERS, NANOS, Instrument, MarginTier, to_nanos
@@ -125,14 +124,3 @@ def set_up_tiers(book: np.void, holding: int, tiers: Sequence[MarginTier]) -> No
         book["t_from"][at] = to_nanos(tier.notional_from)
         book["t_initial"][at] = tier.initial_ppm
         book["t_maintenance"][at] = tier.maintenance_ppm
-
-
-def boundaries_between(
-    calendars: Sequence[SessionCalendar], start_ns: int, end_ns: int
-) -> list[tuple[int, int, bool]]:
-    """(time, instrument, opens) of every session boundary behind the start, the last one first."""
-    found = []
-    for index, calendar in enumerate(calendars):
-        for ts_ns, opens in calendar.boundaries(start_ns + 1, end_ns + 1):
-            found.append((ts_ns, index, opens))
-    return sorted(found, reverse=True)

@@ -13,52 +13,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice, repeat
+from itertools import islice
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from broker_api.broker import RowSink
 from broker_api.instrument import Instrument
-from broker_api.order import Side
-from broker_api.quote import Quote, Trade
-from data.schema import Mask, RowKind, TapeColumns
 from data.tape import Tape
 from sim.feed import NEVER_NS, Feed
-
-IntColumn = npt.NDArray[np.int64]
-Selection = slice | IntColumn
-ListIterator = Any
-"""An iterator over a list; `__setstate__` moves it, `__length_hint__` tells what is left."""
-Arguments = Callable[[Sequence[ListIterator]], tuple[Iterable[Any], ...]]
-"""Iterators over a call's columns to what the handler is called with."""
-
-BLOCK_ROWS = 16_384
-_SIDES = {0: None, 1: Side.BUY, -1: Side.SELL}
-_new_quote: Callable[[Iterable[Any]], Quote] = partial(tuple.__new__, Quote)
-_new_trade: Callable[[Iterable[Any]], Trade] = partial(tuple.__new__, Trade)
-
-
-@dataclass(eq=False)
-class _Subscription:
-    """Rows of one instrument for one sink; `row` is the first that is in no block yet."""
-
-    instrument: int
-    kind: str
-    sink: RowSink
-    row: int
-
-
-@dataclass(frozen=True)
-class _Part:
-    """One subscription's calls in a block: their rows, their times, and what they say."""
-
-    subscription: _Subscription
-    rows: IntColumn
-    due_ns: IntColumn
-    columns: list[list[Any]]
-    arguments: Arguments
+from sim.wanted import BarSubscription, IntColumn, ListIterator, Part, RowSubscription, Subscription
 
 
 @dataclass
@@ -68,7 +32,7 @@ class _Block:
     `place_of` tells of each call which part it is of, None when there is only one.
     """
 
-    parts: list[_Part]
+    parts: list[Part]
     due_ns: IntColumn
     columns: list[list[Any]]
     place_of: IntColumn | None
@@ -79,13 +43,13 @@ class _Block:
         place = 0 if self.place_of is None else int(self.place_of[position])
         return self.parts[place].subscription.sink
 
-    def first_row_left(self, place: int) -> int | None:
-        """The first row of a part whose call has not been made, None when all have."""
+    def first_key_left(self, place: int) -> int | None:
+        """The key of a part's first call that has not been made, None when all have."""
         done = self.position
         if self.place_of is not None:
             done = int(np.count_nonzero(self.place_of[: self.position] == place))
-        rows = self.parts[place].rows
-        return int(rows[done]) if done < len(rows) else None
+        keys = self.parts[place].keys
+        return int(keys[done]) if done < len(keys) else None
 
 
 class Stretch:
@@ -161,7 +125,7 @@ def _call(calls: Sequence[Callable[..., object]], place: int, values: tuple[Any,
 
 
 class Ticks:
-    """Who wants to see rows, and what they are told."""
+    """Who wants to see rows or bars, and what they are told."""
 
     def __init__(
         self, instruments: Sequence[Instrument], tapes: Sequence[Tape], feeds: Sequence[Feed]
@@ -169,44 +133,64 @@ class Ticks:
         self._instruments = tuple(instruments)
         self._tapes = tuple(tapes)
         self._feeds = tuple(feeds)
-        self._wanted: list[_Subscription] = []
+        self._wanted: list[Subscription] = []
         self._block: _Block | None = None
-        # Rows of bars are put in order while the run goes on: nothing of them is known ahead.
-        self._ahead = not any(tape.bar_interval_ns for tape in tapes)
+        self._ahead = True
 
     def subscribe(
         self, instrument: int, kind: str, sink: RowSink, now_ns: int
     ) -> Callable[[], None]:
         """Tell `sink` of every row of this kind that arrives after `now_ns`."""
-        row = self._feeds[instrument].row_at(now_ns) + 1
-        wanted = _Subscription(instrument, kind, sink, row)
+        wanted = RowSubscription(instrument, kind, sink, *self._world(instrument))
+        wanted.begin(now_ns)
+        return self._add(wanted)
+
+    def subscribe_bars(
+        self, instrument: int, interval_ns: int, sink: RowSink, now_ns: int
+    ) -> Callable[[], None]:
+        """Tell `sink` of the bars that complete after `now_ns`."""
+        wanted = BarSubscription(instrument, interval_ns, sink, *self._world(instrument))
+        wanted.begin(now_ns)
+        return self._add(wanted)
+
+    def _world(self, instrument: int) -> tuple[Instrument, Tape, Feed]:
+        return self._instruments[instrument], self._tapes[instrument], self._feeds[instrument]
+
+    def _add(self, wanted: Subscription) -> Callable[[], None]:
         self._drop_block()
         self._wanted.append(wanted)
+        self._look_ahead()
 
         def unsubscribe() -> None:
             if wanted in self._wanted:
                 self._drop_block()
                 self._wanted.remove(wanted)
+                self._look_ahead()
 
         return unsubscribe
+
+    def _look_ahead(self) -> None:
+        self._ahead = all(each.is_ahead for each in self._wanted)
 
     def show(self, tapes: Sequence[Tape]) -> None:
         """Tell of these tapes from now on: the same rows, bars in the order of their path."""
         self._drop_block()
         self._tapes = tuple(tapes)
+        for each in self._wanted:
+            each.show(tapes[each.instrument])
+        self._look_ahead()
 
     @property
     def direct(self) -> bool:
-        """True when there are sinks, and every one takes rows as plain calls now."""
+        """True when there are sinks, and every one takes plain calls now."""
         if not self._ahead or not self._wanted:
             return False
         return all(each.sink.direct() is not None for each in self._wanted)
 
     def next_ns(self) -> int:
-        """When the next row is due at a sink; a far future when none is."""
+        """When the next call may be due; a far future when none is."""
         if not self._ahead:
-            feeds = ((self._feeds[each.instrument], each.row) for each in self._wanted)
-            return min((feed.row_due_ns(row) for feed, row in feeds), default=NEVER_NS)
+            return min((each.next_ns() for each in self._wanted), default=NEVER_NS)
         block = self._ready_block(NEVER_NS)
         return NEVER_NS if block is None else int(block.due_ns[block.position])
 
@@ -249,19 +233,17 @@ class Ticks:
         """Forget what was made ready: other rows are wanted now."""
         if self._block is not None:
             for place, part in enumerate(self._block.parts):
-                row = self._block.first_row_left(place)
-                if row is not None:
-                    part.subscription.row = row
+                key = self._block.first_key_left(place)
+                if key is not None:
+                    part.subscription.rewind(key)
         self._block = None
 
     def _next_block(self, limit_ns: int) -> _Block | None:
         while True:
-            until_ns = limit_ns
-            for each in self._wanted:
-                feed = self._feeds[each.instrument]
-                until_ns = min(until_ns, feed.row_due_ns(each.row + BLOCK_ROWS))
-            parts = [self._part(each, until_ns) for each in self._wanted]
-            parts = [part for part in parts if len(part.rows)]
+            until_ns = min((each.reach_ns() for each in self._wanted), default=limit_ns)
+            until_ns = min(until_ns, limit_ns)
+            parts = [each.part(until_ns) for each in self._wanted]
+            parts = [part for part in parts if len(part.keys)]
             if len(parts) == 1:
                 return _Block(parts, parts[0].due_ns, parts[0].columns, None)
             if parts:
@@ -269,38 +251,13 @@ class Ticks:
             if until_ns == limit_ns:
                 return None
 
-    def _part(self, wanted: _Subscription, until_ns: int) -> _Part:
-        """The calls for a subscription's next rows, those that arrive before `until_ns`."""
-        columns, feed = self._tapes[wanted.instrument].columns, self._feeds[wanted.instrument]
-        first = wanted.row
-        end = wanted.row = max(first, feed.row_at(until_ns - 1) + 1)
-        if wanted.kind == "trade":
-            chosen = columns.kind[first:end] == RowKind.TRADE
-        elif wanted.kind == "quote":
-            chosen = _quote_changed(columns, first, end)
-        else:
-            chosen = columns.kind[first:end] < RowKind.OPEN
-        rows = np.flatnonzero(chosen) + first
-        selected: Selection = slice(first, end) if len(rows) == end - first else rows
-        due_ns = feed.rows_due_ns(first, end)[slice(None) if len(rows) == end - first else chosen]
-        spec = self._instruments[wanted.instrument]
-        if wanted.kind == "trade":
-            values, arguments = _trades(spec, columns, selected)
-        elif wanted.kind == "quote":
-            values, arguments = _quotes(spec, columns, selected)
-        else:
-            fields = wanted.sink.fields
-            values = [_FIELDS[name](spec, columns, selected).tolist() for name in fields]
-            arguments = tuple
-        return _Part(wanted, rows, due_ns, values, arguments)
 
-
-def _merged(parts: list[_Part]) -> _Block:
+def _merged(parts: list[Part]) -> _Block:
     """Several subscriptions in one block: (part, arguments) of each call, in order of delivery."""
     due_ns = np.concatenate([part.due_ns for part in parts])
-    rows = np.concatenate([part.rows for part in parts])
-    places = np.repeat(np.arange(len(parts)), [len(part.rows) for part in parts])
-    sequence = np.lexsort((places, rows, due_ns))
+    order = np.concatenate([part.order for part in parts])
+    places = np.repeat(np.arange(len(parts)), [len(part.keys) for part in parts])
+    sequence = np.lexsort((places, order, due_ns))
     values: list[tuple[Any, ...]] = []
     for part in parts:
         iterators = [iter(column) for column in part.columns]
@@ -308,91 +265,3 @@ def _merged(parts: list[_Part]) -> _Block:
     place_of = places[sequence]
     ordered = [values[at] for at in sequence.tolist()]
     return _Block(parts, due_ns[sequence], [place_of.tolist(), ordered], place_of)
-
-
-# --- what a row says -----------------------------------------------------------------------------
-
-
-def _trades(
-    spec: Instrument, columns: TapeColumns, rows: Selection
-) -> tuple[list[list[Any]], Arguments]:
-    values = [
-        columns.ts[rows].tolist(),
-        spec.ticks_to_prices(columns.px[rows]).tolist(),
-        spec.lots_to_sizes(columns.qty[rows]).tolist(),
-        [_SIDES[side] for side in columns.side[rows].tolist()],
-    ]
-    return values, _items(spec.symbol, _new_trade)
-
-
-def _quotes(
-    spec: Instrument, columns: TapeColumns, rows: Selection
-) -> tuple[list[list[Any]], Arguments]:
-    bid_lots, ask_lots = columns.bid_qty[rows], columns.ask_qty[rows]
-    values = [
-        columns.ts[rows].tolist(),
-        _or_none(spec.ticks_to_prices(columns.bid[rows]), bid_lots),
-        _or_none(spec.ticks_to_prices(columns.ask[rows]), ask_lots),
-        spec.lots_to_sizes(bid_lots).tolist(),
-        spec.lots_to_sizes(ask_lots).tolist(),
-    ]
-    return values, _items(spec.symbol, _new_quote)
-
-
-def _items(symbol: str, make: Callable[[Iterable[Any]], Any]) -> Arguments:
-    """Quotes or trades, made one by one as the iterators go on: kept, they would burden memory."""
-
-    def arguments(iterators: Sequence[ListIterator]) -> tuple[Iterable[Any], ...]:
-        return (map(make, zip(repeat(symbol), *iterators)),)
-
-    return arguments
-
-
-def _or_none(prices: npt.NDArray[np.float64], lots: IntColumn) -> list[float | None]:
-    """Prices, None where a side is empty."""
-    if lots.all():
-        return list(prices.tolist())
-    return [price if size else None for price, size in zip(prices, lots.tolist(), strict=True)]
-
-
-def _quote_changed(columns: TapeColumns, first: int, end: int) -> Mask:
-    """Where a row's BBO differs from that of the row before it."""
-    changed = np.zeros(end - first, dtype=np.bool_)
-    if end > first:
-        for column in (columns.bid, columns.ask, columns.bid_qty, columns.ask_qty):
-            before = column[max(0, first - 1) : end - 1]
-            changed[len(changed) - len(before) :] |= column[end - len(before) : end] != before
-        changed[0] |= first == 0
-    return changed
-
-
-def _nan_where(prices: npt.NDArray[np.float64], none: Mask) -> npt.NDArray[np.float64]:
-    if none.any():
-        prices[none] = np.nan
-    return prices
-
-
-def _bid(spec: Instrument, columns: TapeColumns, rows: Selection) -> npt.NDArray[Any]:
-    return _nan_where(spec.ticks_to_prices(columns.bid[rows]), columns.bid_qty[rows] == 0)
-
-
-def _ask(spec: Instrument, columns: TapeColumns, rows: Selection) -> npt.NDArray[Any]:
-    return _nan_where(spec.ticks_to_prices(columns.ask[rows]), columns.ask_qty[rows] == 0)
-
-
-def _price(spec: Instrument, columns: TapeColumns, rows: Selection) -> npt.NDArray[Any]:
-    is_none = columns.kind[rows] != RowKind.TRADE
-    return _nan_where(spec.ticks_to_prices(columns.px[rows]), is_none)
-
-
-_FIELDS: dict[str, Callable[[Instrument, TapeColumns, Selection], npt.NDArray[Any]]] = {
-    "ts_ns": lambda spec, columns, rows: columns.ts[rows],
-    "bid": _bid,
-    "ask": _ask,
-    "bid_size": lambda spec, columns, rows: spec.lots_to_sizes(columns.bid_qty[rows]),
-    "ask_size": lambda spec, columns, rows: spec.lots_to_sizes(columns.ask_qty[rows]),
-    "price": _price,
-    "size": lambda spec, columns, rows: spec.lots_to_sizes(columns.qty[rows]),
-    "side": lambda spec, columns, rows: columns.side[rows],
-}
-"""What a handler of ticks may name, see `MarketData.on_tick`."""

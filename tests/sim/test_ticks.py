@@ -12,7 +12,7 @@ import pytest
 from broker_api.errors import ConfigurationError
 from data.schema import RowKind
 from papertape import TradingSuite, run
-from sim.ticks import BLOCK_ROWS
+from sim.wanted import BLOCK_ROWS
 from tests.sim.random_tape import MS, make_tape
 
 ROWS = BLOCK_ROWS + 3_000

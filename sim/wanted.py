@@ -1,0 +1,301 @@
+"""What handlers want to see, and the calls that it makes: rows of a tape, or bars of them.
+
+A subscription hands out its calls in parts, each up to a time, with what every call says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from broker_api.broker import RowSink
+from broker_api.instrument import Instrument
+from broker_api.order import Side
+from broker_api.quote import Bar, Quote, Trade
+from data.bars import bars_from_tape
+from data.schema import Mask, RowKind, TapeColumns
+from data.tape import Tape
+from sim.feed import NEVER_NS, Feed
+
+IntColumn = npt.NDArray[np.int64]
+Selection = slice | IntColumn
+ListIterator = Any
+"""An iterator over a list; `__setstate__` moves it, `__length_hint__` tells what is left."""
+Arguments = Callable[[Sequence[ListIterator]], tuple[Iterable[Any], ...]]
+"""Iterators over a call's columns to what the handler is called with."""
+
+BLOCK_ROWS = 16_384
+BAR_BLOCK_ROWS = 262_144
+BEHIND_ROWS = (1 << 62) - 1
+"""A place in the order of rows: what a bar says comes behind the rows of its last instant."""
+_SIDES = {0: None, 1: Side.BUY, -1: Side.SELL}
+_new_quote: Callable[[Iterable[Any]], Quote] = partial(tuple.__new__, Quote)
+_new_trade: Callable[[Iterable[Any]], Trade] = partial(tuple.__new__, Trade)
+_new_bar: Callable[[Iterable[Any]], Bar] = partial(tuple.__new__, Bar)
+
+
+class Subscription(Protocol):
+    """Who takes calls, and where it stands."""
+
+    instrument: int
+    sink: RowSink
+    is_ahead: bool
+    """True when its calls can be known before their time."""
+
+    def show(self, tape: Tape) -> None:
+        """Look at this tape from now on."""
+
+    def next_ns(self) -> int:
+        """When its next call may be due; NEVER_NS when none is."""
+
+    def reach_ns(self) -> int:
+        """Up to when one part goes at most."""
+
+    def part(self, until_ns: int) -> Part:
+        """The calls that are due before `until_ns` and in no part yet."""
+
+    def rewind(self, key: int) -> None:
+        """Go back to the call of this key: it has not been made, nor those behind it."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One subscription's calls in a block: their keys, times, and what they say.
+
+    Among calls of one time the smaller of `order` is first.
+    """
+
+    subscription: Subscription
+    keys: IntColumn
+    order: IntColumn
+    due_ns: IntColumn
+    columns: list[list[Any]]
+    arguments: Arguments
+
+
+class RowSubscription:
+    """Quotes, trades or all ticks of one instrument; a call's key is its row."""
+
+    def __init__(
+        self, instrument: int, kind: str, sink: RowSink, spec: Instrument, tape: Tape, feed: Feed
+    ) -> None:
+        self.instrument = instrument
+        self.sink = sink
+        self._kind = kind
+        self._spec = spec
+        self._feed = feed
+        self.show(tape)
+        self._row = 0
+
+    def show(self, tape: Tape) -> None:
+        """Look at this tape from now on."""
+        self._columns = tape.columns
+        # Rows of bars are put in order while the run goes on: nothing of them is known ahead.
+        self.is_ahead = not tape.bar_interval_ns
+
+    def begin(self, now_ns: int) -> None:
+        """Want what arrives after `now_ns`."""
+        self._row = self._feed.row_at(now_ns) + 1
+
+    def next_ns(self) -> int:
+        """When the next row arrives."""
+        return self._feed.row_due_ns(self._row)
+
+    def reach_ns(self) -> int:
+        """When the last row of a block has arrived."""
+        return self._feed.row_due_ns(self._row + BLOCK_ROWS)
+
+    def rewind(self, key: int) -> None:
+        """Go on with this row."""
+        self._row = key
+
+    def part(self, until_ns: int) -> Part:
+        """The calls for the next rows, those that arrive before `until_ns`."""
+        columns, feed, first = self._columns, self._feed, self._row
+        end = self._row = max(first, feed.row_at(until_ns - 1) + 1)
+        if self._kind == "trade":
+            chosen = columns.kind[first:end] == RowKind.TRADE
+        elif self._kind == "quote":
+            chosen = _quote_changed(columns, first, end)
+        else:
+            chosen = columns.kind[first:end] < RowKind.OPEN
+        rows = np.flatnonzero(chosen) + first
+        selected: Selection = slice(first, end) if len(rows) == end - first else rows
+        due_ns = feed.rows_due_ns(first, end)[slice(None) if len(rows) == end - first else chosen]
+        values, arguments = self._says(selected)
+        return Part(self, rows, rows, due_ns, values, arguments)
+
+    def _says(self, rows: Selection) -> tuple[list[list[Any]], Arguments]:
+        if self._kind == "trade":
+            return _trades(self._spec, self._columns, rows)
+        if self._kind == "quote":
+            return _quotes(self._spec, self._columns, rows)
+        fields = self.sink.fields
+        return [_FIELDS[name](self._spec, self._columns, rows).tolist() for name in fields], tuple
+
+
+class BarSubscription:
+    """Bars of one instrument and interval; a call's key is its bar's start."""
+
+    def __init__(
+        self, instrument: int, interval_ns: int, sink: RowSink, spec: Instrument, tape: Tape,
+        feed: Feed,
+    ) -> None:  # fmt: skip
+        self.instrument = instrument
+        self.sink = sink
+        self._interval_ns = interval_ns
+        self._spec = spec
+        self._feed = feed
+        self.show(tape)
+        self._start_ns = 0
+
+    def show(self, tape: Tape) -> None:
+        """Look at this tape from now on."""
+        self._tape = tape
+        # Whole bars of a tape of bars say the same whatever path the price took inside them.
+        length_ns = tape.bar_interval_ns
+        self.is_ahead = not length_ns or self._interval_ns % length_ns == 0
+
+    def begin(self, now_ns: int) -> None:
+        """Want the bars that complete after `now_ns`."""
+        self._start_ns = self._feed.seen_ns(now_ns) // self._interval_ns * self._interval_ns
+
+    def next_ns(self) -> int:
+        """When the next bar with a row in it is complete."""
+        ts = self._tape.columns.ts
+        row = int(np.searchsorted(ts, self._start_ns, side="left"))
+        if row >= len(ts):
+            return NEVER_NS
+        end_ns = (int(ts[row]) // self._interval_ns + 1) * self._interval_ns
+        return self._feed.time_due_ns(end_ns)
+
+    def reach_ns(self) -> int:
+        """When the bars of a block of rows are complete, at least one."""
+        ts = self._tape.columns.ts
+        row = int(np.searchsorted(ts, self._start_ns, side="left")) + BAR_BLOCK_ROWS
+        if row >= len(ts):
+            return NEVER_NS
+        return max(self._feed.row_due_ns(row), self.next_ns() + 1)
+
+    def rewind(self, key: int) -> None:
+        """Go on with the bar that starts then."""
+        self._start_ns = key
+
+    def part(self, until_ns: int) -> Part:
+        """The next bars, those whose end is seen before `until_ns`."""
+        length_ns, ts = self._interval_ns, self._tape.columns.ts
+        last_end_ns = (int(ts[-1]) // length_ns + 1) * length_ns
+        end_ns = last_end_ns
+        if self._feed.time_due_ns(last_end_ns) >= until_ns:
+            end_ns = min(end_ns, self._feed.seen_ns(until_ns - 1) // length_ns * length_ns)
+        end_ns = max(end_ns, self._start_ns)
+        found = bars_from_tape(self._tape, length_ns, self._start_ns, end_ns)
+        self._start_ns = end_ns
+        due_ns = np.array([self._feed.time_due_ns(end) for end in (found.ts + length_ns).tolist()])
+        prices = (found.open, found.high, found.low, found.close)
+        values = [
+            found.ts.tolist(),
+            *(self._spec.ticks_to_prices(ticks).tolist() for ticks in prices),
+            self._spec.lots_to_sizes(found.volume).tolist(),
+        ]
+        order = np.full(len(found.ts), BEHIND_ROWS)
+        return Part(self, found.ts, order, due_ns, values, self._arguments)
+
+    def _arguments(self, iterators: Sequence[ListIterator]) -> tuple[Iterable[Any], ...]:
+        start, *prices = iterators
+        return (
+            map(
+                _new_bar, zip(repeat(self._spec.symbol), start, repeat(self._interval_ns), *prices)
+            ),
+        )
+
+
+def _trades(
+    spec: Instrument, columns: TapeColumns, rows: Selection
+) -> tuple[list[list[Any]], Arguments]:
+    values = [
+        columns.ts[rows].tolist(),
+        spec.ticks_to_prices(columns.px[rows]).tolist(),
+        spec.lots_to_sizes(columns.qty[rows]).tolist(),
+        [_SIDES[side] for side in columns.side[rows].tolist()],
+    ]
+    return values, _items(spec.symbol, _new_trade)
+
+
+def _quotes(
+    spec: Instrument, columns: TapeColumns, rows: Selection
+) -> tuple[list[list[Any]], Arguments]:
+    bid_lots, ask_lots = columns.bid_qty[rows], columns.ask_qty[rows]
+    values = [
+        columns.ts[rows].tolist(),
+        _or_none(spec.ticks_to_prices(columns.bid[rows]), bid_lots),
+        _or_none(spec.ticks_to_prices(columns.ask[rows]), ask_lots),
+        spec.lots_to_sizes(bid_lots).tolist(),
+        spec.lots_to_sizes(ask_lots).tolist(),
+    ]
+    return values, _items(spec.symbol, _new_quote)
+
+
+def _items(symbol: str, make: Callable[[Iterable[Any]], Any]) -> Arguments:
+    """Quotes or trades, made one by one as the iterators go on: kept, they would burden memory."""
+
+    def arguments(iterators: Sequence[ListIterator]) -> tuple[Iterable[Any], ...]:
+        return (map(make, zip(repeat(symbol), *iterators)),)
+
+    return arguments
+
+
+def _or_none(prices: npt.NDArray[np.float64], lots: IntColumn) -> list[float | None]:
+    """Prices, None where a side is empty."""
+    if lots.all():
+        return list(prices.tolist())
+    return [price if size else None for price, size in zip(prices, lots.tolist(), strict=True)]
+
+
+def _quote_changed(columns: TapeColumns, first: int, end: int) -> Mask:
+    """Where a row's BBO differs from that of the row before it."""
+    changed = np.zeros(end - first, dtype=np.bool_)
+    if end > first:
+        for column in (columns.bid, columns.ask, columns.bid_qty, columns.ask_qty):
+            before = column[max(0, first - 1) : end - 1]
+            changed[len(changed) - len(before) :] |= column[end - len(before) : end] != before
+        changed[0] |= first == 0
+    return changed
+
+
+def _nan_where(prices: npt.NDArray[np.float64], none: Mask) -> npt.NDArray[np.float64]:
+    if none.any():
+        prices[none] = np.nan
+    return prices
+
+
+def _bid(spec: Instrument, columns: TapeColumns, rows: Selection) -> npt.NDArray[Any]:
+    return _nan_where(spec.ticks_to_prices(columns.bid[rows]), columns.bid_qty[rows] == 0)
+
+
+def _ask(spec: Instrument, columns: TapeColumns, rows: Selection) -> npt.NDArray[Any]:
+    return _nan_where(spec.ticks_to_prices(columns.ask[rows]), columns.ask_qty[rows] == 0)
+
+
+def _price(spec: Instrument, columns: TapeColumns, rows: Selection) -> npt.NDArray[Any]:
+    is_none = columns.kind[rows] != RowKind.TRADE
+    return _nan_where(spec.ticks_to_prices(columns.px[rows]), is_none)
+
+
+_FIELDS: dict[str, Callable[[Instrument, TapeColumns, Selection], npt.NDArray[Any]]] = {
+    "ts_ns": lambda spec, columns, rows: columns.ts[rows],
+    "bid": _bid,
+    "ask": _ask,
+    "bid_size": lambda spec, columns, rows: spec.lots_to_sizes(columns.bid_qty[rows]),
+    "ask_size": lambda spec, columns, rows: spec.lots_to_sizes(columns.ask_qty[rows]),
+    "price": _price,
+    "size": lambda spec, columns, rows: spec.lots_to_sizes(columns.qty[rows]),
+    "side": lambda spec, columns, rows: columns.side[rows],
+}
+"""What a handler of ticks may name, see `MarketData.on_tick`."""
