@@ -261,7 +261,8 @@ def replace_order(
         book["priority"] = book["priority"] + 1
         book["o_priority"][slot] = book["priority"]
     if has_trigger(book["o_type"][slot]) and not book["o_triggered"][slot]:
-        arrive(book, tape, events, row, slot)
+        if not book["i_halted"][book["o_instrument"][slot]]:  # nothing triggers in a halt
+            arrive(book, tape, events, row, slot)
     elif moved:
         leave_book(book, slot)
         arrive(book, tape, events, row, slot)

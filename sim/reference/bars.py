@@ -119,7 +119,8 @@ def acts_at(market: Market, order: Order, way: int) -> int:
         assert low <= order.stop <= high
         return order.stop
     at = order.stop if low <= order.stop <= high else path.price
-    assert path.fill is not None
+    if path.fill is None:  # its entry ended without another fill
+        return at
     return max(at, path.fill) if way > 0 else min(at, path.fill)
 
 

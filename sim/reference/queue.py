@@ -80,10 +80,10 @@ def meet_print(settings: SimulationConfig, order: Order, printed: int, left: int
     if first.ahead is None:
         first.traded += printed
         return 0
-    got = 0
+    got = before = 0
     for place in order.places:
-        is_next = got == sum(p.lots for p in order.places[: order.places.index(place)])
-        ours = _over(place, left) if is_next else 0
+        ours = _over(place, left) if got == before else 0
+        before += place.lots
         assert place.ahead is not None
         place.ahead = max(0, place.ahead - left * QUEUE_UNIT)
         got += ours

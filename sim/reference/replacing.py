@@ -181,8 +181,9 @@ def _change_order(floor: Floor, order: Order, request: ReplaceRequest) -> None:
         after_end(floor, order, Reason.NONE)
         return
     loses_place = limit != order.limit or size > order.size
-    is_waiting_stop = order.doing is Doing.STOP
-    if loses_place or is_waiting_stop:
+    # What waits for its trigger is judged again, but nothing triggers in a halt.
+    is_judged = order.doing is Doing.STOP and not floor.market_of(order).is_halted
+    if loses_place or is_judged:
         floor.leave(order, Doing.ARRIVING)
     if size < order.size:
         set_smaller(order, size)

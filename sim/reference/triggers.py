@@ -133,4 +133,7 @@ def changed_stop(order: Order, trail: int | None, stop: int | None) -> int | Non
     """The stop that a change gives an order: by a new distance from best, or as it is named."""
     if trail is not None and order.best is not None:
         return order.best + order.side.sign * trail
+    if trail is not None and order.stop is not None and order.trail is not None:
+        # A held exit that knows the average of its entry.
+        return order.stop + order.side.sign * (trail - order.trail)
     return order.stop if stop is None else stop
