@@ -140,6 +140,7 @@ def set_exit(book: Book, events: EventRows, group: int, slot: int, live: int) ->
     if live == 0:
         book["o_status"][slot] = PENDING
         book["o_triggered"][slot] = 0
+        follow_entry(book, group, slot)  # one that had triggered stood still
         book["o_waiting"][slot] = 0
         book["o_activate"][slot] = 0
         leave_book(book, slot)

@@ -143,7 +143,7 @@ def sync(floor: Floor, bracket: Bracket) -> None:
             leg.limit, leg.stop = limit, stop
             _set_held(floor, leg, due if bracket.is_armed else 0)
         elif due == 0:
-            _hold(floor, leg)
+            _hold(floor, bracket, leg)
         elif (limit, stop) != (leg.limit, leg.stop):
             floor.leave(leg, Doing.ARRIVING)
             leg.limit, leg.stop, leg.size = limit, stop, leg.filled + due
@@ -171,10 +171,11 @@ def _set_held(floor: Floor, leg: Order, due: int) -> None:
         floor.arriving.append(leg)
 
 
-def _hold(floor: Floor, leg: Order) -> None:
+def _hold(floor: Floor, bracket: Bracket, leg: Order) -> None:
     """All that there was to close is closed, but the entry may fill more."""
     floor.leave(leg, Doing.HELD)
     leg.triggered = False
+    leg.limit, leg.stop = followed_prices(bracket, leg)
     leg.status = OrderStatus.PENDING
     floor.publish_order(OrderHeld, leg)
 
