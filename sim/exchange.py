@@ -47,6 +47,7 @@ from sim.funds import Funds, FundsChange
 from sim.handles import TapeHandle, handle_of
 from sim.hours import Boundaries
 from sim.liquidation import ACCOUNT, NOBODY
+from sim.merged import MergedRows
 from sim.overnight import MarginSwitches
 from sim.set_up import set_up_book
 
@@ -104,7 +105,7 @@ class Exchange:
         self._encoder = Encoder(self._book, self._instruments, self._calendars)
         self._events = np.zeros(MAX_EVENTS, dtype=EVENT_ROW)
         self._ended: list[dict[int, int]] = [{} for _ in self.accounts]
-        self._last_served = 0
+        self._rows = MergedRows(self._array, self._events, self._handles, self._ts)
         self._boundaries = Boundaries(calendars, self.start_ns, self.end_ns)
         self._funds = Funds(self._array, self._events, self._instruments, self.accounts)
         self._margins = MarginSwitches(
@@ -153,7 +154,7 @@ class Exchange:
 
     def row_in_force(self, instrument: int, ts_ns: int) -> int:
         """The newest row of an instrument's tape at `ts_ns`, -1 before the first."""
-        return int(self._ts[instrument].searchsorted(ts_ns, side="right")) - 1
+        return self._rows.row_in_force(instrument, ts_ns)
 
     def advance(self, deadline_ns: int) -> list[Event]:
         """As `advance_rows`, for those who read events."""
@@ -328,48 +329,11 @@ class Exchange:
                 row = entries.run_until(self._array, self._handles[0], self._events, 0, ends[0])
                 done = row >= ends[0]
             else:
-                done = self._run_merged(ends)
+                done = self._rows.serve_next(ends)
             if self._book["margin_wake"]:
                 self._look_at_margin()
             done = done or bool(self._book["event_count"])
         return bool(self._book["event_count"])
-
-    def _run_merged(self, ends: list[int]) -> bool:
-        """Process the next row that concerns someone, of all tapes in the order of (time, index).
-
-        Returns True when there is none left up to `ends`; then every tape stands at its end.
-        """
-        book = self._book
-        entries.refresh_interest(self._array)
-        best = (int(NEVER), -1, -1)
-        for index in sorted(range(len(ends)), key=lambda item: item != self._last_served):
-            # The one served last is likely next; the others then need no look beyond its row, so
-            # that no tape is read to its end again and again.
-            end = ends[index]
-            if best[1] >= 0:
-                end = min(end, self.row_in_force(index, best[0]))
-            start = int(book["i_cursor"][index]) + 1
-            row = int(entries.next_row(self._array, self._handles[index], index, start, end))
-            if row <= end:
-                best = min(best, (int(self._ts[index][row]), index, row))
-        ts_ns, index, row = best
-        if index < 0:
-            for index, end in enumerate(ends):
-                if end > book["i_cursor"][index]:
-                    entries.move_cursor(self._array, self._handles[index], index, end)
-            return True
-        self._last_served = index
-        self._bring_up(ts_ns, index)
-        entries.apply_row(self._array, self._handles[index], self._events, index, row)
-        return False
-
-    def _bring_up(self, ts_ns: int, before_index: int) -> None:
-        """The other instruments' state just before a row: what the account is valued with."""
-        for index in range(len(self._ts)):
-            bound_ns = ts_ns if index < before_index else ts_ns - 1
-            row = self.row_in_force(index, bound_ns)
-            if index != before_index and row > self._book["i_cursor"][index]:
-                entries.move_cursor(self._array, self._handles[index], index, row)
 
     def _look_at_margin(self) -> None:
         """Liquidate what stands on less than its maintenance margin; else move the thresholds."""

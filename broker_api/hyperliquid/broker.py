@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from broker_api.broker import BarSink, Capabilities, EventSink, RowSink, Snapshot
+from broker_api.broker import Capabilities, EventSink, RowSink, Snapshot
 from broker_api.config import AccountConfig, BrokerSpec
 from broker_api.errors import BrokerError, ConfigurationError, NotConnectedError
 from broker_api.event import (
@@ -242,7 +242,7 @@ class HyperliquidBroker:
         return self._known.market.subscribe_rows(instrument, kind, sink)
 
     def subscribe_bars(
-        self, instrument: int, interval_ns: int, sink: BarSink
+        self, instrument: int, interval_ns: int, sink: RowSink
     ) -> Callable[[], None]:
         """Deliver bars as they complete; call the result to stop."""
         return self._known.market.subscribe_bars(instrument, interval_ns, sink)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from broker_api.broker import BarSink
+from broker_api.broker import RowSink
 from broker_api.hyperliquid.wire.market import Candle, Print
 from broker_api.quote import Bar
 
@@ -46,7 +46,7 @@ class _Waiting:
     """Somebody who wants bars; `end_ns` is the end of the next one."""
 
     interval_ns: int
-    sink: BarSink
+    sink: RowSink
     end_ns: int
 
 
@@ -132,7 +132,7 @@ class Candles:
 
     # --- those who wait ------------------------------------------------------------------------
 
-    def subscribe(self, interval_ns: int, sink: BarSink, now_ns: int) -> Callable[[], None]:
+    def subscribe(self, interval_ns: int, sink: RowSink, now_ns: int) -> Callable[[], None]:
         """Deliver every bar that completes from now on; call the result to stop."""
         end_ns = (self._complete_ns(now_ns) // interval_ns + 1) * interval_ns
         waiting = _Waiting(interval_ns, sink, end_ns)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from broker_api.broker import BarSink, RowSink
+from broker_api.broker import RowSink
 from broker_api.hyperliquid.candles import KEPT, Candles
 from broker_api.hyperliquid.contracts import Contract
 from broker_api.hyperliquid.drafts import Touch
@@ -187,7 +187,7 @@ class Market:
 
         return stop
 
-    def subscribe_bars(self, index: int, interval_ns: int, sink: BarSink) -> Callable[[], None]:
+    def subscribe_bars(self, index: int, interval_ns: int, sink: RowSink) -> Callable[[], None]:
         """Deliver bars as they complete; call the result to stop."""
         return self._views[index].candles.subscribe(interval_ns, sink, self._now_ns())
 
