@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from broker_api.event import Reason
-from broker_api.order import BeyondTop, Liquidity, SelfTrade
+from broker_api.order import BeyondTop, Liquidity, SelfTrade, Side
 from sim.reference import foreign, queue
 from sim.reference.contingent import cancel
 from sim.reference.filling import clipped, fill, fill_noted
@@ -94,13 +94,19 @@ def meet_own(floor: Floor, order: Order, price: int) -> None:
 
 
 def way_of(market: Market, order: Order, limit: int | None) -> Iterator[Stop]:
-    """The prices that an order comes to, from the best outward: levels and foreign makers."""
+    """The prices that an order comes to, from the best outward: levels and foreign makers.
+
+    Downwards they end where the instrument has no more.
+    """
+    lowest = None if market.instrument.allow_negative_price or order.side is Side.BUY else 1
     levels = market.levels(order.side.opposite)
     level, last = next(levels, None), None
     while True:
         maker = _first_beyond(market, order, last)
         price = foreign.nearest(order.side, [level, maker])
         if price is None or not is_within(order, price, limit):
+            return
+        if lowest is not None and price < lowest:
             return
         yield Stop(price, price == level)
         last = price

@@ -129,7 +129,8 @@ class Crowd:
     def _against(self, trader: Trader, quoted: Quoted) -> OrderRequest:
         """An order on the other side that reaches a maker, or is just short of it."""
         rng, side = self._rng, quoted.side.opposite
-        sizes = quoted.lots, quoted.lots + 1, 2 * quoted.lots, rng.randint(1, self._largest)
+        more = rng.randint(1, 4 * self._largest)
+        sizes = quoted.lots, quoted.lots + more, quoted.lots + more, rng.randint(1, self._largest)
         fields: dict[str, Any] = {"time_in_force": rng.choice(HASTY)}
         order_type = OrderType.LIMIT
         if rng.random() < 0.25:

@@ -28,6 +28,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
+from tests.differential.wrong_accounts import ACCOUNTS
 from tests.differential.wrong_effects import EFFECTS
 from tests.differential.wrong_money import NEWER_MONEY
 from tests.differential.wrong_path import PATH
@@ -45,6 +46,7 @@ WRONG_RULES = (
     *NEWER_MONEY,
     *SEARCH,
     *TOLD,
+    *ACCOUNTS,
 )
 ROOT = Path(__file__).resolve().parents[2]
 KNOWN_SEEDS = Path(__file__).with_name("mutant_seeds.json")
@@ -53,6 +55,7 @@ SEEDS = 60
 SECONDS_EACH = 20
 WORKERS = 2
 EXAMPLES = (
+    "accounts", "accounts_money", "accounts_orders",
     "bars", "brackets", "changes", "edges", "instruments", "isolated", "margin_tiers",
     "margin_wakes", "money", "oco", "on_partial", "overnight_margin", "price_bands", "reduce_only",
     "resting", "search_edges", "stops", "taking", "time", "touched", "trailing",
@@ -121,12 +124,13 @@ def _work(tasks: list[Any]) -> list[Verdict]:
     """Inside the process: one wrong rule after the other, each with modules of its own."""
     signal.signal(signal.SIGALRM, _too_long)
     verdicts = []
-    for name, file, right, wrong, known, seeds, hunt in tasks:
+    for name, file, right, wrong, start, known, seeds, hunt in tasks:
         with tempfile.TemporaryDirectory() as folder:
             _copy_with(Path(folder), WrongRule(name, file, right, wrong))
             sys.path.insert(0, folder)
             _forget_modules()
-            killers = [*known, *range(seeds), *(_examples() if hunt else ())]
+            tried = range(start, start + seeds)
+            killers = [*known, *tried, *(_examples() if hunt else ())]
             killer, text = _first_to_notice(killers)
             sys.path.remove(folder)
             verdicts.append(Verdict(name, killer, text))

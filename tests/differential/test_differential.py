@@ -15,15 +15,18 @@ from broker_api.order import Liquidity, QueueModel
 from sim.reference import account, checks, contingent, market, matching, orders, queue, triggers
 from tests.differential.drive import DifferenceError, run_seed
 from tests.differential.run import Plan, report, run
+from tests.differential.sessions import FIRST
 
 QUICK = 300
+QUICK_MIXED = 150
+"""On ticks with one account, and on ticks and bars with one and several."""
 SESSIONS = 10_000
 """About 9 ms of processor each, in two processes."""
 MUTANT_SEEDS = 400
 
 
 def test_random_sessions_are_equal_event_by_event_and_state_by_state() -> None:
-    for seed in range(QUICK):
+    for seed in (*range(QUICK), *range(FIRST, FIRST + QUICK_MIXED)):
         run_seed(seed)
 
 
@@ -61,6 +64,24 @@ RARE = (
     "row: both sides empty",
     "row: print at the time of a status",
     "row: price at or below zero",
+    "match inside the spread",
+    "match beyond the touch",
+    "match of a FOK",
+    "match of a STOP",
+    "match of an exit that takes",
+    "match of a liquidation",
+    "match with an exit that rests",
+    "match with a reduce-only maker",
+    "at one price: tape, maker, tape",
+    "at one price: two makers",
+    "post-only is refused because of a foreign maker",
+    "market order against an empty side meets a maker",
+    "a maker's OCO sibling is resized by a match",
+    "a maker's exit is resized by a match",
+    "a maker's sibling is cancelled by a match",
+    "a maker's exit is held again",
+    "a maker ends a reduce-only order",
+    "liquidation of one account only",
 )
 """What is seldom enough to be lost when somebody changes the generator; names of the census."""
 

@@ -78,6 +78,7 @@ def orders(draw: Any) -> str:
     return " ".join(words)
 
 
+accounts = st.integers(0, 2)
 exits = st.one_of(
     st.none(),
     st.integers(1, 4).map("+{}".format),
@@ -89,14 +90,14 @@ stop_exits = st.one_of(
 
 
 class TwoExchanges(RuleBasedStateMachine):
-    """One market, two exchanges: every step is compared inside."""
+    """One market, two exchanges: every step is compared inside. `ids` are (account, order id)."""
 
-    ids: Bundle[int] = Bundle("ids")
+    ACCOUNTS = 1
+    ids: Bundle[tuple[int, int]] = Bundle("ids")
 
     def __init__(self) -> None:
         super().__init__()
         self.market: Any = None
-        self._sent = 0
 
     @initialize(
         rows=tapes(),
@@ -121,17 +122,20 @@ class TwoExchanges(RuleBasedStateMachine):
             cash=150.0,
             margin=margin,
             bbo_after_trade=after,
+            accounts=self.ACCOUNTS,
             **settings,
         )
 
-    def _new(self, count: int) -> Any:
-        self._sent += count
-        return multiple(*range(self._sent - count + 1, self._sent + 1))
+    def _new(self, count: int, account: int) -> Any:
+        """The newest ids of an account, each with whose it is."""
+        last = self.market.next_ids[account]
+        return multiple(*((account, order_id) for order_id in range(last - count, last)))
 
-    @rule(target=ids, text=orders())
-    def place(self, text: str) -> Any:
-        self.market.place(text)
-        return self._new(1)
+    @rule(target=ids, text=orders(), account=accounts)
+    def place(self, text: str, account: int) -> Any:
+        account %= self.ACCOUNTS
+        self.market.place(text, account=account)
+        return self._new(1, account)
 
     @rule(
         target=ids,
@@ -139,20 +143,26 @@ class TwoExchanges(RuleBasedStateMachine):
         stop=stop_exits,
         profit=exits,
         arm=st.sampled_from(("partial", "full")),
+        account=accounts,
     )
-    def bracket(self, text: str, stop: str | None, profit: str | None, arm: str) -> Any:
-        self.market.bracket(text, stop=stop, target=profit, arm=arm)
-        return self._new(1 + (stop is not None) + (profit is not None))
+    def bracket(
+        self, text: str, stop: str | None, profit: str | None, arm: str, account: int
+    ) -> Any:
+        account %= self.ACCOUNTS
+        self.market.bracket(text, stop=stop, target=profit, arm=arm, account=account)
+        return self._new(1 + (stop is not None) + (profit is not None), account)
 
     @rule(
         target=ids,
         first=orders(),
         second=orders(),
         on_partial=st.sampled_from(("shrink", "cancel")),
+        account=accounts,
     )
-    def oco(self, first: str, second: str, on_partial: str) -> Any:
-        self.market.oco(first, second, on_partial=on_partial)
-        return self._new(2)
+    def oco(self, first: str, second: str, on_partial: str, account: int) -> Any:
+        account %= self.ACCOUNTS
+        self.market.oco(first, second, on_partial=on_partial, account=account)
+        return self._new(2, account)
 
     @rule(
         order=ids,
@@ -160,12 +170,14 @@ class TwoExchanges(RuleBasedStateMachine):
         limit=st.one_of(st.none(), prices),
         stop=st.one_of(st.none(), st.none(), prices),
     )
-    def replace(self, order: int, size: int | None, limit: int | None, stop: int | None) -> None:
-        self.market.replace(order, size=size, limit=limit, stop=stop)
+    def replace(
+        self, order: tuple[int, int], size: int | None, limit: int | None, stop: int | None
+    ) -> None:
+        self.market.replace(order[1], size=size, limit=limit, stop=stop, account=order[0])
 
     @rule(order=ids)
-    def cancel(self, order: int) -> None:
-        self.market.cancel(order)
+    def cancel(self, order: tuple[int, int]) -> None:
+        self.market.cancel(order[1], account=order[0])
 
     @rule(ns=st.sampled_from((1, 5, 5, 10)))
     def wait(self, ns: int) -> None:
@@ -176,11 +188,22 @@ class TwoExchanges(RuleBasedStateMachine):
         self.market.run_to(200)
 
 
-TwoExchanges.TestCase.settings = settings(
-    max_examples=20_000 if IS_NIGHTLY else 150,
-    stateful_step_count=40 if IS_NIGHTLY else 20,
-    derandomize=not IS_NIGHTLY,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
-test_both_exchanges_do_the_same = pytest.mark.timeout(3600)(TwoExchanges.TestCase)
+class ThreeAccounts(TwoExchanges):
+    """The same with three accounts on the book."""
+
+    ACCOUNTS = 3
+
+
+def _case_of(machine: type[TwoExchanges]) -> Any:
+    machine.TestCase.settings = settings(
+        max_examples=20_000 if IS_NIGHTLY else 150,
+        stateful_step_count=40 if IS_NIGHTLY else 20,
+        derandomize=not IS_NIGHTLY,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    return pytest.mark.timeout(3600)(machine.TestCase)
+
+
+test_both_exchanges_do_the_same = _case_of(TwoExchanges)
+test_both_exchanges_do_the_same_with_three_accounts = _case_of(ThreeAccounts)

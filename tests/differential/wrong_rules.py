@@ -2,7 +2,7 @@
 
 The text that is replaced must be there exactly once, so a rule that is rewritten has to be looked
 at here again. Taking and checks are in this file; `wrong_rows.py` has queues and rows,
-`wrong_effects.py` groups, money, commands and halts.
+`wrong_effects.py` groups, money, commands and halts, `wrong_accounts.py` several accounts.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ from typing import NamedTuple
 
 
 class WrongRule(NamedTuple):
-    """A change that makes one rule wrong: what it does, the file in `sim`, the text, the other."""
+    """A change that makes one rule wrong: what it does, the file in `sim`, the text, the other.
+
+    `first` is the first seed that is tried.
+    """
 
     name: str
     file: str
     right: str
     wrong: str
+    first: int = 0
 
 
 W = WrongRule

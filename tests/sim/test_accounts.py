@@ -263,18 +263,20 @@ def test_an_infinite_touch_gives_what_is_ahead_and_after_the_maker_all_the_rest(
 
 
 def test_what_a_maker_grew_has_a_place_of_its_own() -> None:
-    market = Market("0 5x99 101x4", "10 5x99 101x6", accounts=3)
+    market = Market("0 5x99 101x4", "10 5x99 101x6", "20 5x99 101x10", accounts=3)
     market.bracket("buy 2 limit 100", target="101", account=1)
     market.place("sell 1 limit 100")
     market.run_to(10)
     assert market.place("sell 1 limit 100")[-1] == "b#2 replaced 2 limit 101 (exit_resized)"
-    assert market.place("buy 9 limit 101", account=2)[1:] == [
-        "c#1 buy 4@101 taker left 5",
-        "c#1 buy 1@101 taker left 4",
+    market.run_to(20)
+    assert market.place("buy 20 limit 101", account=2)[1:] == [
+        "c#1 buy 4@101 taker left 16",
+        "c#1 buy 1@101 taker left 15",
         "b#2 sell 1@101 maker left 1",
-        "c#1 buy 2@101 taker left 2",
-        "c#1 buy 1@101 taker left 1",
+        "c#1 buy 2@101 taker left 13",
+        "c#1 buy 1@101 taker left 12",
         "b#2 sell 1@101 maker left 0",
+        "c#1 buy 4@101 taker left 8",
     ]
 
 

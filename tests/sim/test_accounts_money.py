@@ -93,6 +93,23 @@ def test_accounts_are_liquidated_in_turn_and_count_their_liquidations_for_themse
     ]
 
 
+def test_a_liquidation_that_waits_keeps_nobody_else_from_being_liquidated() -> None:
+    rows = (WIDE, "1 mark 100", "5 - 105x9", "10 mark 85", "20 9x85 105x9")
+    accounts = [{"cash": 30.0}, {"cash": 37.0}]
+    market = Market(*rows, accounts=accounts, instruments=[MARGINED], margin=True)
+    market.run_to(1)
+    for account in (0, 1):
+        market.place("buy 2 market", account=account)
+    market.run_to(5)
+    assert market.run_to(10) == [
+        "liquidation -10 < 16",
+        "#-1 accepted sell 2",
+        "bliquidation -3 < 16",
+        "b#-1 accepted sell 2",
+    ]
+    assert market.run_to(20) == ["#-1 sell 2@85 taker left 0", "b#-1 sell 2@85 taker left 0"]
+
+
 def test_a_liquidation_meets_other_accounts_and_their_exits_arrive_behind_it() -> None:
     rows = (WIDE, "1 print 1@95", "10 9x85 90x9")
     accounts = [{"cash": 30.0}, {"cash": 1000.0}]
@@ -135,7 +152,8 @@ def test_another_accounts_position_brings_about_no_look_at_mine() -> None:
     market = Market(tapes=tapes, instruments=instruments, accounts=accounts, margin=True)
     market.place("buy 3 market", symbol="X")  # which makes it short, at the bid
     market.place("buy 3 market", symbol="Y", account=1)
-    assert market.run_to(10) == []
+    market.place("buy 1 limit 90", symbol="Y", account=1)
+    assert market.run_to(10) == ["b#2 buy 1@90 maker left 0"]
     assert market.run_to(20)[0] == "liquidation 5 < 24"
 
 

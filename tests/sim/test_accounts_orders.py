@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from broker_api.order import TriggerSource
 from tests.sim.market import Market
 from tests.sim.test_accounts import QUOTE, WIDE, two
 
@@ -125,6 +126,20 @@ def test_what_a_print_has_given_a_maker_fills_before_it_is_met() -> None:
     ]
 
 
+def test_the_stop_that_meets_a_maker_may_be_ambiguous_and_the_maker_is_not() -> None:
+    market = two("0 5x99 100x5", "10 buy 9@104 5x96 98x5", trigger=TriggerSource.BID_ASK)
+    market.bracket("buy 2 market", stop="98", target="103")
+    market.place("buy 1 limit 97", account=1)
+    assert market.run_to(10) == [
+        "#2 triggered at 96",
+        "#2 sell 1@97 taker left 1 ambiguous",
+        "#3 replaced 1 limit 103 (exit_resized)",
+        "b#1 buy 1@97 maker left 0",
+        "#2 sell 1@96 taker left 0 ambiguous",
+        "#3 cancelled sibling, filled 0",
+    ]
+
+
 # what a maker of another account is worth
 
 
@@ -182,6 +197,17 @@ def test_fill_or_kill_counts_plain_makers_of_other_accounts() -> None:
         "#2 buy 5@101 taker left 1",
         "#2 buy 1@101 taker left 0",
         "c#1 sell 1@101 maker left 0",
+    ]
+
+
+def test_fill_or_kill_does_not_count_what_a_print_has_given_a_maker() -> None:
+    market = two(QUOTE, "10 buy 7@101 5x99 102x5")
+    market.place("sell 3 limit 101", account=1)
+    market.place("buy 3 stop 101 limit 101 fok")
+    assert market.run_to(10) == [
+        "#1 triggered at 101",
+        "#1 cancelled fok_not_available, filled 0",
+        "b#1 sell 2@101 maker left 1",
     ]
 
 
