@@ -16,6 +16,8 @@ from tests.differential.rows import ROWS
 
 FIRST = 500
 SHARE = 1 / 3
+ALONE = (279_276, 617_752, 795_268)
+"""Sessions that found something before there were several accounts; `test_found.py` keeps them."""
 
 
 def case_of(seed: int) -> Case:
@@ -25,7 +27,7 @@ def case_of(seed: int) -> Case:
     if seed % 5 == 4:
         return bar_case(seed)
     has_several = random.Random(f"accounts {seed}").random() < SHARE
-    return several_case(seed) if has_several else make_case(seed)
+    return several_case(seed) if has_several and seed not in ALONE else make_case(seed)
 
 
 def several_case(seed: int, rows: int = ROWS) -> Case:

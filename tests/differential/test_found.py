@@ -21,7 +21,12 @@ GROWING = an_instrument(
 )
 
 
-@pytest.mark.parametrize("seed", [4888, 10014, 30344, 279_276, 617_752, 659_073, 758_354, 795_268])
+FOUND = (
+    *(4888, 7507, 10014, 17568, 30344, 279_276, 617_752, 659_073, 758_354, 795_268),
+)
+
+
+@pytest.mark.parametrize("seed", FOUND)
 def test_sessions_that_found_something_are_equal(seed: int) -> None:
     assert run_seed(seed).events
 
@@ -220,3 +225,17 @@ def test_a_stop_that_a_fill_of_its_row_gave_another_price_arrives_at_that_one() 
     mine = [line for line in told if line.startswith("#4")]
     assert mine[0] == "#4 replaced 6 stop 100 (exit_repriced)"
     assert mine[-1] == "#4 triggered at 101"
+
+
+def test_a_new_distance_that_puts_a_held_stop_at_no_price_is_refused() -> None:
+    market = Market("0 1x4 5x4", beyond_top="wait")
+    market.bracket("buy 33 limit 6", stop="trail 1", arm="full")
+    assert market.replace(2, trail=6) == ["#2 change refused price_not_positive -1 1"]
+    assert market.replace(2, trail=4) == ["#2 replaced 33 stop 1"]
+
+
+def test_sellers_go_no_further_down_than_there_are_prices() -> None:
+    market = Market("0 3x1 -", accounts=2, beyond_top="wait")
+    market.bracket("sell 3 limit 3", target="+1")
+    assert market.replace(1, limit=1)[-1] == "#2 activated 3 limit 0"
+    assert market.place("sell 9 market", account=1) == ["b#1 accepted sell 9"]
