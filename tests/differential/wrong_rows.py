@@ -269,7 +269,7 @@ ROWS = (
     ),
     W(
         "other markets are valued at rows that come later",
-        "exchange.py",
+        "merged.py",
         "bound_ns = ts_ns if index < before_index else ts_ns - 1",
         "bound_ns = ts_ns",
     ),
