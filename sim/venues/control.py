@@ -7,7 +7,6 @@ answers 400 with the reason, and has changed nothing.
 from __future__ import annotations
 
 import datetime as dt
-import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
@@ -19,6 +18,7 @@ from aiohttp import web
 from broker_api.config import near_miss
 from broker_api.errors import ConfigurationError, TradingError
 from broker_api.instrument import NANOS
+from broker_api.secret import Secret
 from sim.venues.clock import speed_of
 from sim.venues.faults import Chaos, Fault, Faults
 from sim.venues.runner import MS_NS, Runner
@@ -45,16 +45,15 @@ class ControlApi:
         self._publish = publish
         self._stop = stop
 
-    def app(self, token: str, body_bytes_max: int) -> web.Application:
+    def app(self, token: Secret, body_bytes_max: int) -> web.Application:
         """The web application that asks for this token."""
-        expected = f"Bearer {token}".encode()
 
         @web.middleware
         async def guard(
             request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
         ) -> web.StreamResponse:
-            given = request.headers.get("Authorization", "").encode()
-            if not hmac.compare_digest(given, expected):
+            scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+            if scheme != "Bearer" or not token.matches(given):
                 return _json({"error": "the control token is missing or wrong"}, 401)
             try:
                 return await handler(request)

@@ -121,6 +121,7 @@ class Runner:
         """Let the market stand (0), or run at this multiple of its recorded speed."""
         self.catch_up()
         self.clock.set_speed(speed)
+        self.clock.stand_at(self.venue.now_ns)  # where it is, not where it would be by now
 
     # --- snapshots -------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from typing import Protocol
 from aiohttp import web
 
 from broker_api.errors import ConfigurationError
+from broker_api.secret import Secret
 from sim.venues.control import ControlApi
 from sim.venues.faults import Fault, FaultKind, Faults
 from sim.venues.runner import Runner
@@ -52,7 +53,7 @@ class Wire(Protocol):
 class ServerSettings:
     """Where a venue listens; port 0 is any free one. `token` opens the control port."""
 
-    token: str
+    token: Secret
     host: str = "127.0.0.1"
     port: int = 0
     control_port: int = 0

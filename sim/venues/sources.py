@@ -147,10 +147,11 @@ def price_rows(
     with_mark: bool,
     spread_ticks: int = 2,
 ) -> TapeColumns:
-    """The rows of a market that is at `ticks` from now on: a print of one lot there, and the mark.
+    """The rows of a market that is at `ticks` from now on: its touch, a print of one lot, the mark.
 
-    The touch lies around it, `spread_ticks` apart, with (bid, ask) `sizes` in lots; a side of no
-    size is empty.
+    The touch lies around the price, `spread_ticks` apart, with (bid, ask) `sizes` in lots; a side
+    of no size is empty. The quote comes first, so that what the market has jumped over fills from
+    the touch and not lot by lot.
     """
     bid, ask = ticks - spread_ticks // 2, ticks + (spread_ticks + 1) // 2
     bid_lots, ask_lots = sizes
@@ -160,7 +161,10 @@ def price_rows(
         "bid_qty": bid_lots,
         "ask_qty": ask_lots,
     }
-    rows = [{"kind": RowKind.TRADE, "px": ticks, "qty": 1, **touch}]
+    rows = [
+        {"kind": RowKind.QUOTE, "px": 0, "qty": 0, **touch},
+        {"kind": RowKind.TRADE, "px": ticks, "qty": 1, **touch},
+    ]
     if with_mark:
         mark = ticks * int(instrument.tick_size * NANOS)
         rows.append({"kind": RowKind.MARK, "px": mark, "qty": 0, **touch})

@@ -176,7 +176,7 @@ class Venue:
     ) -> None:
         """The market goes to this price, a nanosecond from now, and stays: its tape ends here.
 
-        A print of one lot at the price, the touch around it with (bid, ask) `sizes` in lots, and
+        The touch around the price with (bid, ask) `sizes` in lots, a print of one lot at it, and
         the mark where the market has marks. Raises ConfigurationError for a tape of bars.
         """
         if ticks - spread_ticks // 2 <= 0 and not self.instruments[index].allow_negative_price:

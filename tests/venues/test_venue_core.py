@@ -343,7 +343,7 @@ def test_the_journal_has_inputs_and_events_in_their_order() -> None:
     events = [line for line in lines if "event" in line]
     assert len(events) == len(engine.venue.events)
     fill = next(line for line in events if line["event"] == "filled" and line["account"] == 0)
-    assert (fill["price_ticks"], fill["status"]) == (29_500, "partially_filled")
+    assert (fill["price_ticks"], fill["status"]) == (29_500, "filled")
 
 
 def test_the_sample_is_a_market() -> None:
