@@ -1,4 +1,4 @@
-"""The command line: `papertape run | sweep | demo | explain | data | version`.
+"""The command line: `papertape run | sweep | demo | explain | data | serve | version`.
 
 Exit codes: 0 the run ended; 1 the script itself failed (its traceback is shown); 2 something was
 refused before or during the run: an argument, a file, a setting, an order that the script did not
@@ -17,6 +17,7 @@ import typer
 from broker_api.config import SETTINGS_FILE, SessionDefaults
 from papertape.data_command import app as data_app
 from papertape.parameters import literal, split_assignments, split_settings
+from papertape.serve_command import app as serve_app
 from papertape.settings import settings_of, with_settings, with_tapes
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data_app, name="data")
+app.add_typer(serve_app, name="serve")
 
 _Script = Annotated[Path, typer.Argument(help="a Python file", show_default=False)]
 _Tapes = Annotated[

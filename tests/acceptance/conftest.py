@@ -1,7 +1,15 @@
-"""Where the page and the recorded markets are; what needs the page is not collected without it."""
+"""What needs a page that is not there is not collected."""
 
 from __future__ import annotations
 
-from order_manager_page import PAGE
+import hyperliquid_page
+import order_manager_page
 
-collect_ignore = [] if PAGE.is_file() else ["test_order_manager_page.py"]
+collect_ignore = [
+    name
+    for page, name in (
+        (order_manager_page.PAGE, "test_order_manager_page.py"),
+        (hyperliquid_page.PAGE, "test_hyperliquid_page.py"),
+    )
+    if not page.is_file()
+]

@@ -75,6 +75,10 @@ ALLOWED = {
     ("papertape/combinations.py", "time.perf_counter"),
     ("papertape/sweep_command.py", "time.perf_counter"),
     ("papertape/runner.py", "exec"),
+    # A local venue compares nonces with the machine's clock, and its keys are of nobody's seed.
+    ("papertape/serve_command.py", "time.time_ns"),
+    ("papertape/serve_command.py", "secrets"),
+    ("papertape/venue_key.py", "secrets"),
 }
 
 

@@ -1,0 +1,232 @@
+"""`papertape serve hyperliquid`: a local venue that the vendor's own SDK connects to.
+
+Exit codes: 0 it was stopped, 2 something was refused before it began, 1 it broke; with --exec the
+program's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shlex
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from broker_api.errors import TradingError
+from broker_api.secret import Secret
+from data.schema import TapeError
+from papertape.home import papertape_home, write_private
+
+if TYPE_CHECKING:
+    from sim.venues.hyperliquid.serve import VenueSettings
+    from sim.venues.server import VenueServer
+
+REFUSED, BROKEN, INTERRUPTED = 2, 1, 130
+DEFAULT_PORT = 3001
+"""The port of the SDK's own constant for a local server."""
+
+app = typer.Typer(
+    help="Local venues: a real venue's protocol over the simulated exchange.", no_args_is_help=True
+)
+
+
+@app.callback()
+def _serve() -> None:
+    """Local venues: a real venue's protocol over the simulated exchange."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A venue that serves: where, and who trades on it."""
+
+    settings: VenueSettings
+    key_file: Path
+    key: Secret
+    address: str
+    program: str | None
+    prints_env: bool
+
+
+@app.command()
+def hyperliquid(
+    tape: Annotated[
+        list[str] | None,
+        typer.Option("--tape", metavar="SYMBOL=FILE", help="a market that plays a Parquet tape"),
+    ] = None,
+    market: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--market",
+            metavar="SYMBOL=WHAT",
+            help="sample, synthetic[:seed=1,hours=2,price=3000], still:PRICE, or a file",
+        ),
+    ] = None,
+    speed: Annotated[
+        str, typer.Option(help="1 as recorded, 60 sixty times as fast, or stepped")
+    ] = "1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any free one")] = DEFAULT_PORT,
+    control_port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any free one")] = 0,
+    host: Annotated[str, typer.Option(help="a loopback address")] = "127.0.0.1",
+    open_to_others: Annotated[
+        bool, typer.Option("--open-to-others", help="allow a host that others can reach")
+    ] = False,
+    accounts: Annotated[
+        int, typer.Option(min=1, max=16, help="addresses that may trade at once")
+    ] = 16,
+    cash: Annotated[float, typer.Option(min=0.01, help="dollars of the test key's account")] = (
+        10_000.0
+    ),
+    fund: Annotated[
+        list[str] | None,
+        typer.Option("--fund", metavar="ADDRESS=AMOUNT", help="dollars for another address"),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="a setting: simulation.queue=front"),
+    ] = None,
+    catalog: Annotated[
+        list[Path] | None, typer.Option("--catalog", help="a file of your own instruments")
+    ] = None,
+    rate_limits: Annotated[
+        bool, typer.Option("--rate-limits", help="limit requests by IP address as the live venue")
+    ] = False,
+    program: Annotated[
+        str | None,
+        typer.Option("--exec", metavar="COMMAND", help="run this against the venue, then stop"),
+    ] = None,
+    print_env: Annotated[
+        bool,
+        typer.Option("--print-env", help="print what a configuration needs, the test key included"),
+    ] = False,
+) -> None:
+    """Serve Hyperliquid's API for perpetuals on this machine."""
+    try:
+        from papertape.venue_key import venue_key
+        from papertape.venue_settings import hyperliquid_settings
+        from sim.venues.server import ServerSettings
+
+        key, address, key_file = venue_key()
+        settings = hyperliquid_settings(
+            [*(tape or []), *(market or [])],
+            catalog or [],
+            assignments or [],
+            [f"{address}={cash}", *(fund or [])],
+            ServerSettings(control_token(), host, port, control_port, open_to_others),
+            speed=speed,
+            accounts=accounts,
+            limits_by_ip=rate_limits,
+        )
+        session = Session(settings, key_file, key, address, program, print_env)
+        code = asyncio.run(serve(session))
+    except (TradingError, TapeError, OSError) as refusal:
+        typer.echo(f"papertape: {refusal}", err=True)
+        raise typer.Exit(REFUSED) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    raise typer.Exit(code)
+
+
+def control_token() -> Secret:
+    """The token of the control port: PAPERTAPE_CONTROL_TOKEN, else a new one."""
+    name = "PAPERTAPE_CONTROL_TOKEN"
+    if name in os.environ:
+        return Secret.from_environment(name)
+    return Secret(secrets.token_urlsafe(24))
+
+
+async def serve(session: Session) -> int:
+    """Serve until stopped, or until the program has ended; the exit code."""
+    from sim.venues.hyperliquid.serve import make_server
+
+    server = make_server(session.settings, time.time_ns)
+    await server.start()
+    token_file = papertape_home() / f"control-{server.control_url.rpartition(':')[2]}.token"
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows has no such handlers
+            loop.add_signal_handler(number, server.stop_soon)
+    try:
+        write_private(token_file, session.settings.server.token.reveal() + "\n")
+        _tell(session, server, token_file)
+        if session.program is None:
+            await server.until_stopped()
+            return 0
+        return await run_program(session, server)
+    finally:
+        token_file.unlink(missing_ok=True)
+        await server.stop()
+
+
+def _tell(session: Session, server: VenueServer, token_file: Path) -> None:
+    """The line that says that the venue is ready, and what a configuration needs."""
+    if session.prints_env:
+        for name, value in environment(session, server, token_file).items():
+            typer.echo(f"{name}={shlex.quote(value)}")
+        typer.echo(f"HYPERLIQUID_SECRET_KEY={session.key.reveal()}")
+    typer.echo(
+        f"ready: hyperliquid at {server.url}, WebSocket {_ws(server.url)}, control at "
+        f"{server.control_url} with the token in {token_file}"
+    )
+    sys.stdout.flush()
+
+
+def _ws(url: str) -> str:
+    return "ws" + url.removeprefix("http") + "/ws"
+
+
+def environment(session: Session, server: VenueServer, token_file: Path) -> dict[str, str]:
+    """What a program needs to find the venue: no secret, but the files that hold them."""
+    return {
+        "PAPERTAPE_VENUE_URL": server.url,
+        "PAPERTAPE_VENUE_WS": _ws(server.url),
+        "PAPERTAPE_CONTROL_URL": server.control_url,
+        "PAPERTAPE_CONTROL_TOKEN_FILE": str(token_file),
+        "PAPERTAPE_ACCOUNT": session.address,
+        "PAPERTAPE_KEY_FILE": str(session.key_file),
+    }
+
+
+# --- programs -------------------------------------------------------------------------------------
+
+
+async def run_program(session: Session, server: VenueServer) -> int:
+    """Run a command against the venue; its exit code. When the venue stops first it is ended."""
+    command = program_of(session.program or "")
+    token_file = papertape_home() / f"control-{server.control_url.rpartition(':')[2]}.token"
+    site = str(Path(__file__).parent / "exec_site")
+    path = os.pathsep.join([site, *filter(None, [os.environ.get("PYTHONPATH")])])
+    found = {**os.environ, **environment(session, server, token_file), "PYTHONPATH": path}
+    child = await asyncio.create_subprocess_exec(*command, env=found)
+    ended = asyncio.create_task(child.wait())
+    stopped = asyncio.create_task(server.until_stopped())
+    await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if not ended.done():
+        with contextlib.suppress(ProcessLookupError):
+            child.terminate()
+        await ended
+    stopped.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await stopped
+    code = ended.result()
+    return code if code >= 0 else 128 - code
+
+
+def program_of(text: str) -> list[str]:
+    """A command's words. `python` is the one that runs papertape: it has the SDK beside it."""
+    from broker_api.errors import ConfigurationError
+
+    try:
+        words = shlex.split(text)
+    except ValueError as fault:
+        raise ConfigurationError(f"--exec {text!r}: {fault}") from None
+    if not words:
+        raise ConfigurationError("--exec names no program")
+    return [sys.executable, *words[1:]] if words[0] in ("python", "python3") else words
