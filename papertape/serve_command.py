@@ -55,57 +55,65 @@ class Session:
     prints_env: bool
 
 
+_Tapes = Annotated[
+    list[str] | None,
+    typer.Option("--tape", metavar="SYMBOL=FILE", help="a market that plays a Parquet tape"),
+]
+_Markets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--market",
+        metavar="SYMBOL=WHAT",
+        help="sample, synthetic[:seed=1,hours=2,price=3000], still:PRICE, or a file",
+    ),
+]
+_Speed = Annotated[str, typer.Option(help="1 as recorded, 60 sixty times as fast, or stepped")]
+_Port = Annotated[int, typer.Option(min=0, max=65_535, help="0: any free one")]
+_Host = Annotated[str, typer.Option(help="a loopback address")]
+_Open = Annotated[bool, typer.Option("--open-to-others", help="allow a host that others can reach")]
+_Accounts = Annotated[int, typer.Option(min=1, max=16, help="addresses that may trade at once")]
+_Cash = Annotated[float, typer.Option(min=0.01, help="dollars of the test key's account")]
+_Funds = Annotated[
+    list[str] | None,
+    typer.Option("--fund", metavar="ADDRESS=AMOUNT", help="dollars for another address"),
+]
+_Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="a setting: simulation.queue=front"),
+]
+_Catalog = Annotated[
+    list[Path] | None, typer.Option("--catalog", help="a file of your own instruments")
+]
+_Limits = Annotated[
+    bool, typer.Option("--rate-limits", help="limit requests by IP address as the live venue")
+]
+_Program = Annotated[
+    str | None,
+    typer.Option("--exec", metavar="COMMAND", help="run this against the venue, then stop"),
+]
+_Env = Annotated[
+    bool,
+    typer.Option("--print-env", help="print what a configuration needs, the test key included"),
+]
+
+
 @app.command()
 def hyperliquid(
-    tape: Annotated[
-        list[str] | None,
-        typer.Option("--tape", metavar="SYMBOL=FILE", help="a market that plays a Parquet tape"),
-    ] = None,
-    market: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--market",
-            metavar="SYMBOL=WHAT",
-            help="sample, synthetic[:seed=1,hours=2,price=3000], still:PRICE, or a file",
-        ),
-    ] = None,
-    speed: Annotated[
-        str, typer.Option(help="1 as recorded, 60 sixty times as fast, or stepped")
-    ] = "1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any free one")] = DEFAULT_PORT,
-    control_port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any free one")] = 0,
-    host: Annotated[str, typer.Option(help="a loopback address")] = "127.0.0.1",
-    open_to_others: Annotated[
-        bool, typer.Option("--open-to-others", help="allow a host that others can reach")
-    ] = False,
-    accounts: Annotated[
-        int, typer.Option(min=1, max=16, help="addresses that may trade at once")
-    ] = 16,
-    cash: Annotated[float, typer.Option(min=0.01, help="dollars of the test key's account")] = (
-        10_000.0
-    ),
-    fund: Annotated[
-        list[str] | None,
-        typer.Option("--fund", metavar="ADDRESS=AMOUNT", help="dollars for another address"),
-    ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="a setting: simulation.queue=front"),
-    ] = None,
-    catalog: Annotated[
-        list[Path] | None, typer.Option("--catalog", help="a file of your own instruments")
-    ] = None,
-    rate_limits: Annotated[
-        bool, typer.Option("--rate-limits", help="limit requests by IP address as the live venue")
-    ] = False,
-    program: Annotated[
-        str | None,
-        typer.Option("--exec", metavar="COMMAND", help="run this against the venue, then stop"),
-    ] = None,
-    print_env: Annotated[
-        bool,
-        typer.Option("--print-env", help="print what a configuration needs, the test key included"),
-    ] = False,
+    tape: _Tapes = None,
+    market: _Markets = None,
+    speed: _Speed = "1",
+    port: _Port = DEFAULT_PORT,
+    control_port: _Port = 0,
+    host: _Host = "127.0.0.1",
+    open_to_others: _Open = False,
+    accounts: _Accounts = 16,
+    cash: _Cash = 10_000.0,
+    fund: _Funds = None,
+    assignments: _Assignments = None,
+    catalog: _Catalog = None,
+    rate_limits: _Limits = False,
+    program: _Program = None,
+    print_env: _Env = False,
 ) -> None:
     """Serve Hyperliquid's API for perpetuals on this machine."""
     try:

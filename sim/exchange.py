@@ -185,6 +185,7 @@ class Exchange:
         columns = TapeRows(*tape.l1, tape.index)
         self._columns[instrument], self._ts[instrument] = columns, columns.ts
         self._handles[instrument] = handle_of(columns)
+        self._rows = MergedRows(self._array, self._events, self._handles, self._ts)
         self._book["interest_stale"] = 1
 
     # --- for a loop that runs inside the kernel --------------------------------------------------
