@@ -153,6 +153,16 @@ def test_after_256_levels_the_tape_gives_no_more_and_makers_still_do() -> None:
     assert lines[257:] == ["#1 buy 2@400 taker left 2", "b#1 sell 2@400 maker left 0"]
 
 
+def test_the_example_of_the_rules_page() -> None:
+    market = two("0 5x99 101x5", "10 5x99 101x8", beyond_top="wait")
+    for order in ("sell 1 limit 100", "sell 2 limit 101", "sell 1 limit 104"):
+        market.place(order, account=1)
+    market.run_to(10)
+    lines = [line for line in market.place("buy 12 market") if line.startswith("#1 buy")]
+    fills = [line.split()[2] for line in lines]
+    assert fills == ["1@100", "5@101", "2@101", "3@101", "1@104"]
+
+
 # one price
 
 
