@@ -228,6 +228,12 @@ class Instrument:
         steps = max(1, int(step / self.tick_size))
         return -(-ticks // steps) * steps if up else ticks // steps * steps
 
+    def nearest_price(self, price: Number) -> Decimal:
+        """The price nearest to `price` that an order may have; of two the one with an even tick."""
+        ticks = int((Decimal(str(price)) / self.tick_size).to_integral_value())
+        below, above = (self.rounded_ticks(ticks, up=up) for up in (False, True))
+        return (below if ticks - below <= above - ticks else above) * self.tick_size
+
     def size_to_lots(self, size: Number, field: str = "size") -> int:
         """The size as whole lots. Raises InvalidSizeError when it is off the lot or no number."""
         return self._to_steps(size, self.lot_size, self._lot_float, field, "size")

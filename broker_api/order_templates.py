@@ -2,7 +2,7 @@
 
 A template gets a context (`suite["MNQ"]`) and a side, and answers what `place_bracket_order`
 answers. Sizes come from `size`, else from `risk_amount / (stop points x point value)` rounded down,
-else one lot. All prices are rounded to the tick.
+else one lot. All prices are rounded to prices that an order may have.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class ScalpingTemplate(OrderTemplate):
             contract_id=spec.id,
             side=side,
             size=_size(spec, size, risk_amount, stop),
-            entry_price=_on_tick(spec, _decimal(current_price, "current_price")),
+            entry_price=spec.nearest_price(_decimal(current_price, "current_price")),
             stop_offset=stop,
             target_offset=_distance(spec, atr * self.target_atr),
             **options,
@@ -124,7 +124,7 @@ class BreakoutTemplate(OrderTemplate):
         """
         spec: Instrument = context.instrument_info
         parsed = parse_side(side)
-        entry = _on_tick(spec, _decimal(breakout_price, "breakout_price"))
+        entry = spec.nearest_price(_decimal(breakout_price, "breakout_price"))
         support = _decimal(support_level, "support_level")
         resistance = _decimal(resistance_level, "resistance_level")
         if support >= resistance:
@@ -132,7 +132,7 @@ class BreakoutTemplate(OrderTemplate):
                 f"support_level {support} is not below resistance_level {resistance}"
             )
         stop = breakout_stop(spec, parsed, entry, support, resistance)
-        target = _on_tick(spec, entry + parsed.sign * (resistance - support))
+        target = spec.nearest_price(entry + parsed.sign * (resistance - support))
         response: BracketOrderResponse = await context.orders.place_bracket_order(
             contract_id=spec.id,
             side=parsed,
@@ -149,8 +149,8 @@ def breakout_stop(
     spec: Instrument, side: Side, entry: Decimal, support: Decimal, resistance: Decimal
 ) -> Decimal:
     """Where a breakout is protected. Raises InvalidPriceError when neither level protects it."""
-    middle = _on_tick(spec, (support + resistance) / 2)
-    level = _on_tick(spec, support if side is Side.BUY else resistance)
+    middle = spec.nearest_price((support + resistance) / 2)
+    level = spec.nearest_price(support if side is Side.BUY else resistance)
     for stop in (middle, level):
         if (entry - stop) * side.sign > 0:
             return stop
@@ -188,7 +188,7 @@ class RiskRewardTemplate(OrderTemplate):
             contract_id=spec.id,
             side=side,
             size=_size(spec, size, risk_amount, stop),
-            entry_price=None if entry is None else _on_tick(spec, entry),
+            entry_price=None if entry is None else spec.nearest_price(entry),
             stop_offset=stop,
             target_offset=_distance(spec, points * factor),
             **options,

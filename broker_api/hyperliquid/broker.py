@@ -145,7 +145,8 @@ class HyperliquidBroker:
             await live.close()
 
     @property
-    def _connected(self) -> Live:
+    def live(self) -> Live:
+        """The parts of the session that lasts. Raises NotConnectedError before and after it."""
         if self._live is None:
             raise NotConnectedError("the suite is disconnected; nothing was sent")
         return self._live
@@ -183,22 +184,22 @@ class HyperliquidBroker:
                 "Hyperliquid's own groups do not keep brackets and OCO pairs as this interface "
                 "means them"
             )
-        return self._connected.commands.place(submission)
+        return self.live.commands.place(submission)
 
     async def replace(self, request: ReplaceRequest) -> OrderReplaced | ReplaceRejected:
         """Change a working order: the venue cancels it and places another, at the queue's end."""
-        return await asyncio.shield(self._connected.commands.change(request))
+        return await asyncio.shield(self.live.commands.change(request))
 
     async def cancel(self, request: CancelRequest) -> OrderCancelled | CancelRejected:
         """End a working order."""
-        return await asyncio.shield(self._connected.commands.cancel(request))
+        return await asyncio.shield(self.live.commands.cancel(request))
 
     def post(self, command: Command) -> None:
         """See `Broker.post`. What fails later than here is told as an event, or noted."""
         if isinstance(command, ReplaceRequest):
-            task: asyncio.Task[Any] = self._connected.commands.change(command)
+            task: asyncio.Task[Any] = self.live.commands.change(command)
         elif isinstance(command, CancelRequest):
-            task = self._connected.commands.cancel(command)
+            task = self.live.commands.cancel(command)
         else:
             task = self._place(command)
         task.add_done_callback(self._note_failure)

@@ -168,10 +168,11 @@ class Commands:
             limit = self._quoted(track, said.values["ask" if side is Side.BUY else "bid"])
         elif reason is Reason.NO_POSITION_TO_REDUCE and position * side.sign > 0:
             reason, value = Reason.REDUCE_ONLY_WRONG_SIDE, position
-        elif reason in (Reason.PRICE_OFF_TICK, Reason.PRICE_OUTSIDE_BAND):
+        elif reason is Reason.PRICE_OFF_TICK:
             value = track.limit_ticks or track.stop_ticks or 0
-        elif reason is Reason.STOP_WRONG_SIDE:
-            value = track.stop_ticks or 0
+        elif reason in (Reason.STOP_WRONG_SIDE, Reason.PRICE_OUTSIDE_BAND):
+            is_stop = reason is Reason.STOP_WRONG_SIDE
+            value = (track.stop_ticks if is_stop else track.limit_ticks) or 0
             mid = self._touch(track.index).mid
             limit = 0 if mid is None else track.contract.nearest_ticks(mid)
         elif reason is Reason.SIZE_OFF_LOT:

@@ -38,7 +38,8 @@ class HyperliquidConfig(Settings):
     variable PAPERTAPE_HYPERLIQUID_KEY. The key of an API wallet is enough, and wiser. `account` is
     whose account it acts for (found out by default), `vault` a sub-account or vault of it.
     `slippage` bounds what market orders may pay, as a share of the mid. An order that the venue has
-    not taken `valid_seconds` after it was sent is void, so that none lands late. `dead_man_seconds`
+    not taken `valid_seconds` after it was sent is void, so that none lands late; the venue's clock
+    may be `grace_seconds` behind ours. `dead_man_seconds`
     makes the venue cancel all when nobody has said for so long that the session lives.
     `scope` names the orders of a strategy that is started again under the same client order ids.
     """
@@ -53,6 +54,7 @@ class HyperliquidConfig(Settings):
     slippage: Decimal = Field(default=Decimal("0.05"), gt=0, lt=1)
     answer_seconds: float = Field(default=10.0, gt=0, le=60)
     valid_seconds: float = Field(default=15.0, ge=1, le=600)
+    grace_seconds: float = Field(default=5.0, ge=0, le=60)
     wait_max_seconds: float = Field(default=5.0, ge=0, le=60)
     settle_seconds: float = Field(default=1.0, gt=0, le=60)
     reconcile_seconds: float = Field(default=20.0, ge=1, le=600)

@@ -28,8 +28,6 @@ from broker_api.hyperliquid.wire.statuses import meaning_of
 
 LOOK_PAUSE_SECONDS = 0.25
 LOOK_PAUSE_MOST_SECONDS = 5.0
-GRACE_MS = 5_000
-"""How far the venue's clock may be behind ours when it judges that an order came too late."""
 YOUNG_SECONDS = 3.0
 """Orders of this age may not be in a list that was asked for when they were sent."""
 LOOKS_MAX = 3
@@ -46,6 +44,7 @@ class Keeper:
         contracts: tuple[Contract, ...],
         *,
         settle_seconds: float,
+        grace_seconds: float,
         venue_ms: Callable[[], int],
         note: Callable[[str], None],
     ) -> None:
@@ -53,6 +52,7 @@ class Keeper:
         self._books = books
         self._contracts = contracts
         self._settle_seconds = settle_seconds
+        self._grace_ms = round(grace_seconds * 1000)
         self._venue_ms = venue_ms
         self._note = note
         self._tasks: set[asyncio.Task[None]] = set()
@@ -72,6 +72,11 @@ class Keeper:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    @property
+    def busy(self) -> bool:
+        """Something is being looked after."""
+        return bool(self._tasks)
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -113,13 +118,16 @@ class Keeper:
 
     def expect_end(self, track: Track) -> None:
         """An order has ended and not all of its fills have come: look if they do not."""
+        self._look_after(track, self._settle_seconds)
+
+    def _look_after(self, track: Track, seconds: float) -> None:
         if track.order_id not in self._looking:
             self._looking.add(track.order_id)
-            self.start(self._wait_and_look(track))
+            self.start(self._wait_and_look(track, seconds))
 
-    async def _wait_and_look(self, track: Track) -> None:
+    async def _wait_and_look(self, track: Track, seconds: float) -> None:
         try:
-            if not await self.until(track, lambda: track.has_ended, self._settle_seconds):
+            if not await self.until(track, lambda: track.has_ended, seconds):
                 await self.look(track)
         finally:
             self._looking.discard(track.order_id)
@@ -181,7 +189,7 @@ class Keeper:
         """
         pause = LOOK_PAUSE_SECONDS
         while not track.has_ended:
-            over = expires_ms is None or self._client.now_ms() > expires_ms + GRACE_MS
+            over = expires_ms is None or self._client.now_ms() > expires_ms + self._grace_ms
             try:
                 found = await self.look(track)
             except BrokerError as failure:
@@ -208,8 +216,12 @@ class Keeper:
             there = {order.oid for order in orders} | {order.cloid for order in orders}
             for track in tuple(self._books.tracks.values()):
                 gone = track.cloid not in there and not there.intersection(track.oids)
-                if gone and track.accepted and track.sent_at < asked_at - YOUNG_SECONDS:
+                if not gone or not track.accepted:
+                    continue
+                if track.sent_at < asked_at - YOUNG_SECONDS:
                     await self.look(track)
+                else:
+                    self._look_after(track, YOUNG_SECONDS)
             for order in orders:
                 found = self._books.find(order.oid, order.cloid)
                 if found is not None and not found.accepted:

@@ -108,7 +108,7 @@ class Live:
         self._held: list[Frame] = []
         self._task: asyncio.Task[None] | None = None
         self.failure: Exception | None = None
-        self._stream = Stream(
+        self.stream = Stream(
             http,
             self._subscriptions(),
             on_frame=self._on_frame,
@@ -133,7 +133,7 @@ class Live:
         """Subscribe, and take the account as it is with nothing lost in between."""
         await self._set_leverage()
         await self._warm_up()
-        self._stream.start()
+        self.stream.start()
         try:
             async with asyncio.timeout(UP_SECONDS):
                 await self._up.wait()
@@ -164,6 +164,7 @@ class Live:
             self.books,
             self.contracts,
             settle_seconds=config.settle_seconds,
+            grace_seconds=config.grace_seconds,
             venue_ms=self.venue_ms,
             note=means.note,
         )
@@ -328,7 +329,7 @@ class Live:
             await self.keeper.close()
             if self._means.config.dead_man_seconds is not None:
                 await self._disarm()
-        await self._stream.close()
+        await self.stream.close()
         await self._http.close()
 
     async def _disarm(self) -> None:
@@ -339,6 +340,25 @@ class Live:
             self._means.note(f"the dead man's switch could not be disarmed: {failure}")
 
 
+async def open_client(means: Means, http: Http) -> Client:
+    """A client for the account that the key acts for. Raises ConfigurationError for no account."""
+    config = means.config
+    client = Client(
+        http,
+        means.signer,
+        means.nonces,
+        pacing_of(config, means.draws),
+        account=means.signer.address,
+        is_mainnet=means.place.is_mainnet,
+        vault=config.vault,
+        now_ms=means.clock.now_ms,
+    )
+    client.account = await account_behind(client, means.signer.address, config.account)
+    if config.vault is not None:
+        client.account = config.vault
+    return client
+
+
 async def open_live(means: Means, symbols: Sequence[str]) -> tuple[Live, Opening]:
     """Open a session. Raises what is wrong with the settings, the key or the venue."""
     config = means.config
@@ -346,19 +366,7 @@ async def open_live(means: Means, symbols: Sequence[str]) -> tuple[Live, Opening
     await http.open()
     live: Live | None = None
     try:
-        client = Client(
-            http,
-            means.signer,
-            means.nonces,
-            pacing_of(config, means.draws),
-            account=means.signer.address,
-            is_mainnet=means.place.is_mainnet,
-            vault=config.vault,
-            now_ms=means.clock.now_ms,
-        )
-        client.account = await account_behind(client, means.signer.address, config.account)
-        if config.vault is not None:
-            client.account = config.vault
+        client = await open_client(means, http)
         limit = await client.rate_limit()
         client.pacing.allowance.update(limit.used, limit.cap)
         contracts = contracts_of(await client.meta(), symbols, await client.fees())

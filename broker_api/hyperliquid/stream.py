@@ -110,7 +110,7 @@ class Stream:
                 message = await socket.receive()
                 if message.type is not aiohttp.WSMsgType.TEXT:
                     return f"it closed before it had subscribed ({message.type.name.lower()})"
-                self._take(message.data, early.append)
+                self.take(message.data, early.append)
         pinging = asyncio.get_running_loop().create_task(self._ping(socket))
         try:
             await self._on_up()
@@ -120,12 +120,13 @@ class Stream:
                 message = await socket.receive()
                 if message.type is not aiohttp.WSMsgType.TEXT:
                     return f"the connection ended ({message.type.name.lower()})"
-                self._take(message.data, self._on_frame)
+                self.take(message.data)
         finally:
             pinging.cancel()
             await asyncio.wait((pinging,))
 
-    def _take(self, text: str, give: Callable[[Frame], None]) -> None:
+    def take(self, text: str, give: Callable[[Frame], None] | None = None) -> None:
+        """One message of the server, to whoever is given or to `on_frame`."""
         try:
             frame = decode_frame(text)
         except ProtocolError as fault:
@@ -134,7 +135,7 @@ class Stream:
         if frame.channel in ("subscriptionResponse", "error"):
             self._acknowledged += 1  # an error is the answer to a subscription as well
         if frame.channel not in ("pong", "greeting"):
-            give(frame)
+            (give or self._on_frame)(frame)
 
     async def _ping(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         while True:
