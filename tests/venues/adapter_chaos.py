@@ -1,0 +1,243 @@
+"""Seeded chaos: a session trades at random while all goes wrong, then both ends are compared.
+
+    python -m tests.venues.adapter_chaos --seeds 0:200
+
+One run: some dozens of placements, changes and cancels, with prices moving, other traders, requests
+and frames dropped, doubled, delayed, reordered, 429, 5xx before and after the effect, disconnects,
+and sometimes a new session in the place of the old one. Then the faults stop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from collections import Counter
+from random import Random
+from typing import Any
+
+from broker_api.errors import BrokerError, OrderError, OrderUncertainError
+from broker_api.order import OrderStatus, Role
+from broker_api.suite import TradingSuite
+from tests.venues.adapter import assert_books_agree, broker_of, control, live_broker, move
+from tests.venues.local_venue import Local, local_venue
+
+RATES = {
+    "drop_before": 0.03,
+    "drop_after": 0.03,
+    "500_before": 0.02,
+    "500_after": 0.02,
+    "429": 0.02,
+    "duplicate": 0.03,
+    "delay_before": 0.03,
+    "delay_after": 0.03,
+    "frame_drop": 0.05,
+    "frame_duplicate": 0.05,
+    "frame_reorder": 0.05,
+    "frame_delay": 0.03,
+    "disconnect": 0.01,
+}
+STEPS = 40
+HEAL_SECONDS = 60.0
+SETTINGS: dict[str, Any] = {
+    "answer_seconds": 0.4,
+    "valid_seconds": 1.0,
+    "grace_seconds": 0.3,
+    "reconcile_seconds": 3.0,
+    "settle_seconds": 0.1,
+    "wait_max_seconds": 3.0,
+    "candle_history": 0,
+}
+
+
+class ChaosRun:
+    """One seed's run on a venue of its own."""
+
+    def __init__(self, seed: int, venue: Local) -> None:
+        self.random = Random(seed)
+        self.seed = seed
+        self.venue = venue
+        self.counts: Counter[str] = Counter()
+        self.placed = 0
+        """Orders that were sent, over all sessions."""
+        self.surely_not = 0
+        """Those that the session knows never to have existed."""
+
+    async def main(self) -> None:
+        """Trade, heal, compare."""
+        suite = await self._open()
+        chaos = {"seed": self.seed, "rates": RATES, "ms": 60}
+        await control(self.venue, "/faults", chaos=chaos)
+        began = time.monotonic()
+        for step in range(STEPS):
+            if step == STEPS // 2 and self.random.random() < 0.3:
+                suite = await self._restart(suite, chaos)
+            await self._step(suite)
+        await asyncio.to_thread(self.venue.control, "/faults", "DELETE")
+        self.counts["seconds of chaos"] += round(time.monotonic() - began)
+        await self._heal(suite)
+        self._check(suite)
+        await suite.disconnect()
+
+    async def _open(self) -> TradingSuite:
+        return await TradingSuite.create(["ETH"], broker=live_broker(self.venue, **SETTINGS))
+
+    async def _restart(self, suite: TradingSuite, chaos: dict[str, Any]) -> TradingSuite:
+        """A new session goes on where the old one left; faults pause while it reads its state."""
+        self.counts["restarts"] += 1
+        await asyncio.to_thread(self.venue.control, "/faults", "DELETE")
+        await self._heal(suite)
+        self._check(suite)
+        for order_id in list(suite.session.ledger.working):
+            await suite["ETH"].orders.cancel_order(order_id)
+        await suite.disconnect()
+        suite = await self._open()
+        await control(self.venue, "/faults", chaos=chaos)
+        return suite
+
+    # --- trading -------------------------------------------------------------------------------
+
+    async def _step(self, suite: TradingSuite) -> None:
+        choice = self.random.random()
+        try:
+            if choice < 0.45:
+                await self._place(suite)
+            elif choice < 0.6:
+                await self._change(suite)
+            elif choice < 0.8:
+                await self._cancel(suite)
+            elif choice < 0.9:
+                await move(self.venue, 2_990 + self.random.randrange(20))
+            else:
+                await self._somebody_else()
+        except OrderUncertainError:
+            self.counts["uncertain"] += 1
+        except (OrderError, BrokerError) as refusal:
+            self.counts[type(refusal).__name__] += 1
+
+    async def _place(self, suite: TradingSuite) -> None:
+        orders, random = suite["ETH"].orders, self.random
+        side = random.choice(["buy", "sell"])
+        size = random.randint(5, 50) / 1000
+        away = random.randint(-5, 40) * (-1 if side == "buy" else 1)
+        before = suite.session.last_id
+        try:
+            match random.randrange(4):
+                case 0:
+                    await orders.place_market_order("ETH", side, size)
+                case 1:
+                    beyond = abs(away) + 20
+                    stop = 3_000 + beyond if side == "buy" else 3_000 - beyond
+                    await orders.place_stop_order("ETH", side, size, stop)
+                case _:
+                    options = {"post_only": True} if random.random() < 0.3 else {}
+                    if random.random() < 0.2:
+                        options = {"time_in_force": "ioc"}
+                    await orders.place_limit_order("ETH", side, size, 3_000 + away, **options)
+        finally:
+            self.counts["placed"] += suite.session.last_id - before
+
+    async def _change(self, suite: TradingSuite) -> None:
+        working = [
+            record
+            for record in suite.session.ledger.working.values()
+            if record.limit_ticks is not None
+        ]
+        if working:
+            record = self.random.choice(working)
+            price = record.limit_ticks / 1000 + self.random.randint(-3, 3)
+            size = max(0.005, self.random.randint(5, 60) / 1000)
+            await suite["ETH"].orders.modify_order(record.order_id, limit_price=price, size=size)
+            self.counts["changed"] += 1
+
+    async def _cancel(self, suite: TradingSuite) -> None:
+        working = list(suite.session.ledger.working)
+        if working:
+            await suite["ETH"].orders.cancel_order(self.random.choice(working))
+            self.counts["cancelled"] += 1
+
+    async def _somebody_else(self) -> None:
+        """The tape's own price moves through the book and trades with what rests."""
+        await move(self.venue, 2_960 + self.random.randrange(80))
+        await move(self.venue, 3_000)
+
+    # --- afterwards ----------------------------------------------------------------------------
+
+    async def _heal(self, suite: TradingSuite) -> None:
+        """Wait until both ends agree; they have a minute."""
+        deadline = time.monotonic() + HEAL_SECONDS
+        began = time.monotonic()
+        while True:
+            await self._calm(suite, deadline)
+            try:
+                await assert_books_agree(suite, self.venue)
+                break
+            except (AssertionError, BrokerError):
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(1.0)  # asking costs weight
+        healed_ms = round((time.monotonic() - began) * 1000)
+        self.counts["most ms to heal"] = max(self.counts["most ms to heal"], healed_ms)
+
+    async def _calm(self, suite: TradingSuite, deadline: float) -> None:
+        """Wait until nothing is uncertain and nothing is looked after."""
+        keeper, ledger = broker_of(suite).live.keeper, suite.session.ledger
+        while time.monotonic() < deadline:
+            uncertain = [
+                record.order_id
+                for record in ledger.working.values()
+                if record.status is OrderStatus.UNCERTAIN
+            ]
+            if not uncertain and not keeper.busy:
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"uncertain: {uncertain}; looked after: {keeper.busy}")
+
+    def _check(self, suite: TradingSuite) -> None:
+        """No order twice, none without an owner, no fill of nobody's."""
+        ledger = suite.session.ledger
+        roles = Counter(record.role for record in ledger.orders.values())
+        assert roles[Role.FOREIGN] == 0, f"foreign orders: {roles}"
+        broker = broker_of(suite)
+        user = self.venue.engine.users[broker.account]
+        lives = Counter(record.cloid for record in user.open.values())
+        assert all(count == 1 for count in lives.values()), f"doubled: {lives}"
+        for record in ledger.orders.values():
+            assert record.filled_lots <= record.size_lots
+        assert suite.failure is None
+
+
+def run(seed: int) -> Counter[str]:
+    """One seed. Raises what is wrong."""
+    with local_venue(cash=100_000) as venue:
+        chaos = ChaosRun(seed, venue)
+        asyncio.run(chaos.main())
+        chaos.counts.update(
+            {f"fault {name}": number for name, number in venue.server.faults.happened.items()}
+        )
+    return chaos.counts
+
+
+def main() -> None:
+    """Many seeds; the first that fails is told."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", default="0:200")
+    first, end = map(int, parser.parse_args().seeds.split(":"))
+    whole: Counter[str] = Counter()
+    slowest, began = 0, time.monotonic()
+    for seed in range(first, end):
+        try:
+            counts = run(seed)
+        except BaseException:
+            print(f"failed: python -m tests.venues.adapter_chaos --seeds {seed}:{seed + 1}")
+            raise
+        slowest = max(slowest, counts.pop("most ms to heal"))
+        whole.update(counts)
+    for name, number in sorted(whole.items()):
+        print(f"{number:>9,}  {name}")
+    print(f"{slowest:>9,}  ms was the longest time to heal")
+    print(f"{end - first} runs in {time.monotonic() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
