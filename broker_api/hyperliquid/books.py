@@ -193,8 +193,7 @@ class Books:
     def refuse_change(
         self, track: Track, reason: Reason, ts_ms: int, value: int = 0, limit: int = 0
     ) -> ReplaceRejected:
-        """The change was refused; the order is as it was."""
-        track.change = None
+        """A change was refused; the order is as it was, and so is another change under way."""
         about = self._about(track, ts_ms)
         refused = ReplaceRejected(**about, reason=reason, value=value, limit=limit)
         self._tell(track, refused)

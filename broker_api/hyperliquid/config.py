@@ -1,7 +1,8 @@
 """Where to trade, as whom, and how carefully: the settings of the adapter.
 
-The test network is the default. Real money needs two consents that no single slip gives: the
-setting `i_accept_real_money` in the program, and an environment variable on the machine.
+The test network is the default, or a local venue in its place. Real money needs two consents that
+no single slip gives: the setting `i_accept_real_money` in the program, and an environment variable
+on the machine.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from broker_api.secret import Secret
 
 KEY_VARIABLE = "PAPERTAPE_HYPERLIQUID_KEY"
 """The environment variable of the private key when no other place is named."""
-URL_VARIABLE = "PAPERTAPE_HYPERLIQUID_URL"
-"""The environment variable of a local venue's address."""
+URL_VARIABLE, KEY_FILE_VARIABLE = "PAPERTAPE_VENUE_URL", "PAPERTAPE_KEY_FILE"
+"""The environment variables of a local venue: where it is, and the file of its test key.
+
+`papertape serve hyperliquid --exec` sets them, so that a program for the test network runs there.
+"""
 CONSENT_VARIABLE, CONSENT = "PAPERTAPE_REAL_MONEY", "yes"
-STATE_VARIABLES = ("PAPERTAPE_STATE", "XDG_STATE_HOME")
 
 MAINNET_URL = "https://api.hyperliquid.xyz"
 TESTNET_URL = "https://api.hyperliquid-testnet.xyz"
@@ -82,16 +85,16 @@ class HyperliquidConfig(Settings):
     def place(self, environment: Mapping[str, str]) -> Place:
         """Where this trades. Raises ConfigurationError for real money without both consents."""
         url = self.base_url
-        if url is None and self.network == "local":
+        if url is None and self.network != "mainnet":
             url = environment.get(URL_VARIABLE)
-            if not url:
-                raise ConfigurationError(
-                    'network "local" needs base_url="http://...", or the environment variable '
-                    f"{URL_VARIABLE}; `papertape serve hyperliquid` prints it"
-                )
         if url is not None:
             self._check_not_mainnet(url)
             return Place(url.rstrip("/"), is_mainnet=False)
+        if self.network == "local":
+            raise ConfigurationError(
+                'network "local" needs base_url="http://...", or the environment variable '
+                f"{URL_VARIABLE}; `papertape serve hyperliquid --print-env` prints it"
+            )
         if self.network == "testnet":
             return Place(TESTNET_URL, is_mainnet=False)
         self._check_consent(environment)
@@ -121,16 +124,21 @@ class HyperliquidConfig(Settings):
         """The private key. Raises SecretError that says where it was looked for."""
         if self.key is not None:
             return self.key
+        if self.network != "mainnet" and URL_VARIABLE in environment:
+            file = environment.get(KEY_FILE_VARIABLE)
+            if file:
+                return Secret.from_file(file)
         return Secret.from_environment(KEY_VARIABLE, environment)
 
     def nonce_folder(self, environment: Mapping[str, str]) -> Path:
         """Where nonces are kept from session to session."""
         if self.state_folder is not None:
             return self.state_folder
-        for name in STATE_VARIABLES:
-            if environment.get(name):
-                return Path(environment[name]) / "papertape" / "nonces"
-        return Path.home() / ".local" / "state" / "papertape" / "nonces"
+        home, state = environment.get("PAPERTAPE_HOME"), environment.get("XDG_STATE_HOME")
+        if home:
+            return Path(home).expanduser() / "nonces"
+        base = Path(state) if state else Path.home() / ".local" / "state"
+        return base / "papertape" / "nonces"
 
 
 class Place(NamedTuple):

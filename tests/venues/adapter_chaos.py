@@ -182,7 +182,7 @@ class ChaosRun:
     async def _calm(self, suite: TradingSuite, deadline: float) -> None:
         """Wait until nothing is uncertain and nothing is looked after."""
         keeper, ledger = broker_of(suite).live.keeper, suite.session.ledger
-        while time.monotonic() < deadline:
+        while True:
             uncertain = [
                 record.order_id
                 for record in ledger.working.values()
@@ -190,8 +190,9 @@ class ChaosRun:
             ]
             if not uncertain and not keeper.busy:
                 return
+            if time.monotonic() > deadline:
+                raise AssertionError(f"uncertain: {uncertain}; looked after: {keeper.busy}")
             await asyncio.sleep(0.02)
-        raise AssertionError(f"uncertain: {uncertain}; looked after: {keeper.busy}")
 
     def _check(self, suite: TradingSuite) -> None:
         """No order twice, none without an owner, no fill of nobody's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from broker_api.errors import (
     PostOnlyWouldCrossError,
     ReduceOnlyError,
 )
+from broker_api.hyperliquid.manager import HyperliquidOrderManager
 from broker_api.order import OrderStatus, Role
 from broker_api.suite import TradingSuite
 from tests.venues.adapter import (
@@ -305,3 +307,37 @@ def test_after_disconnect_nothing_is_sent_and_what_was_known_is_known(venue: Loc
 
     asyncio.run(main())
     assert len(venue.trader.open_oids()) == 1
+
+
+def test_the_three_verbs_of_the_sdks_document(
+    venue: Local, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PAPERTAPE_HYPERLIQUID_KEY", KEYS[0])
+    monkeypatch.setenv("PAPERTAPE_HOME", str(tmp_path))
+
+    async def main() -> None:
+        settings = {"network": "local", "base_url": venue.url, "candle_history": 0}
+        async with HyperliquidOrderManager(**settings) as manager:
+            assert await manager.get_positions() == []
+            oid = await manager.place_limit_order("ETH", True, 0.2, 1100)
+            assert venue.trader.open_oids() == [oid]
+            cancelled = await manager.cancel_order("ETH", oid)
+            assert cancelled is not None
+            assert cancelled.status == "cancelled"
+            with pytest.raises(OrderNotActiveError):
+                await manager.cancel_order("ETH", oid)
+            eth = await manager.coin("ETH")
+            bought = await eth.orders.place_market_order("ETH", "buy", 0.5)
+            await eth.orders.wait_for_fill(bought, 5)
+            (position,) = await manager.get_positions()
+            assert (position.coin, float(position.size)) == ("ETH", 0.5)
+            older = await asyncio.to_thread(venue.trader.limit, True, 0.2, 1200)
+            assert await manager.cancel_order("ETH", older["resting"]["oid"]) is None
+            with pytest.raises(OrderNotActiveError, match="the venue says"):
+                await manager.cancel_order("ETH", 999)
+        with pytest.raises(NotConnectedError):
+            await manager.place_limit_order("ETH", True, 0.2, 1100)
+
+    asyncio.run(main())
+    assert venue.trader.open_oids() == []
+    assert [path.suffix for path in (tmp_path / "nonces").iterdir()].count(".nonce") == 1

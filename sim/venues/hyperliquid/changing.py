@@ -69,7 +69,7 @@ def _cancel(engine: HyperliquidEngine, record: OrderRecord | None, asset_id: int
 
 def modify(engine: HyperliquidEngine, user: User, action: ModifyAction) -> Answer:
     """Do a single `modify`: what is wrong with it is wrong with the action."""
-    entry = _modify(engine, user, Modify(action.oid, action.order))
+    entry = _modify(engine, user, Modify(action.oid, action.order, action.always_place))
     return ActionRefused(entry.text) if isinstance(entry, Refused) else Done()
 
 
@@ -94,7 +94,7 @@ def _modify(engine: HyperliquidEngine, user: User, change: Modify) -> Entry:
     if old is None or old.has_ended or old.asset.index != change.order.asset:
         return Refused(write(Refusal.MODIFY_ENDED))
     fault = placing.form_fault(engine, change.order)
-    text = fault or _would_execute(engine, change.order)
+    text = fault or (None if change.always_place else _would_execute(engine, change.order))
     if text is not None:
         return Refused(text if fault else write(Refusal.MODIFY_LOST, text=text))
     tpsl.cancel(engine, old)
@@ -104,8 +104,8 @@ def _modify(engine: HyperliquidEngine, user: User, change: Modify) -> Entry:
 def _would_execute(engine: HyperliquidEngine, order: Order) -> str | None:
     """A change gives an order that rests: an Alo, or a Gtc that does not execute.
 
-    Source: the venue's documentation, "Modify an order", 2026: anything else needs a flag that the
-    vendor's SDK does not send.
+    Source: the venue's documentation, "Modify an order", 2026: anything else needs a flag
+    (`always_place`) that the vendor's SDK does not send.
     """
     limit = order.terms.limit
     if limit is None or limit.tif not in (Tif.GTC, Tif.ALO):

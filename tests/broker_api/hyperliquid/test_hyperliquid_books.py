@@ -152,12 +152,24 @@ def test_a_refused_change_leaves_everything() -> None:
     told = Told()
     track = told.send(request())
     told.books.accept(track, 7, 1_000)
-    told.books.begin_change(track, ReplaceRequest(1, limit_ticks=290_000))
     told.books.refuse_change(track, Reason.POST_ONLY_WOULD_TAKE, 1_000)
     assert told.names() == ["OrderAccepted", "ReplaceRejected"]
     assert track.limit_ticks == 300_000
     told.books.update(update("canceled", 7))
     assert track.has_ended
+
+
+def test_a_change_that_is_refused_leaves_another_one_under_way() -> None:
+    told = Told()
+    track = told.send(request())
+    told.books.accept(track, 7, 1_000)
+    told.books.begin_change(track, ReplaceRequest(1, limit_ticks=290_000))
+    told.books.doubt(track, 1_000)
+    told.books.refuse_change(track, Reason.NOT_MODIFIABLE, 1_000)
+    told.books.update(update("canceled", 7, cloid=CLOID))
+    assert not track.has_ended
+    told.books.update(update("open", 8, cloid=CLOID))
+    assert (track.oid, track.limit_ticks) == (8, 290_000)
 
 
 def test_an_uncertain_order_is_found_or_was_never_there() -> None:

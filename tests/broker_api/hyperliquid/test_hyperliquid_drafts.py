@@ -17,6 +17,7 @@ from broker_api.event import Reason
 from broker_api.hyperliquid.broker import create
 from broker_api.hyperliquid.config import (
     CONSENT_VARIABLE,
+    KEY_FILE_VARIABLE,
     KEY_VARIABLE,
     MAINNET_URL,
     TESTNET_URL,
@@ -241,6 +242,26 @@ def test_a_local_venue_is_found_by_argument_or_environment() -> None:
         HyperliquidConfig(network="local").place({})
 
 
+def test_a_local_venue_takes_the_place_of_the_test_network_with_its_own_key(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "key"
+    path.write_text("0x" + "2" * 64)
+    path.chmod(0o600)
+    exec_ = {
+        URL_VARIABLE: "http://127.0.0.1:5",
+        KEY_FILE_VARIABLE: str(path),
+        KEY_VARIABLE: KEY,
+        CONSENT_VARIABLE: "yes",
+    }
+    config = HyperliquidConfig(network="testnet")
+    assert config.place(exec_) == ("http://127.0.0.1:5", False)
+    assert config.secret(exec_).reveal() == "0x" + "2" * 64
+    real = HyperliquidConfig(network="mainnet", i_accept_real_money=True)
+    assert real.place(exec_) == (MAINNET_URL, True)
+    assert real.secret(exec_).reveal() == KEY
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -277,6 +298,9 @@ def test_the_key_comes_from_the_environment_or_a_private_file(tmp_path: Path) ->
 def test_nonces_lie_where_state_belongs(tmp_path: Path) -> None:
     config = HyperliquidConfig()
     assert config.nonce_folder({"XDG_STATE_HOME": "/x"}) == Path("/x/papertape/nonces")
+    assert config.nonce_folder({"PAPERTAPE_HOME": "/h", "XDG_STATE_HOME": "/x"}) == Path(
+        "/h/nonces"
+    )
     assert config.nonce_folder({}).parts[-2:] == ("papertape", "nonces")
     assert HyperliquidConfig(state_folder=tmp_path).nonce_folder({}) == tmp_path
 
