@@ -62,7 +62,7 @@ def test_a_nonce_of_the_future_is_refused_before_the_venue_does(tmp_path: Path) 
 def test_a_lock_that_is_held_blocks_no_other_task_and_ends_in_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(module, "LOCK_SECONDS", 0.3)
     path = tmp_path / "a.nonce"
     nonces = Nonces(path, lambda: NOW)
     ticks = 0
@@ -81,7 +81,7 @@ def test_a_lock_that_is_held_blocks_no_other_task_and_ends_in_an_error(
         assert await nonces.next() == NOW
 
     asyncio.run(main())
-    assert ticks > 5
+    assert ticks >= 2
 
 
 PROCESS = """
