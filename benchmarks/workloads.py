@@ -6,6 +6,7 @@ else is noticed. Tapes come from `tapes.py`.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from broker_api.config import SimulationConfig
 from broker_api.event import EventKind
 from broker_api.instrument import Instrument
 from data.tape import Tape, open_tape
-from papertape import TradingSuite, compiled, run
+from papertape import TradingSuite, compiled, run, sweep
 
 SETTINGS = SimulationConfig(margin=False)
 ALWAYS_OPEN = Path(__file__).with_name("always_open.toml")
@@ -173,6 +174,22 @@ def compiled_crossing(ctx, me):  # type: ignore[no-untyped-def]
         compiled.place_market(ctx, 0 if me.is_above else 1, 1 if held == 0 else 2)
 
 
+@compiled.strategy(
+    state={"quick": float, "calm": float, "is_above": bool, "quick_part": float, "calm_part": float}
+)
+def swept_crossing(ctx, me):  # type: ignore[no-untyped-def]
+    mid = (ctx.bid + ctx.ask) * 0.5
+    if me.calm == 0.0:
+        me.quick = mid
+        me.calm = mid
+    me.quick += (mid - me.quick) * me.quick_part
+    me.calm += (mid - me.calm) * me.calm_part
+    if (me.quick > me.calm) != me.is_above:
+        me.is_above = not me.is_above
+        held = compiled.position_lots(ctx)
+        compiled.place_market(ctx, 0 if me.is_above else 1, 1 if held == 0 else 2)
+
+
 @compiled.strategy(state={"counted": int, "buy": int, "sell": int})
 def compiled_making(ctx, me):  # type: ignore[no-untyped-def]
     me.counted += 1
@@ -193,6 +210,16 @@ def compiled_making(ctx, me):  # type: ignore[no-untyped-def]
 
 async def crossing_compiled(suite: TradingSuite) -> None:
     await suite.run_compiled("MNQ", compiled_crossing)
+
+
+async def crossing_swept(suite: TradingSuite, fast: int = 500, slow: int = 2000) -> None:
+    parts = {"quick_part": 2 / (fast + 1), "calm_part": 2 / (slow + 1)}
+    await suite.run_compiled("MNQ", swept_crossing, **parts)
+
+
+async def averaging_swept(suite: TradingSuite, fast: int = 10, slow: int = 30) -> None:
+    await averaging(suite, fast, slow)
+    await suite.clock.sleep(1e9)
 
 
 async def making_compiled(suite: TradingSuite) -> None:
@@ -221,6 +248,32 @@ async def averaging(suite: TradingSuite, fast: int = 10, slow: int = 30) -> None
         was_above = is_above
 
     await mnq.data.on_bar("1min", bar)
+
+
+# --- W6 and W6T: 64 combinations of W5, and of W3 compiled ---------------------------------------
+
+
+def swept(strategy: str, tape: Path, fast: list[int], slow: list[int]) -> Outcome:
+    """All combinations, over the processors of the machine."""
+    table = sweep(
+        f"{__file__}:{strategy}",
+        {"fast": fast, "slow": slow},
+        tapes={"MNQ": tape},
+        simulation=SETTINGS,
+        catalog=[ALWAYS_OPEN],
+    )
+    assert table["error"].isna().all(), table["error"].dropna().iloc[0]
+    digest = hashlib.sha256("".join(table["digest"]).encode()).hexdigest()
+    return Outcome(digest, len(table), int(table["fills"].sum()), 0)
+
+
+def swept_bars() -> Outcome:
+    return swept("averaging_swept", bars_path(), list(range(5, 21, 2)), list(range(25, 65, 5)))
+
+
+def swept_ticks(rows: int) -> Outcome:
+    fast, slow = list(range(200, 1000, 100)), list(range(1500, 3100, 200))
+    return swept("crossing_swept", tape_path(rows), fast, slow)
 
 
 def ticks_tape(rows: int) -> Tape:
