@@ -305,7 +305,7 @@ def set_exit_prices(book: Book, slot: int, limit: int, stop: int) -> bool:
         if book["o_type"][slot] == STOP_LIMIT and limit == NONE:
             if old_limit != NONE and old_stop != NONE:
                 book["o_limit"][slot] = old_limit + stop - old_stop
-            else:
+            elif book["g_limit_offset"][group] != NONE:
                 beyond = book["g_sign"][group] * book["g_limit_offset"][group]
                 book["o_limit"][slot] = stop - beyond
     if limit != NONE:

@@ -21,7 +21,7 @@ GROWING = an_instrument(
 )
 
 
-FOUND = (*(4888, 7507, 10014, 17568, 30344, 279_276, 617_752, 659_073, 758_354, 795_268),)
+FOUND = (4888, 7507, 10014, 17568, 30344, 279_276, 617_752, 659_073, 758_354, 795_268)
 
 
 @pytest.mark.parametrize("seed", FOUND)
@@ -237,3 +237,10 @@ def test_sellers_go_no_further_down_than_there_are_prices() -> None:
     market.bracket("sell 3 limit 3", target="+1")
     assert market.replace(1, limit=1)[-1] == "#2 activated 3 limit 0"
     assert market.place("sell 9 market", account=1) == ["b#1 accepted sell 9"]
+
+
+def test_a_held_stop_limit_whose_limit_was_set_by_hand_keeps_it_when_its_stop_is() -> None:
+    market = Market("0 5x99 101x5")
+    market.bracket("buy 3 limit 93", stop="+2 limit 1")
+    assert market.replace(2, limit=88) == ["#2 replaced 3 limit 88"]
+    assert market.replace(2, stop=89) == ["#2 replaced 3 stop 89 limit 88"]
