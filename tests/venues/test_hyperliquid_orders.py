@@ -132,11 +132,11 @@ def _order(coin: str, is_buy: bool, size: float, price: float, tif: str = "Gtc")
 
 def test_a_cloid_finds_and_cancels_its_newest_order(venue: Local) -> None:
     trader = venue.trader
-    cloid = Cloid.from_str("0x00000000000000000000000000000AbC")
+    cloid = Cloid.from_str("0x00000000000000000000000000000abc")
     unknown = trader.info.query_order_by_cloid(trader.address, cloid)
     assert unknown == {"status": "unknownOid"}
     first = trader.limit(True, 0.1, 2000, cloid=cloid)["resting"]
-    assert first["cloid"] == cloid.to_raw().lower()
+    assert first["cloid"] == cloid.to_raw()
     second = trader.limit(True, 0.1, 2001, cloid=cloid)["resting"]
     found = trader.info.query_order_by_cloid(trader.address, cloid)
     assert found["order"]["order"]["oid"] == second["oid"]
@@ -160,15 +160,57 @@ def test_a_modify_gives_a_new_order_and_ends_the_old_one(venue: Local) -> None:
     assert (order["sz"], order["limitPx"], "cloid" in order) == ("0.3", "1106.0", False)
 
 
-def test_a_modify_that_would_execute_leaves_the_old_order_alone(venue: Local) -> None:
+def test_a_modify_is_post_only_and_loses_the_old_order_when_it_would_take(venue: Local) -> None:
     trader = venue.trader
     old = trader.limit(True, 0.2, 1100)["resting"]["oid"]
     terms = {"limit": {"tif": "Gtc"}}
     answer = trader.exchange.modify_order(old, "ETH", True, 0.2, 3100, terms)
-    assert "Post only order would have immediately matched" in trader.statuses(answer)[0]["error"]
-    gone = trader.exchange.modify_order(12345, "ETH", True, 0.2, 1100, terms)
+    assert trader.statuses(answer)[0]["error"] == (
+        "Error placing new order during modify: Post only order would have immediately matched, "
+        "bbo was 2999.9@3000.1. asset=1"
+    )
+    assert trader.status(old) == "canceled"
+    assert trader.open_oids() == []
+    gone = trader.exchange.modify_order(old, "ETH", True, 0.2, 1100, terms)
     assert trader.statuses(gone) == [{"error": "Cannot modify canceled or filled order"}]
+
+
+def test_a_modify_that_makes_no_sense_leaves_the_old_order_alone(venue: Local) -> None:
+    trader = venue.trader
+    old = trader.limit(True, 0.2, 1100)["resting"]["oid"]
+    before = venue.engine.venue.exchange.state_hash
+    ioc = {"limit": {"tif": "Ioc"}}
+    answer = trader.exchange.modify_order(old, "ETH", True, 0.2, 1100, ioc)
+    assert trader.statuses(answer) == [{"error": "Modified order has to be one that rests."}]
+    answer = trader.exchange.modify_order(
+        old, "ETH", True, 0.2, 1100.123, {"limit": {"tif": "Gtc"}}
+    )
+    assert trader.statuses(answer) == [{"error": "Order has invalid price."}]
+    assert venue.engine.venue.exchange.state_hash == before
     assert trader.open_oids() == [old]
+
+
+def test_a_modify_with_the_flag_may_take_and_may_be_a_trigger(venue: Local) -> None:
+    from tests.venues.test_hyperliquid_refusals import an_order, envelope
+
+    trader = venue.trader
+    old = trader.limit(True, 0.2, 1100)["resting"]["oid"]
+    taking = {"type": "modify", "oid": old, "order": an_order(p="3010"), "a": True}
+    answer = venue.post("/exchange", envelope(taking)).json()
+    assert answer == {"status": "ok", "response": {"type": "default"}}
+    assert trader.position() == Decimal("0.1")
+    stop = trader.trigger(False, 0.1, 2700, 2900, "sl")["resting"]["oid"]
+    moved = an_order(
+        b=False,
+        p="2800",
+        r=True,
+        t={"trigger": {"isMarket": True, "triggerPx": "2950", "tpsl": "sl"}},
+    )
+    change = {"oid": stop, "order": moved, "a": True}
+    answer = venue.post("/exchange", envelope({"type": "batchModify", "modifies": [change]})).json()
+    assert set(answer["response"]["data"]["statuses"][0]) == {"resting"}
+    venue.price(2949)
+    assert trader.position() == 0
 
 
 def test_market_open_and_market_close_go_there_and_back(venue: Local) -> None:

@@ -244,6 +244,7 @@ def test_too_many_orders_are_refused(venue: Local) -> None:
     assert venue.trader.open_oids() == []
 
 
+@pytest.mark.slow
 def test_a_thousand_open_orders_are_the_most(venue: Local) -> None:
     for _ in range(5):
         batch = envelope(action_of(*[an_order(s="0.005")] * 200))
@@ -411,3 +412,27 @@ def test_the_sdk_survives_every_refusal_of_a_batch_as_json(venue: Local) -> None
     with pytest.raises(ClientError) as failure:
         venue.trader.info.post("/info", {"type": "nothing"})
     assert (failure.value.status_code, failure.value.error_message) == (422, UNREADABLE)
+
+
+def test_an_action_is_hashed_as_the_venue_writes_it(venue: Local) -> None:
+    # Keys in another order, zeros at the end of a number and capitals in a cloid are not what is
+    # signed on the live venue, so a client that signs them is somebody else there and here.
+    for order in (
+        dict(reversed(an_order().items())),
+        an_order(p="2000.0"),
+        an_order(c="0x" + "AB" * 16),
+    ):
+        answer = venue.post("/exchange", envelope(action_of(order))).json()
+        assert "does not exist" in answer["response"]
+    signed = envelope(GOOD)
+    signed["action"] = dict(reversed(GOOD.items()))
+    assert venue.post("/exchange", signed).json()["status"] == "ok"
+
+
+def test_a_fast_cancel_is_not_for_triggers(venue: Local) -> None:
+    trader = venue.trader
+    stop = trader.trigger(True, 0.5, 3300, 3100, "sl", reduce_only=False)["resting"]["oid"]
+    for fast, said in ((True, "Fast cancel"), (False, "success")):
+        cancel = {"type": "cancel", "cancels": [{"a": ETH_ID, "o": stop, "f": fast}]}
+        answer = venue.post("/exchange", envelope(cancel)).json()
+        assert said in str(answer["response"]["data"]["statuses"])

@@ -31,6 +31,7 @@ from broker_api.hyperliquid.wire.actions import (
     UserSigned,
     decode_action,
     decode_posted,
+    encode_action,
 )
 from broker_api.hyperliquid.wire.answers import ActionRefused, Answer, Done, encode_answer
 from broker_api.hyperliquid.wire.numbers import truncated_usd
@@ -85,7 +86,7 @@ def post(runner: Runner, engine: HyperliquidEngine, body: object) -> dict[str, A
     """Answer a body of `/exchange`. Raises ProtocolError for one that has not the right shape."""
     posted, action = decode_posted(body)
     try:
-        signer = _signer(posted, action)
+        signer = _signer(posted, action, encode_action(action))
     except ProtocolError:
         return encode_answer(ActionRefused(write(Refusal.UNRECOVERABLE)))
     runner.catch_up()
@@ -103,12 +104,13 @@ def post(runner: Runner, engine: HyperliquidEngine, body: object) -> dict[str, A
     return answer
 
 
-def _signer(posted: Posted, action: Action) -> str:
+def _signer(posted: Posted, action: Action, rebuilt: dict[str, Any]) -> str:
+    """Who signed the action, rebuilt in the venue's own order of fields as the live venue does."""
     if isinstance(action, UserSigned):
-        return recover_user(posted.signature, posted.action)
+        return recover_user(posted.signature, rebuilt)
     return recover_l1(
         posted.signature,
-        posted.action,
+        rebuilt,
         posted.nonce,
         is_mainnet=False,
         vault=posted.vault,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from broker_api.hyperliquid.wire.actions import (
     ACTION_WEIGHT_MAX,
     BatchModifyAction,
+    Cancel,
     CancelAction,
+    CancelByCloid,
     CancelByCloidAction,
+    Limit,
     Modify,
     ModifyAction,
-    Order,
     ScheduleCancelAction,
+    Terms,
     Tif,
 )
 from broker_api.hyperliquid.wire.answers import (
@@ -25,9 +29,8 @@ from broker_api.hyperliquid.wire.answers import (
     cancel_answer,
     order_answer,
 )
-from broker_api.hyperliquid.wire.numbers import request_text
 from broker_api.hyperliquid.wire.texts import Refusal, write
-from sim.venues.hyperliquid import ladder, placing, tpsl
+from sim.venues.hyperliquid import placing, tpsl
 from sim.venues.hyperliquid.records import CancelNews, OrderRecord, User, usd
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ def cancel_by_oid(engine: HyperliquidEngine, user: User, action: CancelAction) -
     if len(action.cancels) > ACTION_WEIGHT_MAX:
         return ActionRefused(write(Refusal.OVER_WEIGHT, limit=ACTION_WEIGHT_MAX))
     return cancel_answer(
-        [_cancel(engine, user.open.get(each.oid), each.asset) for each in action.cancels]
+        [_cancel(engine, user.open.get(each.oid), each) for each in action.cancels]
     )
 
 
@@ -52,16 +55,19 @@ def cancel_by_cloid(engine: HyperliquidEngine, user: User, action: CancelByCloid
     if len(action.cancels) > ACTION_WEIGHT_MAX:
         return ActionRefused(write(Refusal.OVER_WEIGHT, limit=ACTION_WEIGHT_MAX))
     return cancel_answer(
-        [_cancel(engine, user.by_cloid.get(each.cloid), each.asset) for each in action.cancels]
+        [_cancel(engine, user.by_cloid.get(each.cloid), each) for each in action.cancels]
     )
 
 
-def _cancel(engine: HyperliquidEngine, record: OrderRecord | None, asset_id: int) -> Entry:
-    if record is None or record.has_ended or record.asset.index != asset_id:
-        return Refused(write(Refusal.NOT_THERE, asset_id))
+def _cancel(
+    engine: HyperliquidEngine, record: OrderRecord | None, wanted: Cancel | CancelByCloid
+) -> Entry:
+    if record is None or record.has_ended or record.asset.index != wanted.asset:
+        return Refused(write(Refusal.NOT_THERE, wanted.asset))
+    if isinstance(wanted, Cancel) and wanted.fast and record.trigger is not None:
+        return Refused("Fast cancel is not supported for trigger orders.")
     tpsl.cancel(engine, record)
-    # A row of the tape may have halted the market's cancels for this order: it still works then.
-    return Success() if record.has_ended else Refused(write(Refusal.NOT_THERE, asset_id))
+    return Success()
 
 
 # --- changes: cancel and place anew ---------------------------------------------------------------
@@ -69,7 +75,8 @@ def _cancel(engine: HyperliquidEngine, record: OrderRecord | None, asset_id: int
 
 def modify(engine: HyperliquidEngine, user: User, action: ModifyAction) -> Answer:
     """Do a single `modify`: what is wrong with it is wrong with the action."""
-    entry = _modify(engine, user, Modify(action.oid, action.order, action.always_place))
+    change = Modify(action.oid, action.order, action.always_place)
+    entry = _modify(engine, user, change)
     return ActionRefused(entry.text) if isinstance(entry, Refused) else Done()
 
 
@@ -87,38 +94,30 @@ def batch_modify(engine: HyperliquidEngine, user: User, action: BatchModifyActio
 
 
 def _modify(engine: HyperliquidEngine, user: User, change: Modify) -> Entry:
-    """The old order ends `canceled`, the new one gets an id of its own."""
+    """The old order ends `canceled`, the new one gets an id of its own.
+
+    A new order that is refused at the book has lost its old one. Without `always_place` it has to
+    be one that rests, and is placed as post-only; source: the venue's documentation, "Modify an
+    order", 2026. The vendor's SDK does not send that flag.
+    """
     old = user.open.get(change.oid) if isinstance(change.oid, int) else None
     if isinstance(change.oid, str):
         old = user.by_cloid.get(change.oid)
     if old is None or old.has_ended or old.asset.index != change.order.asset:
         return Refused(write(Refusal.MODIFY_ENDED))
-    fault = placing.form_fault(engine, change.order)
-    text = fault or (None if change.always_place else _would_execute(engine, change.order))
-    if text is not None:
-        return Refused(text if fault else write(Refusal.MODIFY_LOST, text=text))
+    order = change.order
+    fault = placing.form_fault(engine, order)
+    if fault is None and not change.always_place:
+        if order.terms.limit is None or order.terms.limit.tif not in (Tif.GTC, Tif.ALO):
+            fault = "Modified order has to be one that rests."
+        order = replace(order, terms=Terms(Limit(Tif.ALO)))
+    if fault is not None:
+        return Refused(fault)
     tpsl.cancel(engine, old)
-    return placing.place_one(engine, user, change.order)
-
-
-def _would_execute(engine: HyperliquidEngine, order: Order) -> str | None:
-    """A change gives an order that rests: an Alo, or a Gtc that does not execute.
-
-    Source: the venue's documentation, "Modify an order", 2026: anything else needs a flag
-    (`always_place`) that the vendor's SDK does not send.
-    """
-    limit = order.terms.limit
-    if limit is None or limit.tif not in (Tif.GTC, Tif.ALO):
-        return "the new order has to be one that rests"
-    asset = engine.universe.assets[order.asset]
-    bid, ask = ladder.best_prices(engine, asset)
-    meets = ask is not None and order.price >= ask
-    if not order.is_buy:
-        meets = bid is not None and order.price <= bid
-    if not meets:
-        return None
-    shown = {"bid": (bid and request_text(bid)) or "", "ask": (ask and request_text(ask)) or ""}
-    return write(Refusal.POST_ONLY, asset.index, **shown)
+    entry = placing.place_one(engine, user, order)
+    if isinstance(entry, Refused):
+        return Refused(write(Refusal.MODIFY_LOST, text=entry.text))
+    return entry
 
 
 # --- the dead man's switch ------------------------------------------------------------------------
