@@ -134,6 +134,13 @@ def hyperliquid(
         )
         session = Session(settings, key_file, key, address, program, print_env)
         code = asyncio.run(serve(session))
+    except ModuleNotFoundError as missing:
+        typer.echo(
+            f"papertape: local venues need the package {missing.name}: "
+            'pip install "papertape[serve]"',
+            err=True,
+        )
+        raise typer.Exit(REFUSED) from None
     except (TradingError, TapeError, OSError) as refusal:
         typer.echo(f"papertape: {refusal}", err=True)
         raise typer.Exit(REFUSED) from None

@@ -178,6 +178,16 @@ def test_a_port_that_is_taken_is_refused(command: Command, monkeypatch, tmp_path
     assert "in use" in ended.err
 
 
+def test_what_is_not_installed_is_named(command: Command, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PAPERTAPE_HOME", str(tmp_path / "home"))
+    for name in [name for name in sys.modules if name.startswith("sim.venues.server")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    ended = command("serve", "hyperliquid", "--market", "ETH=still:3000")
+    assert ended.code == 2
+    assert 'aiohttp: pip install "papertape[serve]"' in ended.err
+
+
 # --- the test key ---------------------------------------------------------------------------------
 
 

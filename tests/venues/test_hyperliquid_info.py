@@ -217,6 +217,17 @@ def test_books_can_be_put_together_to_fewer_digits(venue: Local) -> None:
     assert [level["px"] for level in book["levels"][0][:2]] == ["2999.5", "2999.0"]
 
 
+def test_a_book_shows_no_more_than_the_exchange_assumes() -> None:
+    with local_venue(beyond_top="wait") as venue:
+        venue.trader.limit(True, 0.4, 2990)
+        book = ask(venue, "l2Book", coin="ETH")
+        assert book["levels"][0] == [
+            {"px": "2999.9", "sz": "100.0", "n": 1},
+            {"px": "2990.0", "sz": "0.4", "n": 1},
+        ]
+        assert len(book["levels"][1]) == 1
+
+
 def test_volumes_and_prices_of_a_day_are_the_tapes() -> None:
     source = synthetic_source(BTC, seed=2, hours=0.1)
     with local_venue([source]) as venue:

@@ -19,6 +19,7 @@ from broker_api.event import EventRow
 from broker_api.hyperliquid.wire.market import Print
 from broker_api.hyperliquid.wire.numbers import response_text
 from broker_api.hyperliquid.wire.schema import Address, ProtocolError, decode
+from broker_api.order import BeyondTop
 from sim.funds import Deposit
 from sim.venues.hyperliquid import admission, changing, fold
 from sim.venues.hyperliquid.admission import Nonces
@@ -59,6 +60,8 @@ class HyperliquidEngine:
     venue: Venue
     universe: Universe
     options: Options
+    has_ladder: bool = True
+    """Whether every tick behind the touch counts as liquidity, so that books show it."""
     name: str = "hyperliquid"
     users: dict[str, User] = field(default_factory=dict)
     by_account: dict[int, User] = field(default_factory=dict)
@@ -208,6 +211,8 @@ def make_engine(
     pool = [
         AccountConfig(name=f"{number}", cash=0.0, leverage=leverage) for number in range(accounts)
     ]
-    engine = HyperliquidEngine(Venue(sources, pool, rules), universe, options or Options())
+    has_ladder = rules.beyond_top_model is BeyondTop.LADDER
+    venue = Venue(sources, pool, rules)
+    engine = HyperliquidEngine(venue, universe, options or Options(), has_ladder)
     engine.venue.listener = engine
     return engine

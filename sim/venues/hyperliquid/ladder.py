@@ -1,13 +1,16 @@
-"""The book as the wire shows it: the tape's touch, levels assumed behind it, and users' orders."""
+"""The book as the wire shows it: the tape's touch, levels assumed behind it, and users' orders.
+
+Where the exchange assumes that every further tick shows what the touch shows (`beyond_top` ladder),
+the book shows it, too; otherwise it has the touch alone. What users have taken is not deducted.
+"""
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from broker_api.hyperliquid.wire.market import BestPrices, Book, Level
-from broker_api.hyperliquid.wire.numbers import SIGNIFICANT_DIGITS_MAX
 from broker_api.order import Side
 from sim.venues.hyperliquid.universe import Asset
 
@@ -19,20 +22,43 @@ _Levels = dict[int, tuple[int, int]]
 """By price in ticks: lots, and how many orders they are."""
 
 
-def _side(engine: HyperliquidEngine, asset: Asset, side: Side, depth: int) -> _Levels:
-    """The levels of one side, the best first. Behind the touch every tick shows what it shows."""
+def _side(
+    engine: HyperliquidEngine, asset: Asset, side: Side, depth: int, step: int = 1
+) -> _Levels:
+    """The best `depth` levels of one side, prices put together to multiples of `step` ticks.
+
+    Bids are rounded down and asks up.
+    """
+    levels = _shown(engine, asset, side, depth, step)
+    for ticks, own in _resting(engine, asset, side):
+        price = _rounded(ticks, side, step)
+        there, orders = levels.get(price, (0, 0))
+        levels[price] = (there + own, orders + 1)
+    best_first = sorted(levels.items(), reverse=side is Side.BUY)
+    return dict(islice(best_first, depth))
+
+
+def _shown(engine: HyperliquidEngine, asset: Asset, side: Side, depth: int, step: int) -> _Levels:
+    """What the tape shows and the exchange assumes behind it: each tick counts as one order."""
     touch = engine.venue.touch(asset.index)
     best, lots = touch.ask_ticks, touch.ask_lots
     if side is Side.BUY:
         best, lots = touch.bid_ticks, touch.bid_lots
-    levels: _Levels = {}
-    if best is not None:
-        prices = [best - side.sign * step for step in range(depth)]
-        levels = {price: (lots, 1) for price in prices if price > 0}
-    for price, own in _resting(engine, asset, side):
-        there, orders = levels.get(price, (0, 0))
-        levels[price] = (there + own, orders + 1)
-    return dict(sorted(levels.items(), reverse=side is Side.BUY))
+    if best is None:
+        return {}
+    first = _rounded(best, side, step)
+    count = abs(best - first) + 1 if engine.has_ladder else 1
+    levels = {first: (count * lots, count)}
+    if engine.has_ladder:
+        for number in range(1, depth):
+            price = first - side.sign * step * number
+            if price > 0:
+                levels[price] = (step * lots, step)
+    return levels
+
+
+def _rounded(ticks: int, side: Side, step: int) -> int:
+    return ticks // step * step if side is Side.BUY else -(-ticks // step) * step
 
 
 def _resting(engine: HyperliquidEngine, asset: Asset, side: Side) -> list[tuple[int, int]]:
@@ -83,32 +109,24 @@ def book(
 ) -> Book:
     """Twenty levels a side; with `digits` prices are put together to so many significant ones.
 
-    With five digits `mantissa` 2 or 5 makes steps of 2 or 5 of the last digit. Bids are rounded
-    down and asks up.
+    With five digits `mantissa` 2 or 5 makes steps of 2 or 5 of the last digit.
     """
-    depth = LEVELS if digits is None else LEVELS * 10 ** (SIGNIFICANT_DIGITS_MAX + 1 - digits)
     sides = []
     for side in (Side.BUY, Side.SELL):
-        levels = _side(engine, asset, side, min(depth, 10_000))
-        merged: dict[Decimal, tuple[int, int]] = {}
-        for ticks, (lots, orders) in levels.items():
-            price = _rounded(asset.price(ticks), side, digits, mantissa)
-            there = merged.get(price, (0, 0))
-            merged[price] = (there[0] + lots, there[1] + orders)
-        first = islice(merged.items(), LEVELS)
-        sides.append(
-            tuple(Level(price, asset.size(lots), orders) for price, (lots, orders) in first)
-        )
+        levels = _side(engine, asset, side, LEVELS, _step(engine, asset, digits, mantissa))
+        sides.append(tuple(_level(asset, ticks, *level) for ticks, level in levels.items()))
     return Book(asset.coin, engine.now_ms, (sides[0], sides[1]))
+
+
+def _step(engine: HyperliquidEngine, asset: Asset, digits: int | None, mantissa: int | None) -> int:
+    """Ticks that are put together so that the price of now has so many significant digits."""
+    touch = engine.venue.touch(asset.index)
+    ticks = touch.bid_ticks or touch.ask_ticks
+    if digits is None or not ticks:
+        return 1
+    step = Decimal(1).scaleb(asset.price(ticks).adjusted() - digits + 1) * (mantissa or 1)
+    return max(1, int(step / asset.instrument.tick_size))
 
 
 def _level(asset: Asset, ticks: int, lots: int, orders: int) -> Level:
     return Level(asset.price(ticks), asset.size(lots), orders)
-
-
-def _rounded(price: Decimal, side: Side, digits: int | None, mantissa: int | None) -> Decimal:
-    if digits is None:
-        return price
-    step = Decimal(1).scaleb(price.adjusted() - digits + 1) * (mantissa or 1)
-    rounding = ROUND_FLOOR if side is Side.BUY else ROUND_CEILING
-    return (price / step).to_integral_value(rounding) * step
