@@ -276,10 +276,14 @@ class Exchange:
         self._book["ts"] = target_ns
         if self._book["next_expiry"] <= target_ns:
             entries.expire_due(self._array, self._events)
-            for index, handle in enumerate(self._handles):
-                row = int(self._book["i_cursor"][index])
-                entries.run_activations(self._array, handle, self._events, row, index)
+            self._run_activations()
         entries.refresh_interest(self._array)
+
+    def _run_activations(self) -> None:
+        """Let every marked exit arrive, in all instruments."""
+        for index, handle in enumerate(self._handles):
+            row = int(self._book["i_cursor"][index])
+            entries.run_activations(self._array, handle, self._events, row, index)
 
     def _pass_boundaries(self, ts_ns: int) -> None:
         self._book["ts"] = ts_ns
@@ -351,6 +355,7 @@ class Exchange:
                     own_scope = index if book["p_isolated"][holding] else ACCOUNT
                     if book["p_position"][holding] and own_scope == scope:
                         self._liquidate(account, index)
+                self._run_activations()  # what it cancelled may have been the entry of an exit
 
     def _liquidate(self, account: int, index: int) -> None:
         """Close a position with an order of the venue."""

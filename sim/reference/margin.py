@@ -13,6 +13,7 @@ from sim.reference.account import Account, reserves
 from sim.reference.contingent import cancel
 from sim.reference.floor import Floor
 from sim.reference.market import Market
+from sim.reference.matching import activate_arriving
 from sim.reference.orders import Order
 
 _MINUTE_NS = 60_000_000_000
@@ -41,6 +42,7 @@ def _look_at_isolated(floor: Floor, account: Account) -> None:
             _publish(floor, account, market.index, equity, needed)
             _cancel_all(floor, account, partial(_is_of, market))
             commands.liquidate(floor, account, market)
+            _activate_all(floor)
 
 
 def _look_at_cross(floor: Floor, account: Account) -> None:
@@ -56,6 +58,13 @@ def _look_at_cross(floor: Floor, account: Account) -> None:
     for market in cross:
         if account.lots(market.index):
             commands.liquidate(floor, account, market)
+    _activate_all(floor)
+
+
+def _activate_all(floor: Floor) -> None:
+    """What was cancelled may have been the entry of an exit, which then goes live."""
+    for market in floor.markets:
+        activate_arriving(floor, market)
 
 
 def _is_of(market: Market, order: Order) -> bool:

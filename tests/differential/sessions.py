@@ -16,7 +16,7 @@ from tests.differential.rows import ROWS
 
 FIRST = 500
 SHARE = 1 / 3
-ALONE = (279_276, 617_752, 795_268)
+ALONE = (279_276, 617_752, 795_268, 805_168, 864_096)
 """Sessions that found something before there were several accounts; `test_found.py` keeps them."""
 
 
