@@ -13,6 +13,9 @@ from sim.venues.faults import FaultKind, Faults
 FRAMES_MAX = 20_000
 """Frames that may wait for a client that does not read; then its connection is closed."""
 
+WRITER_TURNS = 4
+"""Turns of the event loop in which a writer that is not held back has written a frame."""
+
 
 class Socket:
     """One WebSocket. `send` never waits; `write` runs as a task beside the one that reads.
@@ -49,6 +52,11 @@ class Socket:
             self._frames += self._held
             self._held.clear()
         self._wake.set()
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether frames wait to be written."""
+        return bool(self._frames) and not self._is_closing
 
     def close(self) -> None:
         """End the connection; frames that wait are lost, as when a line breaks."""
@@ -98,6 +106,13 @@ class Sockets:
         """Forget a connection that has ended."""
         if socket in self._open:
             self._open.remove(socket)
+
+    async def written(self) -> None:
+        """Let what waits be written before something else is, where nothing holds it back."""
+        for _ in range(WRITER_TURNS):
+            if not any(socket.has_frames for socket in self._open):
+                return
+            await asyncio.sleep(0)
 
     def disconnect(self) -> int:
         """Close all of them, as a server does that restarts. Returns how many there were."""

@@ -39,12 +39,12 @@ class Source:
     origin: str
 
 
-def source_of(instrument: Instrument, text: str) -> Source:
+def source_of(instrument: Instrument, text: str, *, is_perpetual: bool = True) -> Source:
     """The source that a text names: a Parquet file, `sample`, `synthetic[:...]` or `still:PRICE`.
 
     `synthetic:seed=7,hours=2,price=3000` is the seeded generator with these settings; `still` is a
-    market that stands at its price until a control request sets another. Raises ConfigurationError,
-    TapeError.
+    market that stands at its price until a control request sets another. Both have marks, and
+    synthetic ones funding, if they are perpetuals. Raises ConfigurationError, TapeError.
     """
     kind, _, rest = text.partition(":")
     if Path(text).exists():
@@ -52,9 +52,10 @@ def source_of(instrument: Instrument, text: str) -> Source:
     if kind == "sample" and not rest:
         return sample_source(instrument)
     if kind == "synthetic":
-        return synthetic_source(instrument, **_recipe(instrument, rest))
+        return synthetic_source(instrument, **_recipe(instrument, rest), is_perpetual=is_perpetual)
     if kind == "still":
-        return still_source(instrument, _decimal(instrument, "still", rest))
+        price = _decimal(instrument, "still", rest)
+        return still_source(instrument, price, with_mark=is_perpetual)
     hint = near_miss(kind, _KINDS) or f"; a market is a Parquet file or one of {', '.join(_KINDS)}"
     raise ConfigurationError(f"market {text!r} of {instrument.symbol}: no such file{hint}")
 
@@ -79,14 +80,20 @@ def synthetic_source(
     hours: float = 1.0,
     price: Decimal | None = None,
     start_ns: int = DEFAULT_START_NS,
+    is_perpetual: bool = True,
 ) -> Source:
-    """A market of the seeded generator, with marks and funding. Raises ConfigurationError."""
+    """A market of the seeded generator; a perpetual's has marks and funding.
+
+    Raises ConfigurationError.
+    """
     try:
         profile = profile_for(instrument.symbol, instrument.tick_size, instrument.lot_size, price)
         table = generate(profile, seed=seed, hours=hours, start_ns=start_ns)
     except ValueError as fault:
         raise ConfigurationError(f"synthetic market of {instrument.symbol}: {fault}") from None
-    tape = marked(tape_from_frame(table, instrument), instrument)
+    tape = tape_from_frame(table, instrument)
+    if is_perpetual:
+        tape = marked(tape, instrument)
     return Source(instrument, tape, f"synthetic, seed {seed}, {hours:g} hours")
 
 
@@ -96,15 +103,15 @@ def still_source(
     *,
     size: Decimal | None = None,
     start_ns: int = DEFAULT_START_NS,
+    with_mark: bool = True,
 ) -> Source:
     """A market that stands at `price`, a tick of spread on each side, `size` at the touch.
 
-    The size defaults to 1,000 lots. It has a mark, so that marks go on triggering when prices are
-    set.
+    The size defaults to 1,000 lots. With a mark, marks go on triggering when prices are set.
     """
     ticks = instrument.order_price_to_ticks(price)
     lots = 1000 if size is None else instrument.size_to_lots(size)
-    rows = price_rows(instrument, start_ns, ticks, (lots, lots), with_mark=True)
+    rows = price_rows(instrument, start_ns, ticks, (lots, lots), with_mark=with_mark)
     return Source(instrument, tape_of(rows, instrument), f"still, opened at {price}")
 
 

@@ -32,8 +32,9 @@ def test_the_script_runs_against_the_venue(
     assert "success" in ended.out
 
 
-def test_the_test_passes(script: Callable[..., Path], tmp_path: Path) -> None:
-    program = script(BLOCKS[1], "test_page.py")
+@pytest.mark.parametrize("text", BLOCKS[1:], ids=["hyperliquid", "projectx"])
+def test_the_test_passes(script: Callable[..., Path], tmp_path: Path, text: str) -> None:
+    program = script(text, "test_page.py")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(program)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -46,4 +47,4 @@ def test_the_test_passes(script: Callable[..., Path], tmp_path: Path) -> None:
 
 
 def test_the_page_has_these_programs_and_no_other() -> None:
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 3

@@ -22,22 +22,12 @@ from sim.venues.hyperliquid.engine import HyperliquidEngine, Options
 from sim.venues.hyperliquid.serve import VenueSettings, make_server
 from sim.venues.server import ServerSettings, VenueServer, in_background
 from sim.venues.sources import Source, still_source
+from tests.venues.controlled import TOKEN, Controlled, WallTime
 
 CATALOG = load_catalog()
 ETH, BTC = CATALOG["ETH"], CATALOG["BTC"]
-TOKEN = "a token of tests"
 KEYS = [f"0x{number:064x}" for number in range(0xA11CE, 0xA11CE + 8)]
 BTC_ID, ETH_ID = 0, 1
-
-
-class WallTime:
-    """The machine's clock, which tests may set ahead."""
-
-    def __init__(self) -> None:
-        self.ahead_s = 0.0
-
-    def __call__(self) -> int:
-        return time.time_ns() + int(self.ahead_s * 1e9)
 
 
 class Trader:
@@ -99,12 +89,11 @@ class Trader:
         return [(fill["dir"], fill["sz"], fill["px"], fill["closedPnl"]) for fill in fills]
 
 
-class Local:
+class Local(Controlled):
     """The venue of a test: its server, its control port, its traders."""
 
     def __init__(self, server: VenueServer, wall: WallTime) -> None:
-        self.server = server
-        self.wall = wall
+        super().__init__(server, wall)
         self.url = server.url
         self.traders = [Trader(self.url, KEYS[0])]
         self._agents: list[Trader] = []
@@ -135,24 +124,6 @@ class Local:
         engine = self.server.runner.engine
         assert isinstance(engine, HyperliquidEngine)
         return engine
-
-    def control(self, path: str, method: str = "POST", **body: Any) -> Any:
-        """A control request that is accepted; its answer."""
-        answer = self.raw_control(path, method, json.dumps(body))
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def raw_control(
-        self, path: str, method: str = "POST", body: str = "", token: str = TOKEN
-    ) -> requests.Response:
-        """A control request as it is."""
-        headers = {"Authorization": f"Bearer {token}"}
-        url = self.server.control_url + path
-        return requests.request(method, url, headers=headers, data=body, timeout=20)
-
-    def price(self, price: float | str, symbol: str = "ETH", **more: Any) -> None:
-        """Set a market's price."""
-        self.control("/price", symbol=symbol, price=str(price), **more)
 
     def post(self, path: str, body: Any) -> requests.Response:
         """A raw request to the venue's port."""
