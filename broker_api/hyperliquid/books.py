@@ -51,6 +51,8 @@ class Books:
         self._seen: dict[FillKey, None] = {}
         self._funded: dict[tuple[int, str], None] = {}
         self._unclaimed: dict[int, list[Fill]] = {}
+        self.taken: frozenset[str] = frozenset()
+        """Cloids under which orders of other sessions work."""
         self.since_ms = 0
         """Fills and payments from before this time are in the snapshot already."""
         self.newest_ms = 0
@@ -58,10 +60,11 @@ class Books:
 
     # --- orders of the session -----------------------------------------------------------------
 
-    def add(self, track: Track) -> None:
-        """An order is about to be sent."""
+    def add(self, track: Track, *, hidden: bool = False) -> None:
+        """An order is about to be sent; hidden when its cloid is somebody else's."""
         self.tracks[track.order_id] = track
-        self._by_cloid[track.cloid] = track
+        if not hidden:
+            self._by_cloid[track.cloid] = track
 
     def forget(self, track: Track) -> None:
         """An order surely never left."""
@@ -206,6 +209,14 @@ class Books:
         return refused
 
     # --- what the venue tells of itself --------------------------------------------------------
+
+    def note_open(self, orders: Iterable[BasicOrder]) -> None:
+        """These work at the venue: which cloids are taken."""
+        self.taken = frozenset(
+            each.cloid
+            for each in orders
+            if each.cloid is not None and self.find(each.oid, each.cloid) is None
+        )
 
     def update(self, update: OrderUpdate) -> Track | None:
         """An order's new status; returns the order when somebody has to look what it filled."""

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from broker_api.errors import BrokerError, NotSentError, OrderUncertainError
 from broker_api.event import (
@@ -41,6 +41,18 @@ _T = TypeVar("_T")
 _PROTECTIVE = (OrderType.STOP, OrderType.STOP_LIMIT)
 
 
+class Scopes(NamedTuple):
+    """What a client order id is unique in: names of the user's own may outlive a session."""
+
+    session: str
+    own: str | None
+
+    def of(self, request: OrderRequest) -> str:
+        """The scope of an order's name; numbers that the session gave are the session's."""
+        is_number = request.client_order_id.rstrip("x") == str(request.order_id)
+        return self.session if is_number or self.own is None else self.own
+
+
 class Commands:
     """Places, changes and cancels the orders of one session."""
 
@@ -51,7 +63,7 @@ class Commands:
         lanes: Sequence[Lane],
         contracts: Sequence[Contract],
         *,
-        scope: str,
+        scopes: Scopes,
         slippage: Decimal,
         settle_seconds: float,
         touch: Callable[[int], Touch],
@@ -63,7 +75,7 @@ class Commands:
         self._lanes = tuple(lanes)
         self._contracts = tuple(contracts)
         self._index = {each.spec.symbol: index for index, each in enumerate(contracts)}
-        self._scope = scope
+        self._scopes = scopes
         self._slippage = slippage
         self._settle_seconds = settle_seconds
         self._touch = touch
@@ -75,6 +87,11 @@ class Commands:
     def place(self, request: OrderRequest) -> asyncio.Task[OrderAccepted | OrderRejected]:
         """Send an order; the task has its answer, or raises what `Broker.submit` does."""
         track = self._track(request)
+        if track.cloid in self._books.taken:
+            # Another session's order works under it; two of one name could not be told apart.
+            self._books.add(track, hidden=True)
+            self._books.reject(track, Reason.DUPLICATE_CLIENT_ORDER_ID, self._venue_ms())
+            return _owned(self._answered(track))
         self._books.add(track)
         try:
             touch = self._touch(track.index)
@@ -96,7 +113,7 @@ class Commands:
 
     def _track(self, request: OrderRequest) -> Track:
         index = self._index[request.instrument]
-        cloid = cloid_of(self._scope, request.client_order_id)
+        cloid = cloid_of(self._scopes.of(request), request.client_order_id)
         now = asyncio.get_running_loop().time()
         contract = self._contracts[index]
         return Track(request, contract, index, cloid, sent_ms=self._venue_ms(), sent_at=now)

@@ -30,6 +30,9 @@ LOOK_PAUSE_SECONDS = 0.25
 LOOK_PAUSE_MOST_SECONDS = 5.0
 YOUNG_SECONDS = 3.0
 """Orders of this age may not be in a list that was asked for when they were sent."""
+OLDER_MS = 2_000
+"""An order that is older than this before its sending is another one under the same name."""
+HOUR_MS = 3_600_000
 LOOKS_MAX = 3
 """Looks at an ended order whose fills do not add up, before it ends with those that there are."""
 
@@ -62,6 +65,8 @@ class Keeper:
         self._told: dict[int, tuple[int, int]] = {}
         self._looks: dict[int, int] = {}
         self._sweeping = asyncio.Lock()
+        self._wished = False
+        self._funded_hour = venue_ms() // HOUR_MS
         self.state: ClearinghouseState | None = None
 
     # --- tasks ---------------------------------------------------------------------------------
@@ -137,7 +142,7 @@ class Keeper:
         found = (await self._client.order_status(track.cloid)).order
         if found is None and track.oid:
             found = (await self._client.order_status(track.oid)).order
-        if found is None:
+        if found is None or found.order.timestamp < track.sent_ms - OLDER_MS:
             return None
         await self._fetch_fills(track.sent_ms)
         if track.has_ended:
@@ -182,6 +187,25 @@ class Keeper:
         for fill in await self._client.fills_since(max(0, start)):
             self._books.fill(fill)
 
+    async def _fetch_funding(self) -> None:
+        """Payments are made on the hour."""
+        hour = self._venue_ms() // HOUR_MS
+        if hour != self._funded_hour:
+            for payment in await self._client.funding_since(max(0, (hour - 1) * HOUR_MS)):
+                self._books.funding(payment)
+            self._funded_hour = hour
+
+    def sweep_soon(self) -> None:
+        """Compare everything as soon as that is possible; wishes that wait are one."""
+        if not self._wished:
+            self._wished = True
+            self.start(self._sweep_as_wished())
+
+    async def _sweep_as_wished(self) -> None:
+        async with self._sweeping:
+            self._wished = False
+        await self.sweep()
+
     async def resolve(self, track: Track, expires_ms: int | None) -> None:
         """Find out what became of a command whose answer was lost; it is never sent again.
 
@@ -211,7 +235,9 @@ class Keeper:
         async with self._sweeping:
             asked_at = asyncio.get_running_loop().time()
             await self._fetch_fills(self._books.newest_ms)
+            await self._fetch_funding()
             orders = await self._client.open_orders()
+            self._books.note_open(orders)
             self.state = await self._client.state()
             there = {order.oid for order in orders} | {order.cloid for order in orders}
             for track in tuple(self._books.tracks.values()):

@@ -17,7 +17,7 @@ from broker_api.event import EventRow
 from broker_api.hyperliquid.books import Books
 from broker_api.hyperliquid.candles import KEPT
 from broker_api.hyperliquid.client import Client, Pacing
-from broker_api.hyperliquid.commands import Commands
+from broker_api.hyperliquid.commands import Commands, Scopes
 from broker_api.hyperliquid.config import HyperliquidConfig, Place
 from broker_api.hyperliquid.contracts import Contract, contracts_of
 from broker_api.hyperliquid.keeper import Keeper
@@ -38,6 +38,7 @@ from broker_api.hyperliquid.wire.actions import (
 from broker_api.hyperliquid.wire.answers import ActionRefused, Answer
 from broker_api.hyperliquid.wire.frames import Frame, UserFillsData, UserFundingsData
 from broker_api.hyperliquid.wire.schema import ProtocolError
+from broker_api.hyperliquid.wire.statuses import meaning_of
 from broker_api.hyperliquid.wire.texts import Refusal, read
 from broker_api.pacer import Pacer
 from broker_api.pacing import NS_SECOND, Allowance, BackOff, Kind, Window
@@ -144,7 +145,9 @@ class Live:
         opening = await open_account(self.client, self.contracts)
         self._see(opening.state.time)
         self.market.since_ms = opening.state.time
-        self._assemble(opening, scope or f"{self.client.account}/{self._means.clock.now_ns()}")
+        account = self.client.account
+        own = None if scope is None else f"{account}/{scope}"
+        self._assemble(opening, Scopes(f"{account}/{self._means.clock.now_ns()}", own))
         if self._means.config.dead_man_seconds is not None:
             await self._push_dead_man()
         self._begun.set()
@@ -154,11 +157,12 @@ class Live:
         self._task = asyncio.get_running_loop().create_task(self._keep_going())
         return opening
 
-    def _assemble(self, opening: Opening, scope: str) -> None:
+    def _assemble(self, opening: Opening, scopes: Scopes) -> None:
         means, config = self._means, self._means.config
         self.money = Money(self.contracts, opening.snapshot, means.give)
         self.books = Books(self.money)
         self.books.known(opening.fills, opening.payments)
+        self.books.note_open(opening.orders)
         self.keeper = Keeper(
             self.client,
             self.books,
@@ -174,7 +178,7 @@ class Live:
             self.keeper,
             self._lanes,
             self.contracts,
-            scope=scope,
+            scopes=scopes,
             slippage=config.slippage,
             settle_seconds=config.settle_seconds,
             touch=self.market.touch,
@@ -252,6 +256,8 @@ class Live:
 
     def _take_update(self, update: OrderUpdate) -> None:
         self._see(update.status_timestamp)
+        if meaning_of(update.status) is None:
+            self._means.note(f"order {update.order.oid}: the status {update.status!r} is unknown")
         track = self.books.update(update)
         if track is not None:
             self.keeper.expect_end(track)
@@ -266,7 +272,7 @@ class Live:
         """What it would have said is asked for instead."""
         self._means.note(f"a frame that cannot be read: {fault}")
         if self._begun.is_set():
-            self.keeper.start(self.keeper.sweep())
+            self.keeper.sweep_soon()
 
     # --- going on ------------------------------------------------------------------------------
 

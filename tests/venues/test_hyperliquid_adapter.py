@@ -13,6 +13,7 @@ from broker_api.config import AccountConfig
 from broker_api.errors import (
     ConfigurationError,
     InsufficientMarginError,
+    InvalidOrderError,
     InvalidPriceError,
     NotConnectedError,
     OrderNotActiveError,
@@ -341,3 +342,23 @@ def test_the_three_verbs_of_the_sdks_document(
     asyncio.run(main())
     assert venue.trader.open_oids() == []
     assert [path.suffix for path in (tmp_path / "nonces").iterdir()].count(".nonce") == 1
+
+
+def test_a_name_of_the_users_own_is_not_used_twice_at_the_venue(venue: Local) -> None:
+    async def main() -> None:
+        async with live_suite(venue, scope="my strategy") as suite:
+            orders = suite["ETH"].orders
+            await orders.place_limit_order("ETH", "buy", 0.2, 1100)
+            await orders.place_limit_order("ETH", "buy", 0.2, 1100, client_order_id="entry")
+        async with live_suite(venue, scope="my strategy") as suite:
+            orders = suite["ETH"].orders
+            await orders.place_limit_order("ETH", "buy", 0.2, 1100)  # number 1 again
+            with pytest.raises(InvalidOrderError, match="client_order_id is already used"):
+                await orders.place_limit_order("ETH", "buy", 0.2, 1100, client_order_id="entry")
+            await orders.place_limit_order("ETH", "buy", 0.2, 1100, client_order_id="another")
+        async with live_suite(venue) as suite:  # no name: nothing in common with the others
+            orders = suite["ETH"].orders
+            await orders.place_limit_order("ETH", "buy", 0.2, 1100, client_order_id="entry")
+
+    asyncio.run(main())
+    assert len(venue.trader.open_oids()) == 5
