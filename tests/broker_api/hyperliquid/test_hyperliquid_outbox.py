@@ -28,12 +28,16 @@ CLOID = "0x" + "a" * 32
 ORDER = wire_order(request(), ETH, CLOID, Touch(None, None), ETH.price(1))
 
 
+def cloid(key: int) -> str:
+    return f"0x{key:032x}"
+
+
 def placing(key: int, **terms: Any) -> Parcel:
     return Parcel(Form.PLACE, (key,), orders=(ORDER,), **terms)
 
 
 def cancelling(key: int) -> Parcel:
-    return Parcel(Form.CANCEL, (key,), cancels=(CancelByCloid(ETH.asset, CLOID),))
+    return Parcel(Form.CANCEL, (key,), cancels=(CancelByCloid(ETH.asset, cloid(key)),))
 
 
 def changing(key: int) -> Parcel:
@@ -45,12 +49,14 @@ class Line:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, int, Kind]] = []
+        self.actions: list[Any] = []
         self.answers: list[asyncio.Future[Answer]] = []
 
     async def send(
         self, action: Any, kind: Kind, entries: int, sent: Callable[[int | None], None]
     ) -> Answer:
         self.sent.append((action.TYPE, entries, kind))
+        self.actions.append(action)
         sent(len(self.sent))
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.answers.append(answer)
@@ -129,6 +135,7 @@ def test_a_cancel_passes_orders_but_not_its_own() -> None:
         lane.put(cancelling(1))
         await line.settle()
         assert line.sent == [("order", 1, Kind.ORDER), ("cancelByCloid", 1, Kind.CANCEL)]
+        assert [each.cloid for each in line.actions[1].cancels] == [cloid(9)]
         await line.answer(1, Entries("cancel", (Success(),)))
         await line.answer(0, resting(1))
         assert [name for name, _, _ in line.sent[2:]] == ["cancelByCloid", "order"]
