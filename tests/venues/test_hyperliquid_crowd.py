@@ -83,6 +83,7 @@ async def by_socket(session: aiohttp.ClientSession, url: str, signer: Signer) ->
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("way", [by_http, by_socket], ids=["http", "websocket"])
 def test_every_order_of_eight_clients_is_accounted_for(
     way: Callable[[aiohttp.ClientSession, str, Signer], Awaitable[None]],

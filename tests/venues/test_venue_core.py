@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import pytest
 
+from broker_api.catalog import load_catalog
 from broker_api.errors import ConfigurationError, TradingError
 from broker_api.event import EventKind
 from data.schema import RowKind
@@ -21,6 +22,7 @@ from sim.venues.sources import (
     synthetic_source,
     tape_source,
 )
+from sim.venues.warm import _trade
 from tests.venues.plain_engine import (
     BTC,
     ETH,
@@ -348,3 +350,11 @@ def test_the_journal_has_inputs_and_events_in_their_order() -> None:
 
 def test_the_sample_is_a_market() -> None:
     assert sample_source(ETH).tape.has_trades
+
+
+@pytest.mark.parametrize("symbols", [("ETH",), ("BTC", "ETH"), ("MNQ", "ETH")])
+def test_warming_up_trades_and_liquidates_on_a_market_of_its_own(symbols: tuple[str, ...]) -> None:
+    catalog = load_catalog()
+    happened = _trade(tuple(catalog[symbol] for symbol in symbols))
+    wanted = "ACCEPTED FILLED CANCELLED REPLACED TRIGGERED HALTED RESUMED LIQUIDATION DEPOSITED"
+    assert {EventKind[name] for name in wanted.split()} - happened == set()

@@ -274,6 +274,25 @@ def test_a_snapshot_carries_over_to_another_server() -> None:
         assert "other tapes or settings" in answer.json()["error"]
 
 
+def test_a_snapshot_of_a_market_that_ran_is_the_same_market() -> None:
+    source = synthetic_source(ETH, seed=4, hours=0.5, price=Decimal(3000))
+    with local_venue([source]) as venue:
+        venue.control("/speed", speed=200)
+        trader = venue.trader
+        for _ in range(6):
+            touch = venue.engine.venue.touch(0)
+            assert touch.bid_ticks is not None
+            trader.limit(True, 0.02, touch.bid_ticks / 10)
+            trader.trigger(False, 0.02, 2000, touch.bid_ticks / 10 - 0.5, "sl")
+            time.sleep(0.03)
+        venue.control("/pause")
+        state, orders = venue.state(), trader.info.historical_orders(trader.address)
+        assert trader.fills()
+        venue.control("/restore", **venue.control("/snapshot", "GET"))
+        assert venue.state() == state
+        assert trader.info.historical_orders(trader.address) == orders
+
+
 def test_reset_begins_anew_and_lets_listeners_go(venue: Local) -> None:
     before = venue.state()
     with listening(venue) as listener:

@@ -15,6 +15,7 @@ from sim.venues.hyperliquid.wire import HyperliquidWire
 from sim.venues.runner import Runner
 from sim.venues.server import ServerSettings, VenueServer
 from sim.venues.sources import Source
+from sim.venues.warm import warm_up
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ def make_server(settings: VenueSettings, wall_ns: WallClock) -> VenueServer:
     `wall_ns` is the machine's clock: nonces and timers are compared with it, and a market that
     runs goes by it.
     """
+    warm_up([source.instrument for source in settings.sources])
     runner = Runner(settings.engine, wall_ns, settings.speed)
     limits = IpLimits() if settings.limits_by_ip else None
     return VenueServer(
