@@ -1,4 +1,4 @@
-"""`papertape serve hyperliquid`: a local venue that the vendor's own SDK connects to.
+"""`papertape serve`: a local venue that programs for the real one connect to.
 
 Exit codes: 0 it was stopped, 2 something was refused before it began, 1 it broke; with --exec the
 program's own.
@@ -14,7 +14,9 @@ import shlex
 import signal
 import sys
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,12 +28,12 @@ from data.schema import TapeError
 from papertape.home import papertape_home, write_private
 
 if TYPE_CHECKING:
-    from sim.venues.hyperliquid.serve import VenueSettings
     from sim.venues.server import VenueServer
 
 REFUSED, BROKEN, INTERRUPTED = 2, 1, 130
 DEFAULT_PORT = 3001
 """The port of the SDK's own constant for a local server."""
+PROJECTX_PORT = 3002
 
 app = typer.Typer(
     help="Local venues: a real venue's protocol over the simulated exchange.", no_args_is_help=True
@@ -45,12 +47,16 @@ def _serve() -> None:
 
 @dataclass(frozen=True)
 class Session:
-    """A venue that serves: where, and who trades on it."""
+    """A venue that serves: what it says of itself, given its address, and who trades on it.
 
-    settings: VenueSettings
-    key_file: Path
-    key: Secret
-    address: str
+    `printed` are secrets for --print-env, `given` those that a program finds in its environment.
+    """
+
+    make: Callable[[], VenueServer]
+    ready: Callable[[str], str]
+    places: Callable[[str], dict[str, str]]
+    printed: Mapping[str, Secret]
+    given: Mapping[str, Secret]
     program: str | None
     prints_env: bool
 
@@ -97,6 +103,19 @@ _Env = Annotated[
 ]
 
 
+_Cash50 = Annotated[float, typer.Option(min=0.01, help="dollars of each account")]
+_AccountCount = Annotated[int, typer.Option(min=1, max=16, help="accounts of the user")]
+_UserLimits = Annotated[
+    bool, typer.Option("--rate-limits", help="limit a user's requests as the live gateway")
+]
+_Unsigned = Annotated[
+    bool, typer.Option("--unsigned-brackets", help="take ticks of brackets without their sign")
+]
+_AsNow = Annotated[
+    bool, typer.Option("--as-now", help="show times as if the market had begun just now")
+]
+
+
 @app.command()
 def hyperliquid(
     tape: _Tapes = None,
@@ -116,9 +135,11 @@ def hyperliquid(
     print_env: _Env = False,
 ) -> None:
     """Serve Hyperliquid's API for perpetuals on this machine."""
-    try:
+
+    def session() -> Session:
         from papertape.venue_key import venue_key
         from papertape.venue_settings import hyperliquid_settings
+        from sim.venues.hyperliquid.serve import make_server
         from sim.venues.server import ServerSettings
 
         key, address, key_file = venue_key()
@@ -132,8 +153,87 @@ def hyperliquid(
             accounts=accounts,
             limits_by_ip=rate_limits,
         )
-        session = Session(settings, key_file, key, address, program, print_env)
-        code = asyncio.run(serve(session))
+        return Session(
+            make=lambda: make_server(settings, time.time_ns),
+            ready=lambda url: f"hyperliquid at {url}, WebSocket {_ws(url)}",
+            places=lambda url: {
+                "PAPERTAPE_VENUE_WS": _ws(url),
+                "PAPERTAPE_ACCOUNT": address,
+                "PAPERTAPE_KEY_FILE": str(key_file),
+            },
+            printed={"HYPERLIQUID_SECRET_KEY": key},
+            given={},
+            program=program,
+            prints_env=print_env,
+        )
+
+    _run(session)
+
+
+@app.command()
+def projectx(
+    tape: _Tapes = None,
+    market: _Markets = None,
+    speed: _Speed = "1",
+    port: _Port = PROJECTX_PORT,
+    control_port: _Port = 0,
+    host: _Host = "127.0.0.1",
+    open_to_others: _Open = False,
+    accounts: _AccountCount = 1,
+    cash: _Cash50 = 50_000.0,
+    assignments: _Assignments = None,
+    catalog: _Catalog = None,
+    rate_limits: _UserLimits = False,
+    unsigned_brackets: _Unsigned = False,
+    as_now: _AsNow = False,
+    program: _Program = None,
+    print_env: _Env = False,
+) -> None:
+    """Serve the ProjectX Gateway's API for futures on this machine."""
+
+    def session() -> Session:
+        from papertape.venue_key import PROJECTX_FILE, kept_key
+        from papertape.venue_settings import PROJECTX_USER, projectx_settings
+        from sim.venues.projectx.serve import make_server
+        from sim.venues.server import ServerSettings
+
+        key, key_file = kept_key(PROJECTX_FILE)
+        settings = projectx_settings(
+            [*(tape or []), *(market or [])],
+            catalog or [],
+            assignments or [],
+            ServerSettings(control_token(), host, port, control_port, open_to_others),
+            key,
+            cash=Decimal(str(cash)),
+            accounts=accounts,
+            speed=speed,
+            has_limits=rate_limits,
+            signed_brackets=not unsigned_brackets,
+            begins_ns=time.time_ns() if as_now else None,
+        )
+        return Session(
+            make=lambda: make_server(settings, time.time_ns),
+            ready=lambda url: f"projectx at {url}/api, hubs {url}/hubs/user and /hubs/market",
+            places=lambda url: {
+                "PROJECTX_API_URL": f"{url}/api",
+                "PROJECTX_USER_HUB_URL": f"{url}/hubs/user",
+                "PROJECTX_MARKET_HUB_URL": f"{url}/hubs/market",
+                "PROJECT_X_USERNAME": PROJECTX_USER,
+                "PAPERTAPE_KEY_FILE": str(key_file),
+            },
+            printed={"PROJECT_X_API_KEY": key},
+            given={"PROJECT_X_API_KEY": key},
+            program=program,
+            prints_env=print_env,
+        )
+
+    _run(session)
+
+
+def _run(make: Callable[[], Session]) -> None:
+    """Serve a session to its end, then exit."""
+    try:
+        code = asyncio.run(serve(make()))
     except ModuleNotFoundError as missing:
         typer.echo(
             f"papertape: local venues need the package {missing.name}: "
@@ -159,9 +259,7 @@ def control_token() -> Secret:
 
 async def serve(session: Session) -> int:
     """Serve until stopped, or until the program has ended; the exit code."""
-    from sim.venues.hyperliquid.serve import make_server
-
-    server = make_server(session.settings, time.time_ns)
+    server = session.make()
     await server.start()
     token_file = papertape_home() / f"control-{server.control_url.rpartition(':')[2]}.token"
     loop = asyncio.get_running_loop()
@@ -169,7 +267,7 @@ async def serve(session: Session) -> int:
         with contextlib.suppress(NotImplementedError):  # Windows has no such handlers
             loop.add_signal_handler(number, server.stop_soon)
     try:
-        write_private(token_file, session.settings.server.token.reveal() + "\n")
+        write_private(token_file, server.settings.token.reveal() + "\n")
         _tell(session, server, token_file)
         if session.program is None:
             await server.until_stopped()
@@ -185,10 +283,11 @@ def _tell(session: Session, server: VenueServer, token_file: Path) -> None:
     if session.prints_env:
         for name, value in environment(session, server, token_file).items():
             typer.echo(f"{name}={shlex.quote(value)}")
-        typer.echo(f"HYPERLIQUID_SECRET_KEY={session.key.reveal()}")
+        for name, secret in session.printed.items():
+            typer.echo(f"{name}={secret.reveal()}")
     typer.echo(
-        f"ready: hyperliquid at {server.url}, WebSocket {_ws(server.url)}, control at "
-        f"{server.control_url} with the token in {token_file}"
+        f"ready: {session.ready(server.url)}, control at {server.control_url} with the token in "
+        f"{token_file}"
     )
     sys.stdout.flush()
 
@@ -201,11 +300,9 @@ def environment(session: Session, server: VenueServer, token_file: Path) -> dict
     """What a program needs to find the venue: no secret, but the files that hold them."""
     return {
         "PAPERTAPE_VENUE_URL": server.url,
-        "PAPERTAPE_VENUE_WS": _ws(server.url),
         "PAPERTAPE_CONTROL_URL": server.control_url,
         "PAPERTAPE_CONTROL_TOKEN_FILE": str(token_file),
-        "PAPERTAPE_ACCOUNT": session.address,
-        "PAPERTAPE_KEY_FILE": str(session.key_file),
+        **session.places(server.url),
     }
 
 
@@ -218,7 +315,9 @@ async def run_program(session: Session, server: VenueServer) -> int:
     token_file = papertape_home() / f"control-{server.control_url.rpartition(':')[2]}.token"
     site = str(Path(__file__).parent / "exec_site")
     path = os.pathsep.join([site, *filter(None, [os.environ.get("PYTHONPATH")])])
-    found = {**os.environ, **environment(session, server, token_file), "PYTHONPATH": path}
+    given = {name: secret.reveal() for name, secret in session.given.items()}
+    found = {**os.environ, **environment(session, server, token_file), **given}
+    found["PYTHONPATH"] = path
     child = await asyncio.create_subprocess_exec(*command, env=found)
     ended = asyncio.create_task(child.wait())
     stopped = asyncio.create_task(server.until_stopped())

@@ -16,6 +16,7 @@ from broker_api.secret import Secret
 from papertape.home import papertape_home, write_private
 
 FILE = "hyperliquid-test-key"
+PROJECTX_FILE = "projectx-test-key"
 _MARK = b"papertape: a test key of local venues"
 _HALF = 16
 
@@ -40,12 +41,18 @@ def _second_half(first: bytes) -> bytes:
 
 
 def venue_key(folder: Path | None = None) -> tuple[Secret, str, Path]:
-    """The user's test key, its address, and its file, which is made where it is missing.
+    """The user's test key for Hyperliquid, its address, and its file; see `kept_key`."""
+    key, path = kept_key(FILE, folder)
+    return key, Signer(key.reveal()).address, path
+
+
+def kept_key(name: str, folder: Path | None = None) -> tuple[Secret, Path]:
+    """The user's test key in a file of this name, which is made where it is missing.
 
     Raises ConfigurationError for a file that holds another key, SecretError for one that others
     may read.
     """
-    path = (papertape_home() if folder is None else folder) / FILE
+    path = (papertape_home() if folder is None else folder) / name
     if not path.exists():
         write_private(path, new_venue_key().reveal() + "\n")
     key = Secret.from_file(path)
@@ -54,4 +61,4 @@ def venue_key(folder: Path | None = None) -> tuple[Secret, str, Path]:
             f"{path} holds a key that papertape did not make: a key of your own has no business "
             "with a local venue; delete the file to get a new test key"
         )
-    return key, Signer(key.reveal()).address, path
+    return key, path

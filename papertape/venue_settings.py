@@ -10,9 +10,12 @@ from broker_api.catalog import find, load_catalog
 from broker_api.config import SimulationConfig
 from broker_api.errors import ConfigurationError
 from broker_api.instrument import Instrument
+from broker_api.secret import Secret
 from papertape.parameters import literal, split_settings
 from sim.venues.clock import speed_of
 from sim.venues.hyperliquid.serve import VenueSettings
+from sim.venues.projectx import serve as projectx
+from sim.venues.projectx.engine import AccountSettings, Options
 from sim.venues.server import ServerSettings
 from sim.venues.sources import Source, source_of
 
@@ -22,6 +25,10 @@ DEFAULT_MARKETS = (
     "OP=synthetic:seed=2,hours=3,price=1.8",
 )
 """What plays when no market is named: what the examples of the vendor's SDK trade."""
+
+PROJECTX_MARKETS = ("MNQ=sample", "ES=sample")
+PROJECTX_USER = "papertape"
+_MINUTE_NS = 60_000_000_000
 
 
 def hyperliquid_settings(
@@ -50,7 +57,46 @@ def hyperliquid_settings(
     )
 
 
-def _sources(markets: Sequence[str], catalog: Mapping[str, Instrument]) -> tuple[Source, ...]:
+def projectx_settings(
+    markets: Sequence[str],
+    catalog_files: Sequence[Path],
+    assignments: Sequence[str],
+    server: ServerSettings,
+    key: Secret,
+    *,
+    cash: Decimal,
+    accounts: int,
+    speed: str,
+    has_limits: bool,
+    signed_brackets: bool,
+    begins_ns: int | None,
+) -> projectx.VenueSettings:
+    """The settings of a ProjectX Gateway with one user. Raises ConfigurationError, TapeError.
+
+    `begins_ns` is the time that is shown when the market begins, None for its own.
+    """
+    catalog = load_catalog(*catalog_files)
+    sources = _sources(markets or PROJECTX_MARKETS, catalog, is_perpetual=False)
+    start_ns = max(source.tape.start_ns for source in sources)
+    shift_ns = 0 if begins_ns is None else (begins_ns - start_ns) // _MINUTE_NS * _MINUTE_NS
+    return projectx.VenueSettings(
+        sources=sources,
+        server=server,
+        keys={PROJECTX_USER: key},
+        accounts=tuple(
+            AccountSettings(f"SIM-{number}", PROJECTX_USER, cash)
+            for number in range(1, accounts + 1)
+        ),
+        simulation=_simulation(assignments),
+        speed=speed_of(speed),
+        has_limits=has_limits,
+        options=Options(signed_brackets, shift_ns),
+    )
+
+
+def _sources(
+    markets: Sequence[str], catalog: Mapping[str, Instrument], *, is_perpetual: bool = True
+) -> tuple[Source, ...]:
     sources: list[Source] = []
     for text in markets:
         symbol, equals, what = text.partition("=")
@@ -59,7 +105,7 @@ def _sources(markets: Sequence[str], catalog: Mapping[str, Instrument]) -> tuple
         instrument = find(catalog, symbol)
         if any(source.instrument is instrument for source in sources):
             raise ConfigurationError(f"market {text}: {instrument.symbol} is there already")
-        sources.append(source_of(instrument, what))
+        sources.append(source_of(instrument, what, is_perpetual=is_perpetual))
     return tuple(sources)
 
 
