@@ -16,6 +16,7 @@ from sim.venues.projectx.wire import Limits, ProjectXWire
 from sim.venues.runner import Runner
 from sim.venues.server import ServerSettings, VenueServer
 from sim.venues.sources import Source
+from sim.venues.warm import warm_up
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ def make_server(settings: VenueSettings, wall_ns: WallClock) -> VenueServer:
 
     `wall_ns` is the machine's clock: tokens expire by it, and a market that runs goes by it.
     """
+    warm_up([source.instrument for source in settings.sources])
     runner = Runner(settings.engine, wall_ns, settings.speed)
     sessions = Sessions(settings.keys, settings.server.token)
     limits = Limits() if settings.has_limits else None
