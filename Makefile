@@ -59,6 +59,7 @@ nightly: $(DEV)  ## everything, also with the kernel as plain Python, and a mill
 	$(BIN)/python -m tests.differential.run --seeds 0:1000000 --watch 4
 	$(BIN)/python -m tests.differential.mutants --hunt
 	$(BIN)/python -m tests.differential.conserve --steps 1000000
+	$(BIN)/python -m tests.broker_api.contingent_play --seeds 2000:200000
 	$(BIN)/python tests/broker_api/hyperliquid/malformed.py --count 1000000
 
 # Without the comparisons of whole runs: with the kernel as plain Python they take longer than all

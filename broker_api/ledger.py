@@ -18,7 +18,6 @@ from broker_api.order import (
     STATUS_BY_CODE,
     BracketRequest,
     Command,
-    ExitRequest,
     OcoRequest,
     OrderRequest,
     OrderStatus,
@@ -26,6 +25,7 @@ from broker_api.order import (
     Role,
     Side,
     TimeInForce,
+    exit_order,
 )
 from broker_api.record import EXIT_ROLES, OrderRecord, PositionRecord
 from broker_api.refusals import EXPIRED, describe
@@ -135,7 +135,7 @@ class Ledger:
         records = [entry]
         for leg, role in ((bracket.stop, Role.STOP_EXIT), (bracket.target, Role.TARGET_EXIT)):
             if leg is not None:
-                record = self._add(ts_ns, _exit_order(bracket.entry, leg, role), role)
+                record = self._add(ts_ns, exit_order(bracket.entry, leg, role), role)
                 record.held = True
                 records.append(record)
         group = tuple(record.order_id for record in records)
@@ -286,29 +286,6 @@ class Ledger:
         )
 
 
-def _exit_order(entry: OrderRequest, leg: ExitRequest, role: Role) -> OrderRequest:
-    """A bracket's exit as an order: opposite to the entry, prices known only if they are fixed."""
-    if role is Role.TARGET_EXIT:
-        order_type, limit, stop = OrderType.LIMIT, leg.price_ticks, None
-    else:
-        order_type, limit, stop = OrderType.STOP, None, leg.price_ticks
-        if leg.limit_offset_ticks is not None:
-            order_type = OrderType.STOP_LIMIT
-        elif leg.trail_ticks is not None:
-            order_type = OrderType.TRAILING_STOP
-    return OrderRequest(
-        order_id=leg.order_id,
-        client_order_id=leg.client_order_id,
-        instrument=entry.instrument,
-        side=Side(entry.side).opposite,
-        order_type=order_type,
-        size_lots=entry.size_lots,
-        limit_ticks=limit,
-        stop_ticks=stop,
-        tag=leg.tag,
-    )
-
-
 def _apply_terms(record: OrderRecord, row: EventRow) -> None:
     """Take over prices, size, reason and whether the order is held."""
     kind = row.kind
@@ -321,7 +298,7 @@ def _apply_terms(record: OrderRecord, row: EventRow) -> None:
     if kind == EventKind.ACCEPTED:
         record.accepted = True
         record.held = row.status == OrderStatus.PENDING.code and record.role in EXIT_ROLES
-    elif kind == EventKind.ACTIVATED:
+    elif kind in (EventKind.ACTIVATED, EventKind.UNCERTAIN):
         record.held = False
     elif kind == EventKind.HELD:
         record.held = True

@@ -345,3 +345,27 @@ def order_ids_of(submission: Submission) -> tuple[int, ...]:
     if isinstance(submission, BracketRequest):
         ids.extend(leg.order_id for leg in (submission.stop, submission.target) if leg is not None)
     return tuple(ids)
+
+
+def exit_order(entry: OrderRequest, leg: ExitRequest, role: Role) -> OrderRequest:
+    """A bracket's exit as an order: opposite to the entry, prices known only if they are fixed."""
+    if role is Role.TARGET_EXIT:
+        order_type, limit, stop = OrderType.LIMIT, leg.price_ticks, None
+    else:
+        order_type, limit, stop = OrderType.STOP, None, leg.price_ticks
+        if leg.limit_offset_ticks is not None:
+            order_type = OrderType.STOP_LIMIT
+        elif leg.trail_ticks is not None:
+            order_type = OrderType.TRAILING_STOP
+    return OrderRequest(
+        order_id=leg.order_id,
+        client_order_id=leg.client_order_id,
+        instrument=entry.instrument,
+        side=Side(entry.side).opposite,
+        order_type=order_type,
+        size_lots=entry.size_lots,
+        limit_ticks=limit,
+        stop_ticks=stop,
+        trail_ticks=leg.trail_ticks,
+        tag=leg.tag,
+    )
