@@ -11,7 +11,7 @@ CODE := broker_api sim data scenarios reports papertape
 WRITTEN := $(CODE) $(wildcard tests examples benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check nightly coverage bench browser format
+.PHONY: help projectx-env setup demo test check nightly coverage bench browser format
 
 help:  ## show what can be made
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile
@@ -40,6 +40,20 @@ setup: $(CORE)  ## make the environment and install papertape into it
 demo: $(CORE)  ## run a bracket strategy on a sample tape
 	@$(BIN)/papertape demo
 
+# The vendor's ProjectX package needs a newer Python than papertape: it gets a place of its own, and
+# its tests are collected where that is.
+projectx-env: .venv-projectx/.installed
+
+.venv-projectx/.installed: tests/vendor/constraints.txt
+	@for name in $(NEWER_PYTHON) python3.12 python3.13 \
+	  $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.1[2-9]*/bin/python; do \
+	  $$name -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null || continue; \
+	  $$name -m venv .venv-projectx && exit 0; done; \
+	echo "project-x-py needs Python 3.12 or newer: make NEWER_PYTHON=... projectx-env"; exit 1
+	@.venv-projectx/bin/python -m pip --disable-pip-version-check install --quiet \
+	  --requirement tests/vendor/constraints.txt
+	@touch $@
+
 test: $(DEV)  ## run every test
 	$(BIN)/python -m pytest
 
@@ -49,7 +63,7 @@ check: $(DEV)  ## format, lint, types and the quick tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -x -q -m "not slow and not browser"
 
-nightly: $(DEV)  ## everything, also with the kernel as plain Python, and a million sessions
+nightly: $(DEV) projectx-env  ## everything, also with the kernel as plain Python, and a million sessions
 	$(BIN)/ruff check $(WRITTEN)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
