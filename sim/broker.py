@@ -196,6 +196,7 @@ class SimBroker:
         if self._on_event is None:
             return
         self._end_compiled()
+        self.flush()  # the exchange may have stayed behind plain handlers
         self._deliver_due(NEVER_NS)
         self._on_event = None
         self._loop.detach(self)

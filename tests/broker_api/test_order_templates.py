@@ -37,7 +37,7 @@ def test_breakout_is_protected_by_the_middle_else_by_the_level(
 
 
 def test_breakout_below_its_own_support_has_no_protection():
-    with pytest.raises(InvalidPriceError, match="support_level 21000 does not protect a buy"):
+    with pytest.raises(InvalidPriceError, match=r"support_level 21000\.00 does not protect a buy"):
         breakout_stop(MNQ, Side.BUY, Decimal(20_999), Decimal(21_000), Decimal(21_150))
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import numpy as np
 import pytest
 
 from broker_api.errors import ConfigurationError
+from broker_api.event import EventKind
 from data.schema import RowKind
 from papertape import TradingSuite, run
 from sim.wanted import BLOCK_ROWS
@@ -277,3 +280,45 @@ def test_a_handler_that_asks_for_what_no_tick_has_is_refused(handler: Any, messa
 
     with pytest.raises(ConfigurationError, match=message):
         session(strategy)
+
+
+def test_what_happened_before_the_end_of_a_session_is_in_its_journal() -> None:
+    """Plain handlers run ahead of the exchange, which nobody asked to catch up meanwhile."""
+
+    def fills(handler_of: Callable[[asyncio.Event], Callable[..., object]]) -> int:
+        suites: list[TradingSuite] = []
+
+        async def main() -> None:
+            suite = await TradingSuite.create(["ETH"], tape=TAPE, simulation={"margin": False})
+            suites.append(suite)
+            eth, enough = suite["ETH"], asyncio.Event()
+            quote = eth.data.last_quote
+            assert quote is not None
+            await eth.orders.place_limit_order("ETH", 0, 1, quote.bid)
+            await eth.data.on_tick(handler_of(enough))
+            await enough.wait()
+            await suite.disconnect()
+
+        run(main())
+        events = suites[0].session.journal.events()
+        return int((events["kind"] == EventKind.FILLED).sum())
+
+    def plain(enough: asyncio.Event) -> Callable[..., object]:
+        seen = count()
+
+        def tick(bid: float) -> None:
+            if next(seen) == 2_000:
+                enough.set()
+
+        return tick
+
+    def waiting(enough: asyncio.Event) -> Callable[..., object]:
+        seen = count()
+
+        async def tick(bid: float) -> None:
+            if next(seen) == 2_000:
+                enough.set()
+
+        return tick
+
+    assert fills(plain) == fills(waiting) > 0

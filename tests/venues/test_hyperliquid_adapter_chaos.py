@@ -16,12 +16,13 @@ def test_what_chaos_does_is_put_right(seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_what_two_hundred_seeds_of_chaos_do_is_put_right() -> None:
+@pytest.mark.timeout(600)
+def test_what_many_seeds_of_chaos_do_is_put_right() -> None:
+    """Two hundred of them run at night."""
     uncertain = restarts = 0
-    for seed in range(100, 300):
+    for seed in range(100, 130):
         counts = adapter_chaos.run(seed)
         uncertain += counts["uncertain"]
         restarts += counts["restarts"]
-    assert uncertain > 100
-    assert restarts > 20
+    assert uncertain > 10
+    assert restarts > 2
