@@ -29,7 +29,7 @@ from broker_api.hyperliquid.money import SEEN_MAX, Money
 from broker_api.hyperliquid.tracks import Ending, Terms, Track
 from broker_api.hyperliquid.wire.account import BasicOrder, Fill, Funding, OrderUpdate
 from broker_api.hyperliquid.wire.statuses import meaning_of
-from broker_api.order import OrderStatus, ReplaceRequest, Side, TimeInForce
+from broker_api.order import OrderStatus, Side, TimeInForce
 
 ENDED_MAX = 10_000
 """Ended orders whose numbers are remembered, for messages that come late."""
@@ -164,11 +164,10 @@ class Books:
 
     # --- changes and refusals ------------------------------------------------------------------
 
-    def begin_change(self, track: Track, request: ReplaceRequest) -> Terms:
+    def begin_change(self, track: Track, terms: Terms) -> None:
         """A change is about to be sent: until its answer the old order's end is no end."""
-        track.change = track.terms_after(request)
+        track.change = terms
         track.replaced = None
-        return track.change
 
     def replaced(self, track: Track, oid: int | None, ts_ms: int) -> OrderReplaced | None:
         """The change is done, the order has a new oid; None when that was told already."""

@@ -15,7 +15,10 @@ from typing import Any
 import numpy as np
 
 from broker_api.broker import Capabilities, EventSink, RowSink, Snapshot
+from broker_api.broker import Clock as SessionClock
 from broker_api.config import AccountConfig, BrokerSpec
+from broker_api.contingency import Protection
+from broker_api.contingent_broker import ContingentBroker
 from broker_api.errors import BrokerError, ConfigurationError, NotConnectedError
 from broker_api.event import (
     CancelRejected,
@@ -41,15 +44,19 @@ from broker_api.order import (
 from broker_api.quote import Bar, Quote, Trade
 from broker_api.wall_clock import WallClock
 
+PROTECTION = Protection(reduce_only=True)
+"""Reduce-only exits may be worth less than the venue's least, and never open anything."""
 
-def create(spec: BrokerSpec) -> HyperliquidBroker:
+
+def create(spec: BrokerSpec) -> ContingentBroker:
     """The live broker for the arguments of `TradingSuite.create`; nothing is connected yet.
 
-    Raises ConfigurationError and SecretError for settings with which it cannot begin.
+    Brackets and OCO pairs are kept by the client, their exits reduce-only. Raises
+    ConfigurationError and SecretError for settings with which it cannot begin.
     """
     config = config_of(spec.options)
     place = config.place(os.environ)
-    return HyperliquidBroker(
+    plain = HyperliquidBroker(
         config,
         place,
         Signer(config.secret(os.environ).reveal()),
@@ -58,10 +65,11 @@ def create(spec: BrokerSpec) -> HyperliquidBroker:
         nonce_folder=config.nonce_folder(os.environ),
         draws=np.random.Generator(np.random.Philox(os.getpid())),
     )
+    return ContingentBroker(plain, PROTECTION)
 
 
 class HyperliquidBroker:
-    """A broker that answers from Hyperliquid, or from a local venue that speaks like it.
+    """A broker of plain orders: Hyperliquid, or a local venue that speaks like it.
 
     Nothing is asked of anybody before `connect`. `notes` is what a person should know: what the
     venue said in its own words, connections that broke, figures that differ.
@@ -90,7 +98,8 @@ class HyperliquidBroker:
         draws: np.random.Generator,
         clock: Clock | None = None,
     ) -> None:
-        self.clock: Clock = WallClock() if clock is None else clock
+        times: Clock = WallClock() if clock is None else clock
+        self.clock: SessionClock = times
         self.notes: list[str] = []
         self._symbols = tuple(symbols)
         path = None if nonce_folder is None else nonce_file(nonce_folder, signer.address)
@@ -101,9 +110,9 @@ class HyperliquidBroker:
             config,
             place,
             signer,
-            Nonces(path, self.clock.now_ms),
+            Nonces(path, times.now_ms),
             account,
-            self.clock,
+            times,
             draws,
             self._give,
             self._note,
@@ -175,7 +184,7 @@ class HyperliquidBroker:
     # --- commands ------------------------------------------------------------------------------
 
     async def submit(self, submission: Submission) -> OrderAccepted | OrderRejected:
-        """Send an order. A group is the session's to keep: the venue has none that fits."""
+        """Send an order. Groups are kept by `ContingentBroker`: the venue has none that fits."""
         return await asyncio.shield(self._place(submission))
 
     def _place(self, submission: Submission) -> asyncio.Task[OrderAccepted | OrderRejected]:

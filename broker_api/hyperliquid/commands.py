@@ -25,7 +25,7 @@ from broker_api.event import (
 from broker_api.hyperliquid.books import Books
 from broker_api.hyperliquid.contracts import Contract
 from broker_api.hyperliquid.drafts import Refused as NotTaken
-from broker_api.hyperliquid.drafts import Touch, wire_order
+from broker_api.hyperliquid.drafts import Touch, fitted, wire_order
 from broker_api.hyperliquid.keeper import Keeper
 from broker_api.hyperliquid.outbox import Form, Lane, Parcel
 from broker_api.hyperliquid.tracks import Track
@@ -35,6 +35,7 @@ from broker_api.hyperliquid.wire.ids import cloid_of
 from broker_api.hyperliquid.wire.schema import ProtocolError
 from broker_api.hyperliquid.wire.texts import Read, Refusal, read
 from broker_api.order import CancelRequest, OrderRequest, OrderType, ReplaceRequest, Side
+from broker_api.plain_order import asked_id
 
 CANCEL_ATTEMPTS = 3
 _T = TypeVar("_T")
@@ -49,7 +50,8 @@ class Scopes(NamedTuple):
 
     def of(self, request: OrderRequest) -> str:
         """The scope of an order's name; numbers that the session gave are the session's."""
-        is_number = request.client_order_id.rstrip("x") == str(request.order_id)
+        name, _, _ = request.client_order_id.partition("~")  # of an exit that is placed again
+        is_number = name.rstrip("x") == str(asked_id(request.order_id))
         return self.session if is_number or self.own is None else self.own
 
 
@@ -95,7 +97,7 @@ class Commands:
         self._books.add(track)
         try:
             touch = self._touch(track.index)
-            order = wire_order(request, track.contract, track.cloid, touch, self._slippage)
+            order = wire_order(track.request, track.contract, track.cloid, touch, self._slippage)
         except NotTaken as refusal:
             self._books.reject(
                 track, refusal.reason, self._venue_ms(), refusal.value, refusal.limit
@@ -116,6 +118,7 @@ class Commands:
         cloid = cloid_of(self._scopes.of(request), request.client_order_id)
         now = asyncio.get_running_loop().time()
         contract = self._contracts[index]
+        request = fitted(request, contract)
         return Track(request, contract, index, cloid, sent_ms=self._venue_ms(), sent_at=now)
 
     async def _answered(self, track: Track) -> OrderAccepted | OrderRejected:
@@ -213,30 +216,30 @@ class Commands:
     def change(self, request: ReplaceRequest) -> asyncio.Task[OrderReplaced | ReplaceRejected]:
         """Send a change; the task has its answer."""
         track = self._books.working(request.order_id)
-        terms = track.terms_after(request)
+        wanted = track.terms_after(request)
+        draft = fitted(
+            replace(
+                track.request,
+                size_lots=wanted.left_lots,
+                limit_ticks=wanted.limit_ticks,
+                stop_ticks=wanted.stop_ticks,
+            ),
+            track.contract,
+        )
+        terms = wanted._replace(limit_ticks=draft.limit_ticks, stop_ticks=draft.stop_ticks)
         try:
             if request.trail_ticks is not None or track.change or not track.accepted:
                 raise NotTaken(Reason.NOT_MODIFIABLE)
             if terms.left_lots <= 0:
                 raise NotTaken(Reason.SIZE_BELOW_FILLED, terms.size_lots, track.filled_lots)
-            order = wire_order(
-                replace(
-                    track.request,
-                    size_lots=terms.left_lots,
-                    limit_ticks=terms.limit_ticks,
-                    stop_ticks=terms.stop_ticks,
-                ),
-                track.contract,
-                track.cloid,
-                self._touch(track.index),
-                self._slippage,
-            )
+            touch = self._touch(track.index)
+            order = wire_order(draft, track.contract, track.cloid, touch, self._slippage)
         except NotTaken as refusal:
             refused = self._books.refuse_change(
                 track, refusal.reason, self._venue_ms(), refusal.value, refusal.limit
             )
             return _owned(_done(refused))
-        self._books.begin_change(track, request)
+        self._books.begin_change(track, terms)
         # The venue would leave out what it calls "always place", and take no trigger.
         change = Modify(track.oid or track.cloid, order, always_place=True)
         parcel = Parcel(Form.CHANGE, (track.order_id,), changes=(change,))

@@ -7,6 +7,7 @@ Sources: the venue's documentation, "Order types" and "Take profit and stop loss
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -62,6 +63,22 @@ class Touch(NamedTuple):
     def opposite(self, side: Side) -> Decimal | None:
         """The price at which an order of this side would take."""
         return self.ask if side is Side.BUY else self.bid
+
+
+def fitted(request: OrderRequest, contract: Contract) -> OrderRequest:
+    """The order at prices that the venue takes.
+
+    Only prices that a program made need it (an exit at an offset from an average fill): what people
+    write is checked when they write it. A stop comes nearer to the market, a limit trades sooner.
+    """
+    spec, is_buy = contract.spec, request.side is Side.BUY
+    limit, stop = request.limit_ticks, request.stop_ticks
+    fires_above = is_buy == (request.order_type in (OrderType.STOP, OrderType.STOP_LIMIT))
+    return replace(
+        request,
+        limit_ticks=None if limit is None else spec.rounded_ticks(limit, up=is_buy),
+        stop_ticks=None if stop is None else spec.rounded_ticks(stop, up=not fires_above),
+    )
 
 
 def wire_order(

@@ -216,12 +216,15 @@ class Keeper:
             over = expires_ms is None or self._client.now_ms() > expires_ms + self._grace_ms
             try:
                 found = await self.look(track)
+                if over and found is not None and track.change is not None:
+                    # The change can land no more: the order is as it is, or its old leg was the
+                    # last and the new one was refused.
+                    track.change = None
+                    await self.look(track)
             except BrokerError as failure:
                 self._note(f"order {track.order_id}: {failure}")
             else:
-                if over and found is not None:
-                    track.change = None  # it can land no more
-                elif over:
+                if over and found is None:
                     self._books.reject(track, Reason.NOT_ARRIVED, self._venue_ms())
                 if over or (track.accepted and track.change is None):
                     return

@@ -14,6 +14,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self
 
+from broker_api.contingent_broker import ContingentBroker
 from broker_api.errors import NotConnectedError, OrderNotActiveError
 from broker_api.event import Reason
 from broker_api.hyperliquid.broker import HyperliquidBroker
@@ -100,8 +101,9 @@ class HyperliquidOrderManager:
 
     def _broker(self, symbol: str) -> HyperliquidBroker:
         broker = self._suites[symbol].session.broker
-        assert isinstance(broker, HyperliquidBroker), "it was created by that name"
-        return broker
+        assert isinstance(broker, ContingentBroker), "it was created by that name"
+        assert isinstance(broker.plain, HyperliquidBroker)
+        return broker.plain
 
     async def close(self) -> None:
         """End all connections. Idempotent. Working orders stay as they are."""

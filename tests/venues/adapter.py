@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from broker_api.config import AccountConfig
+from broker_api.contingent_broker import ContingentBroker
 from broker_api.event import EventKind
-from broker_api.hyperliquid.broker import HyperliquidBroker
+from broker_api.hyperliquid.broker import PROTECTION, HyperliquidBroker
 from broker_api.hyperliquid.config import HyperliquidConfig
 from broker_api.hyperliquid.signing import Signer
 from broker_api.instrument import to_nanos
+from broker_api.plain_order import asked_id
 from broker_api.suite import TradingSuite
 from broker_api.view import Order
 from tests.venues.local_venue import KEYS, Local
@@ -22,8 +24,8 @@ from tests.venues.local_venue import KEYS, Local
 
 def live_broker(
     venue: Local, *, key: str = KEYS[0], money: AccountConfig | None = None, **settings: Any
-) -> HyperliquidBroker:
-    """The adapter for one key of the venue, with short waits."""
+) -> ContingentBroker:
+    """The adapter for one key of the venue, with short waits, and brackets kept over it."""
     config = HyperliquidConfig(
         **{
             "base_url": venue.url,
@@ -36,7 +38,7 @@ def live_broker(
             **settings,
         }
     )
-    return HyperliquidBroker(
+    plain = HyperliquidBroker(
         config,
         config.place({}),
         Signer(key),
@@ -45,6 +47,7 @@ def live_broker(
         nonce_folder=None,
         draws=np.random.Generator(np.random.Philox(7)),
     )
+    return ContingentBroker(plain, PROTECTION)
 
 
 @asynccontextmanager
@@ -58,8 +61,9 @@ async def live_suite(venue: Local, **settings: Any) -> AsyncIterator[TradingSuit
 def broker_of(suite: TradingSuite) -> HyperliquidBroker:
     """The adapter of a session."""
     broker = suite.session.broker
-    assert isinstance(broker, HyperliquidBroker)
-    return broker
+    assert isinstance(broker, ContingentBroker)
+    assert isinstance(broker.plain, HyperliquidBroker)
+    return broker.plain
 
 
 async def control(venue: Local, path: str, **body: Any) -> Any:
@@ -110,7 +114,10 @@ async def assert_books_agree(suite: TradingSuite, venue: Local) -> None:
     theirs = contract.lots(sizes["ETH"]) if "ETH" in sizes else 0
     assert ledger.positions[0].lots == theirs, f"position {ledger.positions[0].lots}, not {theirs}"
     orders = await broker.live.client.open_orders()
-    ours = {record.venue_order_id for record in ledger.working.values()}
+    ours = {track.oid for track in broker.live.books.tracks.values()}
+    seen = {record.order_id for record in ledger.working.values() if not record.held}
+    tracked = {asked_id(order_id) for order_id in broker.live.books.tracks}
+    assert seen == tracked, f"{seen} work for the session, {tracked} for the adapter"
     working = {order.oid for order in orders}
     assert working == ours, f"orders {ours} work here, {working} there; {broker.notes}"
     # How the venue shares its value out between cash and open profit it shows cut off.

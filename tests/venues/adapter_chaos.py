@@ -16,6 +16,8 @@ from collections import Counter
 from random import Random
 from typing import Any
 
+from broker_api.client_bracket import Bracket
+from broker_api.contingent_broker import ContingentBroker
 from broker_api.errors import BrokerError, OrderError, OrderUncertainError
 from broker_api.order import OrderStatus, Role
 from broker_api.suite import TradingSuite
@@ -88,8 +90,7 @@ class ChaosRun:
         await asyncio.to_thread(self.venue.control, "/faults", "DELETE")
         await self._heal(suite)
         self._check(suite)
-        for order_id in list(suite.session.ledger.working):
-            await suite["ETH"].orders.cancel_order(order_id)
+        await suite["ETH"].orders.cancel_all_orders()
         await suite.disconnect()
         suite = await self._open()
         await control(self.venue, "/faults", chaos=chaos)
@@ -122,7 +123,21 @@ class ChaosRun:
         away = random.randint(-5, 40) * (-1 if side == "buy" else 1)
         before = suite.session.last_id
         try:
-            match random.randrange(4):
+            match random.randrange(6):
+                case 4:
+                    price = 3_000 + away
+                    await orders.place_bracket_order(
+                        "ETH", side, size, price, stop_offset=30, target_offset=15
+                    )
+                case 5:
+                    pair = (3_000 - 15, 3_000 + 15)
+                    legs = [
+                        {"type": "limit", "side": "buy", "price": pair[0]},
+                        {"type": "stop", "side": "buy", "stop_price": pair[1]},
+                    ]
+                    await orders.place_oco_order(
+                        "ETH", size, first_order=legs[0], second_order=legs[1]
+                    )
                 case 0:
                     await orders.place_market_order("ETH", side, size)
                 case 1:
@@ -205,7 +220,21 @@ class ChaosRun:
         assert all(count == 1 for count in lives.values()), f"doubled: {lives}"
         for record in ledger.orders.values():
             assert record.filled_lots <= record.size_lots
+        self._check_protection(suite)
         assert suite.failure is None
+
+    def _check_protection(self, suite: TradingSuite) -> None:
+        """What a bracket's entry filled is covered by its stop, unless somebody took that away."""
+        broker = suite.session.broker
+        assert isinstance(broker, ContingentBroker)
+        for group in broker.machine.groups.values():
+            if isinstance(group, Bracket) and group.stop is not None:
+                want = group.want_lots()
+                by_user = group.stop.is_over or group.stop.ends_with is not None
+                assert by_user or want == 0 or group.stop.covers(want), (
+                    f"bracket {group.key}: {want} lots are without a stop"
+                )
+        self.counts["brackets at the end"] += len(broker.machine.groups)
 
 
 def run(seed: int) -> Counter[str]:

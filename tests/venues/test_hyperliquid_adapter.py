@@ -362,3 +362,66 @@ def test_a_name_of_the_users_own_is_not_used_twice_at_the_venue(venue: Local) ->
 
     asyncio.run(main())
     assert len(venue.trader.open_oids()) == 5
+
+
+def test_a_bracket_is_kept_over_plain_orders(venue: Local) -> None:
+    async def story(suite: TradingSuite, venue: Local) -> None:
+        eth = suite["ETH"]
+        placed = await eth.orders.place_bracket_order(
+            "ETH", "buy", 0.5, 3005, stop_offset=50, target_offset=40
+        )
+        await eth.orders.wait_for_fill(placed, 5)
+        stop, target = placed.stop_order_id, placed.target_order_id
+        await until(lambda: order_of(suite, target).status is OrderStatus.OPEN)
+        assert order_of(suite, stop).stop_price == 2950.1
+        assert order_of(suite, target).limit_price == 3040.1
+        assert [
+            order["reduceOnly"] for order in venue.trader.info.open_orders(broker_of(suite).account)
+        ] == [True, True]
+        await move(venue, 3050)
+        await until(lambda: order_of(suite, stop).is_terminal)
+        assert order_of(suite, target).status is OrderStatus.FILLED
+        assert order_of(suite, stop).reason == "cancelled because its sibling ended"
+        assert eth.positions.net_size() == 0
+
+    play(venue, story)
+
+
+def test_exits_at_odd_prices_are_put_where_the_venue_takes_them(venue: Local) -> None:
+    async def story(suite: TradingSuite, venue: Local) -> None:
+        eth = suite["ETH"]
+        placed = await eth.orders.place_bracket_order(
+            "ETH", "buy", 0.5, 3005, stop_offset=50.037, target_offset=40.037
+        )
+        await eth.orders.wait_for_fill(placed, 5)
+        await until(
+            lambda: (
+                order_of(suite, placed.target_order_id).status is OrderStatus.OPEN
+                and order_of(suite, placed.stop_order_id).status is OrderStatus.OPEN
+            )
+        )
+        # 3000.1 less 50.037 and plus 40.037, with five digits
+        assert order_of(suite, placed.stop_order_id).stop_price == 2950.1
+        assert order_of(suite, placed.target_order_id).limit_price == 3040.1
+        await asyncio.sleep(1)  # and it is not asked for again and again
+        assert names(suite, placed.stop_order_id) == ["ACCEPTED", "ACTIVATED"]
+
+    play(venue, story)
+
+
+def test_one_of_a_pair_completes(venue: Local) -> None:
+    async def story(suite: TradingSuite, venue: Local) -> None:
+        orders = suite["ETH"].orders
+        pair = await orders.place_oco_order(
+            "ETH",
+            0.2,
+            first_order={"type": "limit", "side": "buy", "price": 2900},
+            second_order={"type": "stop", "side": "buy", "stop_price": 3100},
+        )
+        await until(lambda: order_of(suite, pair.second_order_id).status is OrderStatus.OPEN)
+        await move(venue, 3105)
+        await until(lambda: order_of(suite, pair.first_order_id).is_terminal)
+        assert order_of(suite, pair.second_order_id).status is OrderStatus.FILLED
+        assert order_of(suite, pair.first_order_id).status is OrderStatus.CANCELLED
+
+    play(venue, story)

@@ -7,9 +7,11 @@ import pytest
 from tests.venues import adapter_chaos
 
 
-@pytest.mark.parametrize("seed", [2, 7, 8, 35])
+@pytest.mark.parametrize("seed", [4, 28, 35, 39])
 def test_what_chaos_does_is_put_right(seed: int) -> None:
-    """7 and 8 start the client again; in 35 a change was given up whose answer was lost."""
+    """4 and 28 start the client again; in 35 a change was given up whose answer was lost, in 39
+    one whose old order ended and whose new one was refused.
+    """
     counts = adapter_chaos.run(seed)
     assert counts["placed"] > 5
     assert sum(number for name, number in counts.items() if name.startswith("fault ")) > 10

@@ -115,7 +115,9 @@ def test_a_change_keeps_the_order_under_its_new_number(way: str) -> None:
     told = Told()
     track = told.send(request())
     told.books.accept(track, 7, 1_000)
-    told.books.begin_change(track, ReplaceRequest(1, limit_ticks=290_000, size_lots=3_000))
+    told.books.begin_change(
+        track, track.terms_after(ReplaceRequest(1, limit_ticks=290_000, size_lots=3_000))
+    )
     if way == "open first":
         told.books.update(update("open", 8, size="0.3", left="0.3", cloid=CLOID))
     elif way == "canceled first":
@@ -139,7 +141,7 @@ def test_a_fill_that_a_change_did_not_see_is_found() -> None:
     told = Told()
     track = told.send(request())
     told.books.accept(track, 7, 1_000)
-    told.books.begin_change(track, ReplaceRequest(1, limit_ticks=290_000))
+    told.books.begin_change(track, track.terms_after(ReplaceRequest(1, limit_ticks=290_000)))
     told.books.fill(fill(7, "0.05"))
     assert track.excess_lots == 0
     told.books.replaced(track, 8, 1_000)
@@ -163,7 +165,7 @@ def test_a_change_that_is_refused_leaves_another_one_under_way() -> None:
     told = Told()
     track = told.send(request())
     told.books.accept(track, 7, 1_000)
-    told.books.begin_change(track, ReplaceRequest(1, limit_ticks=290_000))
+    told.books.begin_change(track, track.terms_after(ReplaceRequest(1, limit_ticks=290_000)))
     told.books.doubt(track, 1_000)
     told.books.refuse_change(track, Reason.NOT_MODIFIABLE, 1_000)
     told.books.update(update("canceled", 7, cloid=CLOID))
@@ -191,7 +193,7 @@ def test_an_uncertain_change_tells_the_terms_that_are_there() -> None:
     track = told.send(request())
     told.books.accept(track, 7, 1_000)
     told.books.fill(fill(7, "0.05"))
-    told.books.begin_change(track, ReplaceRequest(1, limit_ticks=290_000))
+    told.books.begin_change(track, track.terms_after(ReplaceRequest(1, limit_ticks=290_000)))
     told.books.doubt(track, 1_000)
     told.books.update(update("open", 8, size="0.15", left="0.15", cloid=CLOID))
     assert told.names()[-2:] == ["OrderUncertain", "OrderAccepted"]

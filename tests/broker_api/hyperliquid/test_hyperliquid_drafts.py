@@ -25,7 +25,7 @@ from broker_api.hyperliquid.config import (
     HyperliquidConfig,
 )
 from broker_api.hyperliquid.contracts import contracts_of, to_nanos_exactly
-from broker_api.hyperliquid.drafts import Refused, Touch, wire_order
+from broker_api.hyperliquid.drafts import Refused, Touch, fitted, wire_order
 from broker_api.hyperliquid.opening import snapshot_of
 from broker_api.hyperliquid.wire.account import ClearinghouseState, UserFees
 from broker_api.hyperliquid.wire.actions import Tif, TpSl
@@ -191,6 +191,27 @@ def test_what_the_venue_does_not_have_is_refused_before_it_is_sent(
     with pytest.raises(Refused) as caught:
         drafted(**changes)
     assert caught.value.reason is reason
+
+
+@pytest.mark.parametrize(
+    ("side", "order_type", "limit", "stop", "fits"),
+    [
+        (Side.SELL, OrderType.LIMIT, 310_537, None, (310_530, None)),
+        (Side.BUY, OrderType.LIMIT, 310_537, None, (310_540, None)),
+        (Side.SELL, OrderType.STOP, None, 290_537, (None, 290_540)),
+        (Side.BUY, OrderType.STOP, None, 310_537, (None, 310_530)),
+        (Side.SELL, OrderType.STOP_LIMIT, 290_037, 290_537, (290_030, 290_540)),
+        (Side.SELL, OrderType.MARKET_IF_TOUCHED, None, 310_537, (None, 310_530)),
+        (Side.BUY, OrderType.LIMIT_IF_TOUCHED, 290_537, 290_537, (290_540, 290_540)),
+        (Side.BUY, OrderType.LIMIT, 310_530, None, (310_530, None)),
+    ],
+)
+def test_prices_that_a_program_made_are_fitted(
+    side: Side, order_type: OrderType, limit: int | None, stop: int | None, fits: Any
+) -> None:
+    order = request(side=side, order_type=order_type, limit_ticks=limit, stop_ticks=stop)
+    made = fitted(order, ETH)
+    assert (made.limit_ticks, made.stop_ticks) == fits
 
 
 def test_a_small_order_may_close_a_position() -> None:
