@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from broker_api.event import EventKind, EventRow, Reason, row_of
 from broker_api.exit_leg import Leg, Prices, Undo
 from broker_api.order import (
+    NO_PRICE,
     Arm,
     BracketRequest,
     ExitRequest,
@@ -101,6 +102,12 @@ class Bracket:
         return self.sign * max(0, -self.open_lots)
 
     @property
+    def orders(self) -> tuple[PlainOrder, ...]:
+        """Its orders at the venue."""
+        found = (self.entry, *(leg.order for leg in self.legs), self.market.order)
+        return tuple(order for order in found if order is not None)
+
+    @property
     def is_armed(self) -> bool:
         """True when its exits may be live."""
         return self.request.arm is Arm.PARTIAL or self.entry.is_over
@@ -136,10 +143,10 @@ class Bracket:
         was_over = entry.is_over
         entry.hear(row)
         if kind is EventKind.FILLED:
-            self._announce(voice)
+            self._accept_entry(row, voice)
             self.entry_cost += row.lots * row.price_ticks
         elif kind is EventKind.CANCEL_REJECTED:
-            self.entry_retry_ns = row.ts_ns + self.rules.retry_ns
+            self.entry_retry_ns = voice.now_ns + self.rules.retry_ns
         elif was_over and kind not in _ANSWERS:
             return  # an answer that a fill has overtaken
         if kind is EventKind.ACCEPTED:
@@ -150,6 +157,23 @@ class Bracket:
         if kind is EventKind.REPLACED and not entry.filled_lots:
             self._show_waiting(row.lots, voice)
         self.is_done = row.kind == EventKind.REJECTED
+
+    def _accept_entry(self, row: EventRow, voice: Voice) -> None:
+        """A fill that comes before the answer is the answer: who waits for that is told it."""
+        request = self.request.entry
+        if not self.is_announced:
+            voice.make(
+                EventKind.ACCEPTED,
+                OrderStatus.OPEN,
+                instrument=self.instrument,
+                order_id=request.order_id,
+                leaves_lots=request.size_lots,
+                side=int(request.side),
+                lots=request.size_lots,
+                price_ticks=NO_PRICE if request.limit_ticks is None else request.limit_ticks,
+                stop_ticks=NO_PRICE if request.stop_ticks is None else request.stop_ticks,
+            )
+            self._announce(voice)
 
     def _announce(self, voice: Voice) -> None:
         """The entry is there: its exits wait."""
@@ -217,7 +241,7 @@ class Bracket:
         if stop is None or stop.ends_with is not None or want == 0 or stop.covers(want):
             self.lost_ns = None
         elif self.lost_ns is None and _is_lost(stop, want):
-            self.lost_ns = voice.ts_ns
+            self.lost_ns = voice.now_ns
             self._say_unprotected(stop, voice)
 
     def _say_unprotected(self, stop: Leg, voice: Voice) -> None:
@@ -242,20 +266,20 @@ class Bracket:
 
     # --- consequences --------------------------------------------------------------------------
 
-    def settle(self, now_ns: int, voice: Voice) -> None:
+    def settle(self, voice: Voice) -> None:
         """Send whatever follows from what is known. A second call sends nothing."""
         if self.is_done:
             return
         self._follow_entry()
-        self.is_closing = self.is_closing or self._must_close(now_ns)
+        self.is_closing = self.is_closing or self._must_close(voice.now_ns)
         self._end_what_is_done()
         for leg in self.legs:
-            self._steer(leg, now_ns, voice)
+            self._steer(leg, voice)
             if leg.undo is not None and not leg.is_changing:
                 leg.tell_changed(voice)  # it waits, or has these terms already
         if self.is_closing:
-            self._close(now_ns, voice)
-        self._repair(now_ns, voice)
+            self._close(voice)
+        self._repair(voice)
         idle = all(leg.order is None for leg in self.legs) and self.market.order is None
         ended = all(leg.is_over for leg in self.legs) and self.entry.is_over
         self.is_done = idle and ended and (self.open_lots == 0 or not self._has_to_act())
@@ -263,11 +287,11 @@ class Bracket:
     def _has_to_act(self) -> bool:
         return self.is_closing or self.open_lots < 0
 
-    def _steer(self, leg: Leg, now_ns: int, voice: Voice) -> None:
+    def _steer(self, leg: Leg, voice: Voice) -> None:
         was_over = leg.is_over
         if leg is self.target and leg.misses >= self.rules.attempts_max:
             self._give_up(leg, voice)
-        leg.steer(self.want_lots(), now_ns, voice)
+        leg.steer(self.want_lots(), voice)
         if leg is self.stop and leg.is_over and not was_over and self.open_lots > 0:
             self._say_unprotected(leg, voice)  # by hand, or by on_partial
 
@@ -292,18 +316,18 @@ class Bracket:
             if leg.ends_with is None:
                 leg.ends_with = reason
 
-    def _close(self, now_ns: int, voice: Voice) -> None:
+    def _close(self, voice: Voice) -> None:
         """The emergency: no more entry, and out at market what is open."""
-        if self.entry.is_calm and now_ns >= self.entry_retry_ns:
+        if self.entry.is_calm and voice.now_ns >= self.entry_retry_ns:
             self.entry.cancel(voice)
-        if self.open_lots > 0 and self.market.may_send(now_ns):
+        if self.open_lots > 0 and self.market.may_send(voice.now_ns):
             side = self.request.entry.side.opposite
             reduce_only = self.rules.reduce_only
             self.market.send(side, self.open_lots, voice, reduce_only=reduce_only)
 
-    def _repair(self, now_ns: int, voice: Voice) -> None:
+    def _repair(self, voice: Voice) -> None:
         """Exits closed too many: once no more of them can fill, trade the excess back."""
-        if self._owes_repair() and self.market.may_send(now_ns):
+        if self._owes_repair() and self.market.may_send(voice.now_ns):
             self.market.send(self.request.entry.side, -self.open_lots, voice)
 
     def _owes_repair(self) -> bool:

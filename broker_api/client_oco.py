@@ -17,7 +17,14 @@ from broker_api.order import (
     ReplaceRequest,
     Role,
 )
-from broker_api.plain_order import MarketOrders, Protection, Voice, asked_id, is_repair
+from broker_api.plain_order import (
+    MarketOrders,
+    PlainOrder,
+    Protection,
+    Voice,
+    asked_id,
+    is_repair,
+)
 
 _ENDED = (EventKind.CANCELLED, EventKind.EXPIRED, EventKind.REJECTED)
 
@@ -63,12 +70,18 @@ class Oco:
         pairs = zip(self.legs, self.excess_lots, strict=True)
         return -sum(leg.template.side.sign * lots for leg, lots in pairs)
 
+    @property
+    def orders(self) -> tuple[PlainOrder, ...]:
+        """Its orders at the venue."""
+        found = (*(leg.order for leg in self.legs), self.market.order)
+        return tuple(order for order in found if order is not None)
+
     # --- events --------------------------------------------------------------------------------
 
     def start(self, voice: Voice) -> None:
         """Send both orders."""
         for leg, left in zip(self.legs, self.left_lots, strict=True):
-            leg.steer(left, voice.ts_ns, voice)
+            leg.steer(left, voice)
 
     def hear(self, row: EventRow, voice: Voice) -> None:
         """Take in an event of one of its orders, and tell what it means to the session."""
@@ -172,23 +185,23 @@ class Oco:
 
     # --- consequences --------------------------------------------------------------------------
 
-    def settle(self, now_ns: int, voice: Voice) -> None:
+    def settle(self, voice: Voice) -> None:
         """Send whatever follows from what is known. A second call sends nothing."""
         if self.is_done:
             return
         for index, leg in enumerate(self.legs):
             if not self._is_refused(index):
-                leg.steer(self.left_lots[index], now_ns, voice)
+                leg.steer(self.left_lots[index], voice)
             if leg.undo is not None and not leg.is_changing:
                 leg.tell_changed(voice)
-        self._repair(now_ns, voice)
+        self._repair(voice)
         idle = all(leg.order is None for leg in self.legs) and self.market.order is None
         ended = all(leg.is_over for leg in self.legs)
         self.is_done = idle and ended and not any(self.excess_lots)
 
-    def _repair(self, now_ns: int, voice: Voice) -> None:
+    def _repair(self, voice: Voice) -> None:
         """Once it is known what the legs fill, trade back what filled beyond the group's size."""
-        if not self._owes_repair() or not self.market.may_send(now_ns):
+        if not self._owes_repair() or not self.market.may_send(voice.now_ns):
             return
         for index, leg in enumerate(self.legs):
             if self.excess_lots[index] > 0:

@@ -237,7 +237,9 @@ class OrderManagerConfig(Settings):
     `retry_attempts` repeats reads and submissions that surely did not arrive, never those whose
     outcome is unknown. `enable_order_tracking=False` forgets orders that have ended.
     `track_performance` keeps the response times. `auto_cancel_on_disconnect` cancels working
-    entries, and exits only when flat.
+    entries, and exits only when flat. The `stop_` settings are for brokers without brackets: a
+    refused stop is placed again after `stop_retry_seconds`, later each time; its position is closed
+    at market when it was refused `stop_attempts` times or misses for `stop_close_after_seconds`.
     """
 
     max_concurrent_orders: int = Field(default=100, ge=1)
@@ -246,6 +248,9 @@ class OrderManagerConfig(Settings):
     enable_order_tracking: bool = True
     track_performance: bool = True
     auto_cancel_on_disconnect: bool = False
+    stop_retry_seconds: float = Field(default=0.5, gt=0.0, le=60.0)
+    stop_attempts: int = Field(default=4, ge=1, le=100)
+    stop_close_after_seconds: float = Field(default=10.0, gt=0.0, le=3600.0)
 
 
 @dataclass(frozen=True)

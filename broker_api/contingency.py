@@ -40,14 +40,21 @@ from broker_api.order import (
     order_ids_of,
     requests_of,
 )
-from broker_api.plain_order import MADE_NAME, Protection, Voice, asked_id
+from broker_api.plain_order import MADE_NAME, PlainOrder, Protection, Voice, asked_id
 
-__all__ = ["Contingency", "Protection", "Reaction", "refold"]
+__all__ = ["Contingency", "Protection", "Reaction", "RecordedEvent", "refold"]
 
 
 _MOVE_LOTS = (EventKind.FILLED, EventKind.POSITION, EventKind.REPLACE_REJECTED)
 """Events after which exits may cover more than the position."""
-_TOLD_OF_ENDED = (EventKind.FILLED, EventKind.CANCEL_REJECTED, EventKind.REPLACE_REJECTED)
+_REFUSED_CHANGES = (EventKind.CANCEL_REJECTED, EventKind.REPLACE_REJECTED)
+
+
+class RecordedEvent(NamedTuple):
+    """An event of a plain broker and the session's time at which it came."""
+
+    came_ns: int
+    row: EventRow
 
 
 class Reaction(NamedTuple):
@@ -69,6 +76,7 @@ class Contingency:
     positions: list[int]
     groups: dict[int, Bracket | Oco] = field(default_factory=dict)
     owners: dict[int, int] = field(default_factory=dict)
+    heard_ns: int = 0
     told: int = 0
 
     @classmethod
@@ -88,7 +96,7 @@ class Contingency:
 
     def command(self, ts_ns: int, command: Command) -> Reaction:
         """The session gives a command."""
-        voice = Voice(ts_ns, self.told)
+        voice = self._voice(ts_ns)
         self._settle(self.groups.values(), voice)
         if isinstance(command, OrderRequest | BracketRequest | OcoRequest):
             self._submit(command, voice)
@@ -96,9 +104,10 @@ class Contingency:
             self._change(command, voice)
         return self._done(self.groups.values(), voice)
 
-    def hear(self, row: EventRow) -> Reaction:
+    def hear(self, row: EventRow, came_ns: int) -> Reaction:
         """The broker tells an event of a plain order, a position or anything else."""
-        voice = Voice(row.ts_ns, self.told)
+        self.heard_ns = row.ts_ns
+        voice = self._voice(came_ns)
         group = self.groups.get(self.owners.get(asked_id(row.order_id), 0))
         if row.kind == EventKind.FILLED:
             sign = Side(row.side).sign
@@ -118,12 +127,33 @@ class Contingency:
 
     def on_time(self, ts_ns: int) -> Reaction:
         """Time has come to `ts_ns`. Changes nothing unless it sends something."""
-        return self._done(self.groups.values(), Voice(ts_ns, self.told))
+        return self._done(self.groups.values(), self._voice(ts_ns))
 
     def due_ns(self) -> int | None:
         """When `on_time` has to be called; None while nothing waits for time."""
         due = (group.due_ns() for group in self.groups.values())
         return min((each for each in due if each is not None), default=None)
+
+    # --- looking -------------------------------------------------------------------------------
+
+    def has_leg(self, order_id: int) -> bool:
+        """True for an exit or an OCO's leg: commands for it end here, not at the broker."""
+        group = self.groups.get(self.owners.get(order_id, 0))
+        return group is not None and any(leg.order_id == order_id for leg in group.legs)
+
+    def unanswered(self, command: Command) -> PlainOrder | None:
+        """The order that waits for the answer to this plain command; None when none does."""
+        if not isinstance(command, OrderRequest | ReplaceRequest | CancelRequest):
+            return None
+        group = self.groups.get(self.owners.get(asked_id(command.order_id), 0))
+        orders = () if group is None else group.orders
+        return next((order for order in orders if order.sent == command), None)
+
+    # --- what follows --------------------------------------------------------------------------
+
+    def _voice(self, now_ns: int) -> Voice:
+        """For one input: what it causes is told with the time of the venue's newest event."""
+        return Voice(now_ns, self.heard_ns or now_ns, self.told)
 
     def _done(self, groups: Iterable[Bracket | Oco], voice: Voice) -> Reaction:
         self._settle(groups, voice)
@@ -134,7 +164,7 @@ class Contingency:
         """Let groups send what follows; a change of the user's that has waited comes first."""
         for group in tuple(groups):
             self._take_waiting(group, voice)
-            group.settle(voice.ts_ns, voice)
+            group.settle(voice)
             self._take_waiting(group, voice)  # of legs that were ended just now
             if group.is_done:
                 del self.groups[group.key]
@@ -146,10 +176,14 @@ class Contingency:
                 group.ask_change(leg, change, voice)
 
     def _is_news(self, row: EventRow) -> bool:
-        """False for what comes of a group's order after the group: answers that were overtaken."""
-        if asked_id(row.order_id) not in self.owners or row.order_id == 0:
+        """False for what comes of a group's order after the group: answers that were overtaken.
+
+        A refusal that concerns an entry may answer a command of the user's.
+        """
+        owner = self.owners.get(asked_id(row.order_id))
+        if owner is None or row.kind == EventKind.FILLED:
             return True
-        return row.kind in _TOLD_OF_ENDED
+        return row.order_id == owner and row.kind in _REFUSED_CHANGES
 
     # --- the session's commands ----------------------------------------------------------------
 
@@ -273,7 +307,7 @@ def _levels(bracket: BracketRequest) -> tuple[Reason, int, int] | None:
 
 
 def refold(
-    contingency: Contingency, records: Iterable[RecordedCommand | EventRow]
+    contingency: Contingency, records: Iterable[RecordedCommand | RecordedEvent]
 ) -> tuple[list[Command], list[EventRow]]:
     """Bring a new machine to where another was when these records had been made.
 
@@ -295,7 +329,7 @@ def refold(
                 continue
             reaction = contingency.command(record.ts_ns, record.command)
         else:
-            reaction = contingency.hear(record)
+            reaction = contingency.hear(record.row, record.came_ns)
         unsent.extend(reaction.commands)
         told.extend(reaction.events)
     return list(unsent), told

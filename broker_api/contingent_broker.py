@@ -4,8 +4,7 @@ It stands between a session and a broker of plain orders, and is a broker to the
 what the machine wants sent, and tells the machine what came: also what surely never left, which the
 plain broker says with an exception. Its orders go in the order in which the machine asked for them.
 
-The machine measures its pauses in session time; the events that it makes are told with the newest
-time of the venue, which may be another.
+Everything is recorded before it is sent or taken in (`records`), so the machine can be rebuilt.
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ from dataclasses import replace
 from typing import Any, cast
 
 from broker_api.broker import Broker, Capabilities, Clock, EventSink, RowSink, Snapshot
-from broker_api.contingency import Contingency, Protection, Reaction
+from broker_api.config import OrderManagerConfig
+from broker_api.contingency import Contingency, Protection, Reaction, RecordedEvent
 from broker_api.errors import (
     NotConnectedError,
     OrderError,
@@ -37,7 +37,8 @@ from broker_api.event import (
     decode,
     row_of,
 )
-from broker_api.instrument import Instrument
+from broker_api.instrument import NANOS, Instrument
+from broker_api.journal import RecordedCommand
 from broker_api.order import (
     CancelRequest,
     Command,
@@ -59,6 +60,20 @@ _Changed = OrderReplaced | ReplaceRejected
 _Ended = OrderCancelled | CancelRejected
 
 
+def with_groups(broker: Broker, config: OrderManagerConfig) -> Broker:
+    """The broker itself if it has brackets and OCO, else one that keeps them over it."""
+    has = broker.capabilities
+    if has.native_brackets and has.native_oco:
+        return broker
+    rules = Protection(
+        retry_ns=round(config.stop_retry_seconds * NANOS),
+        attempts_max=config.stop_attempts,
+        close_after_ns=round(config.stop_close_after_seconds * NANOS),
+        reduce_only=has.reduce_only,
+    )
+    return ContingentBroker(broker, rules)
+
+
 class ContingentBroker:
     """Brackets and OCO over a broker without them. It has everything else of the broker beneath."""
 
@@ -73,7 +88,10 @@ class ContingentBroker:
         self.machine = Contingency.opened(())
         self._on_event: EventSink | None = None
         self._early: list[tuple[EventRow, int]] | None = []
-        self._venue_ns = 0
+        self.records: list[RecordedCommand | RecordedEvent] = []
+        """Every command and event in its order: `contingency.refold` makes the machine of them."""
+        self.failure: Exception | None = None
+        """What a plain broker raised that no broker may raise; the next command raises it."""
         self._answers: dict[tuple[int, tuple[EventKind, ...]], list[asyncio.Future[Event]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.Task[None] | None = None
@@ -131,9 +149,9 @@ class ContingentBroker:
     async def submit(self, submission: Submission) -> OrderAccepted | OrderRejected:
         """See `Broker.submit`. Of a group that never left the answer is a refusal."""
         if isinstance(submission, OrderRequest):
-            self._check_connected()
-            reaction = self.machine.command(self.clock.now_ns(), submission)
+            reaction = self._give(submission)
             if reaction.commands == (submission,):
+                self._record(submission)
                 self._tell(reaction.events)
                 # As a task, like the machine's own commands: all keep their order.
                 return await asyncio.get_running_loop().create_task(self._plain(submission))
@@ -153,16 +171,21 @@ class ContingentBroker:
 
     def post(self, command: Command) -> None:
         """See `Broker.post`."""
-        self._check_connected()
-        self._act(self.machine.command(self.clock.now_ns(), command))
+        self._act(self._give(command))
 
     async def _command(
         self, command: Command, order_id: int, answers: tuple[EventKind, ...]
     ) -> Event:
+        return await self._ask(self._give(command), order_id, answers)
+
+    def _give(self, command: Command) -> Reaction:
+        """Hand a command of the session's to the machine."""
         self._check_connected()
-        return await self._ask(
-            self.machine.command(self.clock.now_ns(), command), order_id, answers
-        )
+        self._record(command)
+        return self.machine.command(self.clock.now_ns(), command)
+
+    def _record(self, command: Command) -> None:
+        self.records.append(RecordedCommand(self.clock.now_ns(), 0, command))
 
     async def _ask(
         self, reaction: Reaction, order_id: int, answers: tuple[EventKind, ...]
@@ -179,6 +202,8 @@ class ContingentBroker:
         return event
 
     def _check_connected(self) -> None:
+        if self.failure is not None:
+            raise self.failure
         if self._on_event is None:
             raise NotConnectedError("the suite is disconnected; nothing was sent")
 
@@ -188,22 +213,22 @@ class ContingentBroker:
         if self._early is not None:
             self._early.append((row, came_ns))
             return
-        self._venue_ns = max(self._venue_ns, row.ts_ns)
-        self._act(self.machine.hear(row._replace(ts_ns=self.clock.now_ns())))
+        self.records.append(RecordedEvent(came_ns, row))
+        self._act(self.machine.hear(row, came_ns))
 
     def _act(self, reaction: Reaction) -> None:
         """Tell what is to be told, send what is to be sent, and see to the next pause."""
-        self._tell(reaction.events)
         for command in reaction.commands:
-            self._carry(command)
+            self._record(command)
+            self._start(self._carried(command))
+        self._tell(reaction.events)
         self._mind_time()
 
     def _tell(self, events: Sequence[EventRow]) -> None:
         for row in events:
             if self._on_event is not None:
-                stamped = row._replace(ts_ns=self._venue_ns or row.ts_ns)
-                self._on_event(stamped, self.clock.now_ns())
-                self._answer(stamped)
+                self._on_event(row, self.clock.now_ns())
+                self._answer(row)
 
     def _answer(self, row: EventRow) -> None:
         """Give an event to whoever waits for it."""
@@ -215,11 +240,8 @@ class ContingentBroker:
                     if not future.done():
                         future.set_result(decode(row))
 
-    def _carry(self, command: Command) -> None:
-        """Send a command of the machine; what comes of it comes as an event."""
-        self._start(self._carried(command))
-
     async def _carried(self, command: Command) -> None:
+        """Send a command of the machine's; what comes of it comes as an event."""
         try:
             if isinstance(command, ReplaceRequest):
                 await self.plain.replace(command)
@@ -228,10 +250,28 @@ class ContingentBroker:
             else:
                 await self.plain.submit(command)
         except OrderUncertainError:
-            pass  # told as an event
+            self._tell_doubt(command)
         except TradingError as failure:
             reason = failure.reason if isinstance(failure, OrderError) else None
             self._tell_not_sent(command, reason or Reason.NOT_ARRIVED)
+        except Exception as failure:  # a fault of the plain broker's: who knows what was sent
+            self.failure = self.failure or failure
+            self._tell_doubt(command)
+
+    def _tell_doubt(self, command: Command) -> None:
+        """Nobody knows what became of a command, if the plain broker has not said so itself."""
+        order = self.machine.unanswered(command)
+        if order is not None and self._on_event is not None:
+            row = row_of(
+                EventKind.UNCERTAIN,
+                ts_ns=self.machine.heard_ns,
+                instrument=order.instrument,
+                order_id=order.order_id,
+                status=OrderStatus.UNCERTAIN.code,
+                filled_lots=order.filled_lots,
+                leaves_lots=order.leaves_lots,
+            )
+            self._hear(row, self.clock.now_ns())
 
     def _tell_not_sent(self, command: Command, reason: Reason) -> None:
         """A command surely had no effect: to the machine that is a refusal like any other."""
@@ -245,7 +285,7 @@ class ContingentBroker:
         is_placing = kind is EventKind.REJECTED
         row = row_of(
             kind,
-            ts_ns=self._venue_ns,
+            ts_ns=self.machine.heard_ns,
             instrument=self._instrument_of(command),
             order_id=order_id,
             status=(OrderStatus.REJECTED if is_placing else OrderStatus.OPEN).code,

@@ -288,6 +288,8 @@ class OrderActivated(OrderEventBase):
     price_ticks: int
     stop_ticks: int
     lots: int
+    value: int = 0
+    """The venue's own number of the order, 0 where it has none."""
 
 
 @dataclass(frozen=True, slots=True)

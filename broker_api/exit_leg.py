@@ -25,6 +25,8 @@ from broker_api.plain_order import GONE, PlainOrder, Protection, Voice, made_id,
 
 CANNOT_CHANGE = (Reason.NOT_MODIFIABLE, Reason.UNSUPPORTED)
 """The venue cannot change such an order: it is ended and placed anew."""
+FLAT = (Reason.REDUCE_ONLY_DONE, Reason.POSITION_FLAT)
+"""Ends by which a venue says that there is no position any more."""
 AUTOMATIC = (Reason.SIBLING, Reason.ENTRY_ENDED, Reason.POSITION_FLAT)
 """Ends by the group's rules: a leg that has filled all that it ever covered is then complete."""
 
@@ -138,12 +140,12 @@ class Leg:
             return want > 0
         return self.order.is_calm and self._differs(self.order, want)
 
-    def steer(self, want: int, now_ns: int, voice: Voice) -> None:
+    def steer(self, want: int, voice: Voice) -> None:
         """Send what brings the live size to `want`, if nothing is under way; end what is to end."""
         want = 0 if self.ends_with is not None else want
         order = self.order
         # Only what was refused waits; what is wanted since then, a cancel above all, does not.
-        may_send = now_ns >= self.retry_ns or self.tried != (want, self.prices)
+        may_send = voice.now_ns >= self.retry_ns or self.tried != (want, self.prices)
         if self.is_over:
             return
         if order is None:
@@ -210,7 +212,7 @@ class Leg:
         if is_fill:
             self.filled_lots += row.lots
         elif row.kind == EventKind.ACCEPTED:
-            self._hear_accepted(order, row, sent, was_uncertain)
+            self._hear_accepted(order, row, sent, was_uncertain, voice)
             if not was_clear:
                 self._tell_live(order, voice)
         elif row.kind == EventKind.REPLACED:
@@ -231,13 +233,18 @@ class Leg:
         return False
 
     def _hear_accepted(
-        self, order: PlainOrder, row: EventRow, sent: Command | None, was_uncertain: bool
+        self,
+        order: PlainOrder,
+        row: EventRow,
+        sent: Command | None,
+        was_uncertain: bool,
+        voice: Voice,
     ) -> None:
         self.refusals = self.misses = 0
         if was_uncertain:
             self.asked = Prices(order.limit_ticks, order.stop_ticks, order.trail_ticks)
         if isinstance(sent, OrderRequest) and sent.size_lots != row.lots:
-            self._pause(row)  # the venue made something else of it: not at once again
+            self._pause(voice)  # the venue made something else of it: not at once again
 
     def _hear_replaced(
         self, order: PlainOrder, row: EventRow, sent: Command | None, voice: Voice
@@ -247,7 +254,7 @@ class Leg:
             self.refusals = 0
             self.asked = _after(self.asked, sent)
             if sent.size_lots not in (None, row.lots):
-                self._pause(row)
+                self._pause(voice)
             if self.undo is None:
                 reason = _reason_of(sent) if self.is_kept else Reason.OCO_RESIZED
             self.undo = None
@@ -269,13 +276,13 @@ class Leg:
                 self._tell_terms(EventKind.REPLACED, self.live_status, voice)
             return False
         if reason not in GONE:
-            self._refused(row)
+            self._refused(row, voice)
         return self.undo is not None
 
     def _hear_cancel_refused(self, row: EventRow, voice: Voice) -> None:
         if row.reason in GONE:
             return  # its end, which is on the way or is found by reconciliation, answers
-        self._refused(row)
+        self._refused(row, voice)
         if self.cancel_is_asked:
             self.cancel_is_asked = False
             if self.ends_with is Reason.BY_USER:
@@ -289,8 +296,9 @@ class Leg:
         if was_ours:
             self.refusals = 0
         else:
-            self.misses += 1
-            self._refused(row)
+            # The venue ends reduce-only orders with the position: that it is flat comes next.
+            self.misses += row.kind != EventKind.CANCELLED or row.reason not in FLAT
+            self._refused(row, voice)
         if self.ends_with is None and self.is_kept:
             self.size_lots = self.filled_lots if was_ours else self.size_lots
             self._wait(voice)
@@ -401,6 +409,7 @@ class Leg:
             stop_ticks=_column(prices.stop_ticks),
             lots=self.size_lots,
             reason=int(reason),
+            value=0 if order is None else order.venue_order_id,
             **columns,
         )
 
@@ -421,14 +430,14 @@ class Leg:
         """What orders before this one have filled."""
         return self.filled_lots - order.filled_lots
 
-    def _refused(self, row: EventRow) -> None:
+    def _refused(self, row: EventRow, voice: Voice) -> None:
         """Count a refusal, and wait before the next try."""
         self.refusals += 1
         self.refusal = (row.reason, row.value, row.limit)
-        self._pause(row)
+        self._pause(voice)
 
-    def _pause(self, row: EventRow) -> None:
-        self.retry_ns = row.ts_ns + self.rules.pause_ns(max(1, self.refusals))
+    def _pause(self, voice: Voice) -> None:
+        self.retry_ns = voice.now_ns + self.rules.pause_ns(max(1, self.refusals))
 
 
 def _column(ticks: int | None) -> int:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -92,6 +93,7 @@ class RecordedError(NamedTuple):
 
 
 Record = RecordedCommand | RecordedError
+_C = TypeVar("_C", bound=tuple[int, int, Command])
 
 
 class Journal:
@@ -144,6 +146,16 @@ class Journal:
         events = pa.Table.from_arrays(columns, names=list(EVENT_COLUMNS))
         pq.write_table(events, folder / EVENTS_FILE, compression="zstd")
         pq.write_table(self.commands(), folder / COMMANDS_FILE, compression="zstd")
+
+
+def in_order(commands: Iterable[_C], events: Iterable[EventRow]) -> Iterator[_C | EventRow]:
+    """Commands, as (ts_ns, events_before, command), and events as they were recorded."""
+    waiting = deque(commands)
+    for count, event in enumerate(events):
+        while waiting and waiting[0][1] <= count:
+            yield waiting.popleft()
+        yield event
+    yield from waiting
 
 
 def digest_of(events: npt.NDArray[np.void]) -> str:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from broker_api.broker import Snapshot
 from broker_api.event import EVENT_TYPES, EventKind, EventRow, OrderEventBase, Reason
 from broker_api.instrument import Instrument
+from broker_api.journal import in_order
 from broker_api.order import (
     LEGAL_TRANSITIONS,
     NO_PRICE,
@@ -196,7 +197,7 @@ class Ledger:
             self._apply_fill(record, row)
         else:
             _apply_terms(record, row)
-            if row.value and kind in (EventKind.ACCEPTED, EventKind.REPLACED):
+            if row.value and kind in _WITH_TERMS:
                 record.venue_order_id = row.value
                 self._venue_ids[row.value] = row.order_id
         self._move(record, STATUS_BY_CODE[row.status])
@@ -327,14 +328,9 @@ def fold(
     The same fold as a session's own, so a journal that is read back ends in the same state.
     """
     ledger = Ledger(instruments, snapshot)
-    waiting = list(commands)
-    next_command = 0
-    for count, event in enumerate(events):
-        while next_command < len(waiting) and waiting[next_command][1] <= count:
-            ts_ns, _, command = waiting[next_command]
-            ledger.apply_command(ts_ns, command)
-            next_command += 1
-        ledger.apply_event(event)
-    for ts_ns, _, command in waiting[next_command:]:
-        ledger.apply_command(ts_ns, command)
+    for record in in_order(commands, events):
+        if isinstance(record, EventRow):
+            ledger.apply_event(record)
+        else:
+            ledger.apply_command(record[0], record[2])
     return ledger

@@ -80,8 +80,13 @@ class Protection:
 
 @dataclass(slots=True)
 class Voice:
-    """What one input causes: commands to send and events to tell, which it numbers on."""
+    """What one input causes: commands to send and events to tell, which it numbers on.
 
+    `now_ns` is the session's time, by which pauses and bounds are measured; `ts_ns` the venue's,
+    which events carry. The two need not agree.
+    """
+
+    now_ns: int
     ts_ns: int
     told: int
     commands: list[Command] = field(default_factory=list)
@@ -112,6 +117,7 @@ class PlainOrder:
     stop_ticks: int | None
     trail_ticks: int | None
     sent: Command | None
+    venue_order_id: int = 0
     filled_lots: int = 0
     is_there: bool = False
     is_uncertain: bool = False
@@ -198,6 +204,7 @@ class PlainOrder:
 
     def _take_terms(self, row: EventRow) -> None:
         self.size_lots = row.lots
+        self.venue_order_id = row.value or self.venue_order_id
         self.limit_ticks = None if row.price_ticks == NO_PRICE else row.price_ticks
         self.stop_ticks = None if row.stop_ticks == NO_PRICE else row.stop_ticks
 
@@ -268,7 +275,7 @@ class MarketOrders:
             self.order = None
             self.refusals = (0 if order.filled_lots else self.refusals) + (not order.is_filled)
             pause_ns = self.rules.pause_ns(self.refusals) if self.refusals else 0
-            self.retry_ns = row.ts_ns + pause_ns
+            self.retry_ns = voice.now_ns + pause_ns
 
 
 def _is_accepted(row: EventRow) -> bool:

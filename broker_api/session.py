@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from broker_api.broker import Broker, EventSink, Snapshot
 from broker_api.config import OrderManagerConfig
+from broker_api.contingent_broker import with_groups
 from broker_api.errors import (
     ConfigurationError,
     NotConnectedError,
@@ -82,7 +83,7 @@ class Session:
     def __init__(
         self, broker: Broker, config: OrderManagerConfig, *, on_error: str = "stop"
     ) -> None:
-        self.broker = broker
+        self.broker = with_groups(broker, config)
         self.clock = broker.clock
         self.config = config
         self._journal = Journal()

@@ -17,8 +17,6 @@ import numpy as np
 from broker_api.broker import Capabilities, EventSink, RowSink, Snapshot
 from broker_api.broker import Clock as SessionClock
 from broker_api.config import AccountConfig, BrokerSpec
-from broker_api.contingency import Protection
-from broker_api.contingent_broker import ContingentBroker
 from broker_api.errors import BrokerError, ConfigurationError, NotConnectedError
 from broker_api.event import (
     CancelRejected,
@@ -44,19 +42,17 @@ from broker_api.order import (
 from broker_api.quote import Bar, Quote, Trade
 from broker_api.wall_clock import WallClock
 
-PROTECTION = Protection(reduce_only=True)
-"""Reduce-only exits may be worth less than the venue's least, and never open anything."""
 
-
-def create(spec: BrokerSpec) -> ContingentBroker:
+def create(spec: BrokerSpec) -> HyperliquidBroker:
     """The live broker for the arguments of `TradingSuite.create`; nothing is connected yet.
 
-    Brackets and OCO pairs are kept by the client, their exits reduce-only. Raises
-    ConfigurationError and SecretError for settings with which it cannot begin.
+    Brackets and OCO pairs are kept by the session, their exits reduce-only: these may be worth less
+    than the venue's least, and never open anything. Raises ConfigurationError and SecretError for
+    settings with which it cannot begin.
     """
     config = config_of(spec.options)
     place = config.place(os.environ)
-    plain = HyperliquidBroker(
+    return HyperliquidBroker(
         config,
         place,
         Signer(config.secret(os.environ).reveal()),
@@ -65,7 +61,6 @@ def create(spec: BrokerSpec) -> ContingentBroker:
         nonce_folder=config.nonce_folder(os.environ),
         draws=np.random.Generator(np.random.Philox(os.getpid())),
     )
-    return ContingentBroker(plain, PROTECTION)
 
 
 class HyperliquidBroker:
@@ -184,7 +179,7 @@ class HyperliquidBroker:
     # --- commands ------------------------------------------------------------------------------
 
     async def submit(self, submission: Submission) -> OrderAccepted | OrderRejected:
-        """Send an order. Groups are kept by `ContingentBroker`: the venue has none that fits."""
+        """Send an order. Groups are kept by the session: the venue has none that fits."""
         return await asyncio.shield(self._place(submission))
 
     def _place(self, submission: Submission) -> asyncio.Task[OrderAccepted | OrderRejected]:

@@ -19,7 +19,7 @@ from broker_api.broker import Snapshot
 from broker_api.catalog import find, load_catalog
 from broker_api.client_bracket import Bracket
 from broker_api.client_oco import Oco
-from broker_api.contingency import Contingency, Protection, Reaction
+from broker_api.contingency import Contingency, Protection, Reaction, RecordedEvent
 from broker_api.event import EventKind, EventRow, Reason
 from broker_api.exit_leg import Leg
 from broker_api.journal import RecordedCommand
@@ -70,7 +70,7 @@ class Play:
     venue: PlainVenue = field(init=False)
     machine: Contingency = field(init=False)
     ledger: Ledger = field(init=False)
-    records: list[RecordedCommand | EventRow] = field(default_factory=list)
+    records: list[RecordedCommand | RecordedEvent] = field(default_factory=list)
     told: list[EventRow] = field(default_factory=list)
     begun: dict[int, tuple[Contingency, int, int]] = field(default_factory=dict)
     """By how many records there were when an input was in: the machine then, how many events it
@@ -124,8 +124,8 @@ class Play:
         """A step of the venue, what reaches the client in it, and what time alone causes."""
         self.venue.advance()
         for row in self.venue.deliver():
-            self.records.append(row)
-            self._take(self.machine.hear(row))
+            self.records.append(RecordedEvent(self.venue.now_ns, row))
+            self._take(self.machine.hear(row, self.venue.now_ns))
         due_ns = self.machine.due_ns()
         if due_ns is not None and due_ns <= self.venue.now_ns:
             self._take(self.machine.on_time(self.venue.now_ns), by_time=True)

@@ -201,6 +201,9 @@ def test_defaults_are_the_documented_ones():
         "enable_order_tracking": True,
         "track_performance": True,
         "auto_cancel_on_disconnect": False,
+        "stop_retry_seconds": 0.5,
+        "stop_attempts": 4,
+        "stop_close_after_seconds": 10.0,
     }
     assert AccountConfig().cash_nanos == 50_000 * 10**9
 

@@ -108,7 +108,7 @@ def test_a_fill_that_comes_before_the_answer_is_an_answer():
     bench = Bench()
     bench.give(bracket(lots=1, target=None))
     bench.fill(1, 1)
-    assert bench.told == ["2 accepted 1", "1 filled 1"]
+    assert bench.told == ["1 accepted 1 at 1000", "2 accepted 1", "1 filled 1"]
     assert bench.accept(1).told == [], "the answer was overtaken"
     bench.fill(2, 1, 990)
     assert bench.told == ["2 activated 1 stop 990", "2 filled 1"]

@@ -265,6 +265,18 @@ def test_a_change_of_the_venues_own_answers_no_change_of_ours():
     assert heard(plain(sent=change), EventKind.REPLACED).sent is None
 
 
+def test_the_venues_number_of_an_exit_reaches_the_session():
+    bench = Bench()
+    bench.give(bracket()).accept(1, value=70)
+    bench.fill(1, 4)
+    bench.accept(2, value=71)
+    assert [bench.ledger.orders[key].venue_order_id for key in (1, 2)] == [70, 71]
+    bench.cancelled(2, Reason.BY_VENUE)
+    bench.wait(100)
+    bench.accept(2, value=72)
+    assert bench.ledger.orders[2].venue_order_id == 72
+
+
 def test_after_its_end_an_order_hears_of_late_fills_only():
     ended = heard(plain(), EventKind.CANCELLED, status=OrderStatus.CANCELLED.code)
     assert (ended.is_over, ended.leaves_lots) == (True, 0)

@@ -193,6 +193,17 @@ def test_a_stop_whose_cancel_was_refused_because_it_is_gone_counts_as_lost_until
     assert bench.fill(2, 4, 990).told == ["2 double exit 1", "2 filled 4"]
 
 
+def test_a_venue_that_ends_the_stop_because_the_position_is_flat_says_no_more_than_that():
+    bench = Bench().protected()
+    assert bench.cancelled(2, Reason.REDUCE_ONLY_DONE).told == ["2 held"]
+    assert bench.fill(3, 4, 1_020).told == ["3 filled 4", "2 cancelled (sibling)"]
+    # And when it was wrong, the stop is placed again.
+    bench = Bench().protected()
+    bench.cancelled(2, Reason.REDUCE_ONLY_DONE)
+    assert bench.wait(100).sent == ["2~1: sell 4 stop 990"]
+    assert bench.reject(2, Reason.NO_POSITION_TO_REDUCE).told == ["2 unprotected"]
+
+
 def test_a_target_that_is_refused_again_and_again_is_given_up_and_the_stop_stays():
     bench = Bench()
     bench.give(bracket()).accept(1)
@@ -243,7 +254,7 @@ def test_an_entry_against_a_position_gets_exits_for_what_it_opens_only():
 def test_a_position_that_the_broker_reports_caps_the_exits():
     bench = Bench().protected()
     row = row_of(EventKind.POSITION, ts_ns=bench.now_ns, instrument=0, position_lots=1)
-    reaction = bench.machine.hear(row)
+    reaction = bench.machine.hear(row, bench.now_ns)
     assert [command.size_lots for command in reaction.commands] == [1, 1]
     assert reaction.events[0].position_lots == 1
 
@@ -323,7 +334,7 @@ def test_orders_of_no_group_and_events_of_no_order_pass():
     assert bench.change(7, size_lots=3).sent == ["7: change size 3"]
     assert bench.cancel(7).sent == ["7: cancel"]
     row = row_of(EventKind.ACCOUNT, ts_ns=5, instrument=-1, cash_nanos=10**15)
-    assert bench.machine.hear(row).events[0].cash_nanos == 10**15
+    assert bench.machine.hear(row, bench.now_ns).events[0].cash_nanos == 10**15
 
 
 def test_told_events_are_numbered_one_after_the_other():

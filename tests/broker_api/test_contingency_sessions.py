@@ -10,8 +10,7 @@ import copy
 import pytest
 from contingent_bench import MS, Bench, bracket, order
 
-from broker_api.contingency import Contingency, refold
-from broker_api.event import EventRow
+from broker_api.contingency import Contingency, RecordedEvent, refold
 from broker_api.journal import RecordedCommand
 from broker_api.plain_order import made_id
 from tests.broker_api.contingent_play import MNQ, RULES, Play, count_of, play
@@ -30,7 +29,7 @@ def test_random_sessions_come_to_rest_as_wanted(chunk):
     assert rare == {}, "what never happens is not tested"
 
 
-def rebuilt(records: list[RecordedCommand | EventRow]) -> tuple[Contingency, list, list]:
+def rebuilt(records: list[RecordedCommand | RecordedEvent]) -> tuple[Contingency, list, list]:
     machine = Contingency.opened([MNQ], RULES)
     return machine, *refold(machine, records)
 

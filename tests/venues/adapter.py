@@ -12,7 +12,7 @@ import numpy as np
 from broker_api.config import AccountConfig
 from broker_api.contingent_broker import ContingentBroker
 from broker_api.event import EventKind
-from broker_api.hyperliquid.broker import PROTECTION, HyperliquidBroker
+from broker_api.hyperliquid.broker import HyperliquidBroker
 from broker_api.hyperliquid.config import HyperliquidConfig
 from broker_api.hyperliquid.signing import Signer
 from broker_api.instrument import to_nanos
@@ -24,8 +24,8 @@ from tests.venues.local_venue import KEYS, Local
 
 def live_broker(
     venue: Local, *, key: str = KEYS[0], money: AccountConfig | None = None, **settings: Any
-) -> ContingentBroker:
-    """The adapter for one key of the venue, with short waits, and brackets kept over it."""
+) -> HyperliquidBroker:
+    """The adapter for one key of the venue, with short waits."""
     config = HyperliquidConfig(
         **{
             "base_url": venue.url,
@@ -38,7 +38,7 @@ def live_broker(
             **settings,
         }
     )
-    plain = HyperliquidBroker(
+    return HyperliquidBroker(
         config,
         config.place({}),
         Signer(key),
@@ -47,7 +47,6 @@ def live_broker(
         nonce_folder=None,
         draws=np.random.Generator(np.random.Philox(7)),
     )
-    return ContingentBroker(plain, PROTECTION)
 
 
 @asynccontextmanager
