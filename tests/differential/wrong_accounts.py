@@ -234,12 +234,6 @@ WHOSE = (
         "== LIQUIDATION_ORDER:",
     ),
     W(
-        "exits that a liquidation brought to life wait",
-        "liquidation.py",
-        '    run_activations(book, tape, events, row, command["instrument"])\n',
-        "",
-    ),
-    W(
         "another account's position brings about a look at mine",
         "exchange.py",
         'if woken and not book["p_position"][account * MAX_INSTRUMENTS + woken - 1]:',
