@@ -105,6 +105,11 @@ class ContingentBroker:
         notes: list[str] = getattr(self.plain, "notes", [])
         return notes
 
+    @property
+    def is_busy(self) -> bool:
+        """Something of the machine's is under way, or waits for its time."""
+        return bool(self._tasks) or self.machine.due_ns() is not None
+
     # --- the connection ------------------------------------------------------------------------
 
     async def connect(self, on_event: EventSink) -> Snapshot:

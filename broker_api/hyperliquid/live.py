@@ -49,6 +49,8 @@ CANCELS_MORE = 100_000
 """The venue's limits. Source: its documentation, "Rate limits and user limits"."""
 OWN = ("orderUpdates", "userFills", "userFundings")
 """Channels of the account."""
+PROTECTIVE_SECONDS = 4.0
+"""How long stops and reduce-only orders are valid at most: another one waits until it is over."""
 UP_SECONDS = 20.0
 BEAT_SECONDS = 0.25
 NOTES_MAX = 1_000
@@ -279,7 +281,10 @@ class Live:
     async def _send(
         self, action: Action, kind: Kind, entries: int, on_send: Callable[[int | None], None]
     ) -> Answer:
-        valid_ms: int | None = round(self._means.config.valid_seconds * 1000)
+        seconds = self._means.config.valid_seconds
+        if kind is Kind.PROTECT:
+            seconds = min(seconds, PROTECTIVE_SECONDS)
+        valid_ms: int | None = round(seconds * 1000)
         if kind is Kind.CANCEL:
             valid_ms = None  # a cancel may come as late as it likes
         return await self.client.exchange(

@@ -197,13 +197,15 @@ class ChaosRun:
     async def _calm(self, suite: TradingSuite, deadline: float) -> None:
         """Wait until nothing is uncertain and nothing is looked after."""
         keeper, ledger = broker_of(suite).live.keeper, suite.session.ledger
+        broker = suite.session.broker
+        assert isinstance(broker, ContingentBroker)
         while True:
             uncertain = [
                 record.order_id
                 for record in ledger.working.values()
                 if record.status is OrderStatus.UNCERTAIN
             ]
-            if not uncertain and not keeper.busy:
+            if not uncertain and not keeper.busy and not broker.is_busy:
                 return
             if time.monotonic() > deadline:
                 raise AssertionError(f"uncertain: {uncertain}; looked after: {keeper.busy}")
