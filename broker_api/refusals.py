@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import NamedTuple
 
 from broker_api.errors import (
@@ -26,7 +27,7 @@ from broker_api.errors import (
     RiskLimitError,
 )
 from broker_api.event import Reason
-from broker_api.instrument import Instrument, from_nanos
+from broker_api.instrument import PPM, Instrument, from_nanos
 from broker_api.order import Side
 from broker_api.view import Order, to_datetime
 
@@ -145,6 +146,34 @@ WORDINGS: dict[Reason, Wording] = {
     Reason.NOT_ARRIVED: Wording(
         OrderRejectedError, "", "the command surely never reached the venue"
     ),
+    Reason.POSITION_LIMIT: Wording(
+        RiskLimitError, "lots", "a position of {value} {symbol} would be above the limit {limit}"
+    ),
+    Reason.DAILY_LOSS: Wording(
+        RiskLimitError, "money", "lost {value} {currency} today, the daily limit is {limit}"
+    ),
+    Reason.TRAILING_DRAWDOWN: Wording(
+        RiskLimitError,
+        "money",
+        "equity {value} {currency} has come down to the trailing drawdown's floor {limit}",
+    ),
+    Reason.CONTRACTS: Wording(
+        RiskLimitError,
+        "contracts",
+        "positions and orders could come to {value} contracts, the limit is {limit}",
+    ),
+    Reason.FLAT_BY: Wording(
+        RiskLimitError, "time", "positions have to be flat from {limit} on until the day ends"
+    ),
+    Reason.ORDER_RATE: Wording(
+        RiskLimitError, "count", "{value} orders within a minute, the limit is {limit}"
+    ),
+    Reason.FAR_FROM_MARKET: Wording(
+        RiskLimitError,
+        "ticks",
+        "limit price {value} of {symbol} is too far from the market: the band ends at {limit}",
+    ),
+    Reason.KILL_SWITCH: Wording(RiskLimitError, "", "the kill switch is on: its file is there"),
     Reason.UNKNOWN_ORDER: Wording(OrderNotFoundError, "", "the venue does not know the order"),
     Reason.ORDER_NOT_ACTIVE: Wording(OrderNotActiveError, "", "the order is not active any more"),
     Reason.SIZE_BELOW_FILLED: Wording(
@@ -208,6 +237,8 @@ def _amount(unit: str, spec: Instrument, amount: int) -> str:
             return spec.format_price(amount)
         case "money":
             return f"{from_nanos(amount):.2f}"
+        case "contracts":
+            return f"{Decimal(amount) / PPM:f}"
         case "time":
             return _time_text(amount)
     return str(amount)

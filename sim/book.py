@@ -22,7 +22,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from broker_api import event, order
+from broker_api import codes, event, order
 from broker_api.event import EventKind
 from broker_api.instrument import MAX_TIERS
 from broker_api.order import (
@@ -85,6 +85,7 @@ def _cache_folder() -> str:
         digest.update((here / name).read_bytes())
     for module in (
         order,
+        codes,
         event,
         schema,
         index,
