@@ -14,7 +14,6 @@ from typing import Any
 from broker_api.errors import BrokerError, NotConnectedError, RateLimited
 from broker_api.hyperliquid.nonce import Nonces
 from broker_api.hyperliquid.signing import Signer, sign_l1
-from broker_api.hyperliquid.transport import Http, OutcomeUnknown, Throttled
 from broker_api.hyperliquid.wire.account import (
     BasicOrder,
     ClearinghouseState,
@@ -31,6 +30,7 @@ from broker_api.hyperliquid.wire.answers import ActionRefused, Answer, decode_an
 from broker_api.hyperliquid.wire.market import Candle, Meta
 from broker_api.hyperliquid.wire.schema import Many, ProtocolError, ResponseNumber, decode
 from broker_api.hyperliquid.wire.texts import Remedy, read
+from broker_api.live.transport import Http, OutcomeUnknown, Throttled
 from broker_api.pacer import Pacer
 from broker_api.pacing import Allowance, Kind
 

@@ -27,13 +27,14 @@ from broker_api.hyperliquid.contracts import Contract
 from broker_api.hyperliquid.drafts import Refused as NotTaken
 from broker_api.hyperliquid.drafts import Touch, fitted, wire_order
 from broker_api.hyperliquid.keeper import Keeper
-from broker_api.hyperliquid.outbox import Form, Lane, Parcel
-from broker_api.hyperliquid.tracks import Track
+from broker_api.hyperliquid.outbox import Lane, Parcel
 from broker_api.hyperliquid.wire.actions import CancelByCloid, Modify
 from broker_api.hyperliquid.wire.answers import Entry, Filled, Refused, Resting, Success
 from broker_api.hyperliquid.wire.ids import cloid_of
 from broker_api.hyperliquid.wire.schema import ProtocolError
 from broker_api.hyperliquid.wire.texts import Read, Refusal, read
+from broker_api.live.lane import Form
+from broker_api.live.tracks import Track
 from broker_api.order import CancelRequest, OrderRequest, OrderType, ReplaceRequest, Side
 from broker_api.plain_order import asked_id
 
@@ -89,7 +90,7 @@ class Commands:
     def place(self, request: OrderRequest) -> asyncio.Task[OrderAccepted | OrderRejected]:
         """Send an order; the task has its answer, or raises what `Broker.submit` does."""
         track = self._track(request)
-        if track.cloid in self._books.taken:
+        if track.name in self._books.taken:
             # Another session's order works under it; two of one name could not be told apart.
             self._books.add(track, hidden=True)
             self._books.reject(track, Reason.DUPLICATE_CLIENT_ORDER_ID, self._venue_ms())
@@ -97,14 +98,16 @@ class Commands:
         self._books.add(track)
         try:
             touch = self._touch(track.index)
-            order = wire_order(track.request, track.contract, track.cloid, touch, self._slippage)
+            order = wire_order(
+                track.request, self._contracts[track.index], track.name, touch, self._slippage
+            )
         except NotTaken as refusal:
             self._books.reject(
                 track, refusal.reason, self._venue_ms(), refusal.value, refusal.limit
             )
             return _owned(self._answered(track))
         parcel = Parcel(
-            Form.PLACE, (track.order_id,), orders=(order,), urgent=_is_protective(request)
+            form=Form.PLACE, keys=(track.order_id,), orders=(order,), urgent=_is_protective(request)
         )
         try:
             self._lanes[track.index].put(parcel)
@@ -119,7 +122,7 @@ class Commands:
         now = asyncio.get_running_loop().time()
         contract = self._contracts[index]
         request = fitted(request, contract)
-        return Track(request, contract, index, cloid, sent_ms=self._venue_ms(), sent_at=now)
+        return Track(request, index, cloid, sent=self._venue_ms(), sent_at=now)
 
     async def _answered(self, track: Track) -> OrderAccepted | OrderRejected:
         assert track.answer is not None, "it has been told"
@@ -169,7 +172,7 @@ class Commands:
 
     def _take_filled(self, track: Track, entry: Filled, before_lots: int) -> None:
         """It has traded at once: what is missing of it is gone, and its fills are on their way."""
-        filled = before_lots + track.contract.lots(entry.size)
+        filled = before_lots + self._contracts[track.index].lots(entry.size)
         if filled < track.size_lots:
             self._books.end(track, track.rest_reason, self._venue_ms(), filled)
         if not track.has_ended:
@@ -194,14 +197,14 @@ class Commands:
             is_stop = reason is Reason.STOP_WRONG_SIDE
             value = (track.stop_ticks if is_stop else track.limit_ticks) or 0
             mid = self._touch(track.index).mid
-            limit = 0 if mid is None else track.contract.nearest_ticks(mid)
+            limit = 0 if mid is None else self._contracts[track.index].nearest_ticks(mid)
         elif reason is Reason.SIZE_OFF_LOT:
             value = track.size_lots
         self._books.reject(track, reason, self._venue_ms(), value, limit)
 
     def _quoted(self, track: Track, text: str) -> int:
         try:
-            return track.contract.nearest_ticks(Decimal(text))
+            return self._contracts[track.index].nearest_ticks(Decimal(text))
         except ArithmeticError:
             return 0
 
@@ -224,7 +227,7 @@ class Commands:
                 limit_ticks=wanted.limit_ticks,
                 stop_ticks=wanted.stop_ticks,
             ),
-            track.contract,
+            self._contracts[track.index],
         )
         terms = wanted._replace(limit_ticks=draft.limit_ticks, stop_ticks=draft.stop_ticks)
         try:
@@ -233,7 +236,9 @@ class Commands:
             if terms.left_lots <= 0:
                 raise NotTaken(Reason.SIZE_BELOW_FILLED, terms.size_lots, track.filled_lots)
             touch = self._touch(track.index)
-            order = wire_order(draft, track.contract, track.cloid, touch, self._slippage)
+            order = wire_order(
+                draft, self._contracts[track.index], track.name, touch, self._slippage
+            )
         except NotTaken as refusal:
             refused = self._books.refuse_change(
                 track, refusal.reason, self._venue_ms(), refusal.value, refusal.limit
@@ -241,8 +246,8 @@ class Commands:
             return _owned(_done(refused))
         self._books.begin_change(track, terms)
         # The venue would leave out what it calls "always place", and take no trigger.
-        change = Modify(track.oid or track.cloid, order, always_place=True)
-        parcel = Parcel(Form.CHANGE, (track.order_id,), changes=(change,))
+        change = Modify(track.oid or track.name, order, always_place=True)
+        parcel = Parcel(form=Form.CHANGE, keys=(track.order_id,), changes=(change,))
         try:
             self._lanes[track.index].put(parcel)
         except NotSentError:
@@ -315,8 +320,8 @@ class Commands:
         return _owned(self._cancelled(track, parcel))
 
     def _cancel_parcel(self, track: Track) -> Parcel:
-        cancel = CancelByCloid(track.contract.asset, track.cloid)
-        return Parcel(Form.CANCEL, (track.order_id,), cancels=(cancel,))
+        cancel = CancelByCloid(self._contracts[track.index].asset, track.name)
+        return Parcel(form=Form.CANCEL, keys=(track.order_id,), cancels=(cancel,))
 
     async def _cancelled(self, track: Track, parcel: Parcel) -> OrderCancelled | CancelRejected:
         for attempt in range(CANCEL_ATTEMPTS):

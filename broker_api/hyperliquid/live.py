@@ -14,21 +14,18 @@ from broker_api.broker import Clock as SessionClock
 from broker_api.config import AccountConfig
 from broker_api.errors import BrokerError, ConfigurationError
 from broker_api.event import EventRow
-from broker_api.hyperliquid.books import Books
-from broker_api.hyperliquid.candles import KEPT
+from broker_api.hyperliquid.books import UNIT_NS, Books
 from broker_api.hyperliquid.client import Client, Pacing
 from broker_api.hyperliquid.commands import Commands, Scopes
 from broker_api.hyperliquid.config import HyperliquidConfig, Place
 from broker_api.hyperliquid.contracts import Contract, contracts_of
 from broker_api.hyperliquid.keeper import Keeper
-from broker_api.hyperliquid.market import Market
-from broker_api.hyperliquid.money import Money
+from broker_api.hyperliquid.market import KEPT, Market
 from broker_api.hyperliquid.nonce import Nonces
 from broker_api.hyperliquid.opening import Opening, account_behind, open_account
 from broker_api.hyperliquid.outbox import Lane
 from broker_api.hyperliquid.signing import Signer
 from broker_api.hyperliquid.stream import Stream, Subscription
-from broker_api.hyperliquid.transport import Http
 from broker_api.hyperliquid.wire.account import OrderUpdate
 from broker_api.hyperliquid.wire.actions import (
     Action,
@@ -40,6 +37,8 @@ from broker_api.hyperliquid.wire.frames import Frame, UserFillsData, UserFunding
 from broker_api.hyperliquid.wire.schema import ProtocolError
 from broker_api.hyperliquid.wire.statuses import meaning_of
 from broker_api.hyperliquid.wire.texts import Refusal, read
+from broker_api.live.money import Money
+from broker_api.live.transport import Http
 from broker_api.pacer import Pacer
 from broker_api.pacing import NS_SECOND, Allowance, BackOff, Kind, Window
 
@@ -161,10 +160,11 @@ class Live:
 
     def _assemble(self, opening: Opening, scopes: Scopes) -> None:
         means, config = self._means, self._means.config
-        self.money = Money(self.contracts, opening.snapshot, means.give)
-        self.books = Books(self.money)
+        specs = [each.spec for each in self.contracts]
+        self.money = Money(specs, opening.snapshot, means.give, unit_ns=UNIT_NS)
+        self.books = Books(self.money, self.contracts)
         self.books.known(opening.fills, opening.payments)
-        self.books.note_open(opening.orders)
+        self.books.note_orders(opening.orders)
         self.keeper = Keeper(
             self.client,
             self.books,

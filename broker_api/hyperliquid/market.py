@@ -5,13 +5,11 @@ All comes from the WebSocket; looking costs nothing and asks nobody.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from broker_api.broker import RowSink
-from broker_api.hyperliquid.candles import KEPT, Candles
 from broker_api.hyperliquid.contracts import Contract
 from broker_api.hyperliquid.drafts import Touch
 from broker_api.hyperliquid.stream import Subscription
@@ -23,18 +21,15 @@ from broker_api.hyperliquid.wire.market import (
     Level,
     Print,
 )
+from broker_api.live.candles import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, Candles, Sum
+from broker_api.live.feed import Feed
 from broker_api.order import Side
 from broker_api.quote import Bar, Quote, Trade
 
 NS_MILLISECOND = 1_000_000
+KEPT: dict[str, int] = {"1m": MINUTE_NS, "1h": HOUR_NS, "1d": DAY_NS}
+"""The intervals of candles that are subscribed to and kept, by the venue's name."""
 PRINTS_REMEMBERED = 1_000
-_NAN = math.nan
-
-
-@dataclass(eq=False)
-class _Subscription:
-    kind: str
-    sink: RowSink
 
 
 @dataclass
@@ -42,20 +37,17 @@ class _View:
     """One instrument."""
 
     contract: Contract
-    candles: Candles
+    feed: Feed
     touch: Touch = field(default_factory=lambda: Touch(None, None))
     mark: Decimal | None = None
-    quote: Quote | None = None
-    trade: Trade | None = None
     seen: dict[int, None] = field(default_factory=dict)
-    sinks: list[_Subscription] = field(default_factory=list)
 
 
 class Market:
     """The instruments of a session, by index. `now_ns` is the session's clock."""
 
     def __init__(self, contracts: Sequence[Contract], now_ns: Callable[[], int]) -> None:
-        self._views = [_View(each, Candles(each.spec.symbol)) for each in contracts]
+        self._views = [_View(each, Feed(Candles(each.spec.symbol), now_ns)) for each in contracts]
         self._by_coin = {each.coin: view for each, view in zip(contracts, self._views, strict=True)}
         self._now_ns = now_ns
         self.since_ms = 0
@@ -99,10 +91,7 @@ class Market:
             0.0 if bid is None else float(bid.size),
             0.0 if ask is None else float(ask.size),
         )
-        if view.quote is not None and view.quote[2:] == quote[2:]:
-            return
-        view.quote = quote
-        self._tell(view, quote, None)
+        view.feed.take_quote(quote)
 
     def _take_prints(self, prints: object) -> None:
         assert isinstance(prints, tuple)
@@ -123,12 +112,8 @@ class Market:
             float(each.size),
             Side.BUY if each.side == "B" else Side.SELL,
         )
-        if view.trade is not None and trade.ts_ns < view.trade.ts_ns:
-            return
-        view.trade = trade
-        if each.time >= self.since_ms:
-            view.candles.take_print(each)
-            self._tell(view, None, trade)
+        if view.feed.take_trade(trade, is_news=each.time >= self.since_ms):
+            view.feed.candles.take_print(trade.ts_ns, trade.price, trade.size, SECOND_NS)
 
     def _take_context(self, frame: object) -> None:
         assert isinstance(frame, AssetContextFrame)
@@ -140,8 +125,8 @@ class Market:
         assert isinstance(candle, Candle)
         view = self._by_coin.get(candle.coin)
         if view is not None:
-            view.candles.take(candle)
-            view.candles.deliver(self._now_ns())
+            put(candle, view.feed.candles)
+            view.feed.candles.deliver(self._now_ns())
 
     def take_mid(self, coin: str, mid: Decimal) -> None:
         """A mid from before the first quote."""
@@ -163,66 +148,42 @@ class Market:
 
     def last_quote(self, index: int) -> Quote | None:
         """The quote in force, None before the first."""
-        return self._views[index].quote
+        return self._views[index].feed.quote
 
     def last_trade(self, index: int) -> Trade | None:
         """The newest print, None before the first."""
-        return self._views[index].trade
+        return self._views[index].feed.trade
 
     def bars(self, index: int, interval_ns: int, count: int) -> list[Bar]:
         """The newest complete bars, the oldest first."""
-        return self._views[index].candles.bars(interval_ns, count, self._now_ns())
+        return self._views[index].feed.candles.bars(interval_ns, count, self._now_ns())
 
     # --- those who are told --------------------------------------------------------------------
 
     def subscribe_rows(self, index: int, kind: str, sink: RowSink) -> Callable[[], None]:
         """Deliver quotes, trades or ticks; call the result to stop."""
-        sinks = self._views[index].sinks
-        subscription = _Subscription(kind, sink)
-        sinks.append(subscription)
-
-        def stop() -> None:
-            if subscription in sinks:
-                sinks.remove(subscription)
-
-        return stop
+        return self._views[index].feed.subscribe(kind, sink)
 
     def subscribe_bars(self, index: int, interval_ns: int, sink: RowSink) -> Callable[[], None]:
         """Deliver bars as they complete; call the result to stop."""
-        return self._views[index].candles.subscribe(interval_ns, sink, self._now_ns())
+        return self._views[index].feed.candles.subscribe(interval_ns, sink, self._now_ns())
 
     def deliver_bars(self) -> None:
         """Time has gone by: tell of the bars that it completed."""
         for view in self._views:
-            view.candles.deliver(self._now_ns())
+            view.feed.candles.deliver(self._now_ns())
 
-    def _tell(self, view: _View, quote: Quote | None, trade: Trade | None) -> None:
-        for each in tuple(view.sinks):
-            if each.kind == "tick":
-                row = _row(view.quote, trade, self._now_ns() if quote is None else quote.ts_ns)
-                each.sink(*(row[name] for name in each.sink.fields))
-            elif each.kind == "quote" and quote is not None:
-                each.sink(quote)
-            elif each.kind == "trade" and trade is not None:
-                each.sink(trade)
+
+def put(candle: Candle, candles: Candles) -> None:
+    """Take a candle of the venue into those that are kept."""
+    interval_ns = KEPT.get(candle.interval)
+    if interval_ns is not None:
+        traded = None
+        if candle.trades:
+            prices = (candle.open, candle.high, candle.low, candle.close, candle.volume)
+            traded = Sum(*(float(each) for each in prices))
+        candles.take(interval_ns, candle.start * NS_MILLISECOND, traded)
 
 
 def _price(level: Level | None) -> Decimal | None:
     return None if level is None else level.price
-
-
-def _row(quote: Quote | None, trade: Trade | None, ts_ns: int) -> dict[str, float]:
-    """A tick as its handler may ask for it; see market_data.TICK_FIELDS."""
-    bid = None if quote is None else quote.bid
-    ask = None if quote is None else quote.ask
-    side = 0 if trade is None or trade.side is None else trade.side.sign
-    return {
-        "ts_ns": ts_ns if trade is None else trade.ts_ns,
-        "bid": _NAN if bid is None else bid,
-        "ask": _NAN if ask is None else ask,
-        "bid_size": 0.0 if quote is None else quote.bid_size,
-        "ask_size": 0.0 if quote is None else quote.ask_size,
-        "price": _NAN if trade is None else trade.price,
-        "size": 0.0 if trade is None else trade.size,
-        "side": side,
-    }

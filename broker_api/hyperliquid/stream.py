@@ -1,8 +1,8 @@
 """The WebSocket: subscriptions that outlive connections.
 
-One task owns the connection. It connects, subscribes, waits for the acknowledgements, says so
-(`on_up`), hands every frame on, and begins again with a growing pause when the connection is gone.
-What was missed in between is for `on_up` to find out; frames are never handed on before it is told.
+After each connection it subscribes, waits for the acknowledgements, says so (`on_up`), and hands
+every frame on. What was missed in between is for `on_up` to find out; frames are never handed on
+before it is told.
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ from typing import Any
 import aiohttp
 import numpy as np
 
-from broker_api.hyperliquid.transport import Http
 from broker_api.hyperliquid.wire.frames import Frame, decode_frame
 from broker_api.hyperliquid.wire.schema import ProtocolError
+from broker_api.live.line import Line
+from broker_api.live.transport import Http
 
 PING_SECONDS = 50.0
 """The venue closes a connection to which it sent nothing for 60 s; the answer to a ping counts."""
 SILENCE_SECONDS = 75.0
 """A connection on which nothing came for this long is dead, whatever the socket says."""
 SUBSCRIBED_SECONDS = 10.0
-FRAME_BYTES_MAX = 64 << 20
-PAUSE_FIRST_SECONDS, PAUSE_MOST_SECONDS = 0.25, 30.0
 
 Subscription = Mapping[str, Any]
 
@@ -44,60 +43,40 @@ class Stream:
         on_down: Callable[[str], None],
         draws: np.random.Generator,
     ) -> None:
-        self._http = http
         self._url = "ws" + http.base_url.removeprefix("http") + "/ws"
         self._subscriptions = [dict(each) for each in subscriptions]
         self._on_frame = on_frame
         self._on_bad_frame = on_bad_frame
         self._on_up = on_up
-        self._on_down = on_down
-        self._draws = draws
-        self._socket: aiohttp.ClientWebSocketResponse | None = None
-        self._task: asyncio.Task[None] | None = None
         self._acknowledged = 0
-        self.connections = 0
+        self._line = Line(
+            http,
+            self._address,
+            self._live,
+            on_down=on_down,
+            silence_seconds=SILENCE_SECONDS,
+            draws=draws,
+        )
+
+    @property
+    def connections(self) -> int:
         """How many times it was connected."""
+        return self._line.connections
 
     def start(self) -> None:
         """Begin to connect. Idempotent."""
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run())
+        self._line.start()
 
     async def close(self) -> None:
         """End the connection and the task. Idempotent."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait((task,))
-            if not task.cancelled():
-                task.result()
+        await self._line.close()
 
     async def drop(self) -> None:
         """Give the present connection up; a new one is made."""
-        if self._socket is not None:
-            await self._socket.close()
+        await self._line.drop()
 
-    async def _run(self) -> None:
-        pause = PAUSE_FIRST_SECONDS
-        while True:
-            try:
-                async with self._http.session.ws_connect(
-                    self._url,
-                    timeout=aiohttp.ClientWSTimeout(ws_receive=SILENCE_SECONDS, ws_close=2.0),
-                    max_msg_size=FRAME_BYTES_MAX,
-                ) as socket:
-                    self._socket = socket
-                    self.connections += 1
-                    why = await self._live(socket)
-                    pause = PAUSE_FIRST_SECONDS
-            except (aiohttp.ClientError, ConnectionError, TimeoutError) as failure:
-                why = str(failure) or type(failure).__name__
-            finally:
-                self._socket = None
-            self._on_down(why)
-            # From the upper half, so that several clients do not come back together.
-            await asyncio.sleep(pause * float(self._draws.uniform(0.5, 1.0)))
-            pause = min(2 * pause, PAUSE_MOST_SECONDS)
+    async def _address(self) -> str:
+        return self._url
 
     async def _live(self, socket: aiohttp.ClientWebSocketResponse) -> str:
         """One connection's life; returns why it ended."""

@@ -26,7 +26,9 @@ MAY_IMPORT = {
     "papertape": set(ROOMS),
 }
 ADAPTERS = sorted(path.name for path in (ROOT / "broker_api").iterdir() if path.is_dir())
-ADAPTERS = [name for name in ADAPTERS if not name.startswith("_")]
+SHARED = "live"
+"""What adapters share: theirs to import, and it imports none of them."""
+ADAPTERS = [name for name in ADAPTERS if not name.startswith("_") and name != SHARED]
 PURE = ("wire", "signing")
 """Of an adapter: the venue's vocabulary, which the local venue of the same name shares."""
 OUR_NAMES = {*ROOMS, "tests", "examples", "benchmarks"}
@@ -158,6 +160,15 @@ def test_adapters_are_used_by_themselves_and_their_words_by_their_venue(path: Pa
         if name.startswith(tuple(f"broker_api.{adapter}." for adapter in ADAPTERS)):
             where = f"{name_of(path)}:{line}"
             assert may_use_adapter(name_of(path), name), f"{where}: may not import {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_what_adapters_share_is_used_by_adapters(path: Path) -> None:
+    room, inner = name_of(path).split("/")[:2]
+    for line, name in imported(ast.parse(path.read_text(encoding="utf-8"))):
+        if name.startswith(f"broker_api.{SHARED}"):
+            allowed = room == "broker_api" and inner in (*ADAPTERS, SHARED)
+            assert allowed, f"{name_of(path)}:{line}: may not import {name}"
 
 
 @pytest.mark.parametrize(

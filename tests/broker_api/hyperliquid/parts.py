@@ -9,14 +9,14 @@ import samples
 
 from broker_api.broker import PositionState, Snapshot
 from broker_api.event import Event, EventRow, decode
-from broker_api.hyperliquid.books import Books
+from broker_api.hyperliquid.books import UNIT_NS, Books
 from broker_api.hyperliquid.contracts import contracts_of
-from broker_api.hyperliquid.money import Money
-from broker_api.hyperliquid.tracks import Track
 from broker_api.hyperliquid.wire.account import Fill, OrderUpdate
 from broker_api.hyperliquid.wire.market import Meta
 from broker_api.hyperliquid.wire.schema import decode as decode_wire
 from broker_api.ledger import Ledger
+from broker_api.live.money import Money
+from broker_api.live.tracks import Track
 from broker_api.order import OrderRequest, OrderType, Side, TimeInForce
 
 META: Meta = decode_wire(Meta, samples.META)
@@ -51,8 +51,8 @@ class Told:
         snapshot = Snapshot("0xabc", "USD", CASH_NANOS, positions)
         self.ledger = Ledger([ETH.spec, BTC.spec], snapshot)
         self.events: list[Event] = []
-        self.money = Money([ETH, BTC], snapshot, self._take)
-        self.books = Books(self.money)
+        self.money = Money([ETH.spec, BTC.spec], snapshot, self._take, unit_ns=UNIT_NS)
+        self.books = Books(self.money, [ETH, BTC])
         self._count = 0
 
     def _take(self, row: EventRow) -> None:
@@ -64,8 +64,8 @@ class Told:
     def send(self, order: OrderRequest) -> Track:
         """An order is sent and waits for its answer."""
         self.ledger.apply_command(0, order)
-        contract, index = (ETH, 0) if order.instrument == "ETH" else (BTC, 1)
-        track = Track(order, contract, index, f"0x{order.order_id:032x}", sent_ms=0, sent_at=0.0)
+        index = 0 if order.instrument == "ETH" else 1
+        track = Track(order, index, f"0x{order.order_id:032x}", sent=0, sent_at=0.0)
         self.books.add(track)
         return track
 

@@ -9,9 +9,9 @@ from parts import Told, fill, market_order, request, update
 
 from broker_api.broker import PositionState
 from broker_api.event import Discrepancy, OrderCancelled, OrderFilled, Reason
-from broker_api.hyperliquid import books as module
 from broker_api.hyperliquid.wire.account import Funding
 from broker_api.hyperliquid.wire.schema import decode
+from broker_api.live import books as module
 from broker_api.order import OrderStatus, OrderType, ReplaceRequest, Role, Side, TimeInForce
 
 CLOID = f"0x{1:032x}"

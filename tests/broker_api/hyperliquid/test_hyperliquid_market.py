@@ -9,11 +9,11 @@ from typing import Any
 import samples
 from parts import BTC, ETH
 
-from broker_api.hyperliquid.candles import GRACE_NS, MINUTE_NS, Candles
-from broker_api.hyperliquid.market import Market
+from broker_api.hyperliquid.market import Market, put
 from broker_api.hyperliquid.wire.frames import CHANNELS, Frame
 from broker_api.hyperliquid.wire.market import Candle
 from broker_api.hyperliquid.wire.schema import decode
+from broker_api.live.candles import GRACE_NS, MINUTE_NS, Candles
 from broker_api.order import Side
 from broker_api.quote import Bar
 
@@ -158,7 +158,7 @@ def closes(bars: list[Bar]) -> list[tuple[int, float, float]]:
 def test_bars_are_put_together_from_candles() -> None:
     candles = Candles("ETH")
     for minute in range(10):
-        candles.take(candle(minute, f"{3000 + minute}.0", trades=0 if minute == 4 else 3))
+        put(candle(minute, f"{3000 + minute}.0", trades=0 if minute == 4 else 3), candles)
     now = START_MS * 10**6 + 9 * MINUTE_NS + 5
     assert closes(candles.bars(MINUTE_NS, 3, now)) == [
         (6, 3006.0, 2.0),
@@ -174,9 +174,9 @@ def test_bars_are_put_together_from_candles() -> None:
 
 def test_long_bars_come_from_long_candles() -> None:
     candles = Candles("ETH")
-    candles.take(candle(-120, "2900.0", "1h"))
-    candles.take(candle(-60, "2950.0", "1h"))
-    candles.take(candle(-1, "2960.0"))
+    put(candle(-120, "2900.0", "1h"), candles)
+    put(candle(-60, "2950.0", "1h"), candles)
+    put(candle(-1, "2960.0"), candles)
     now = START_MS * 10**6 + GRACE_NS
     assert closes(candles.bars(60 * MINUTE_NS, 5, now)) == [(-120, 2900.0, 2.0), (-60, 2950.0, 2.0)]
     assert closes(candles.bars(MINUTE_NS, 5, now)) == [(-1, 2960.0, 2.0)]

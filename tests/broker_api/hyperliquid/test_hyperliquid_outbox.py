@@ -11,7 +11,7 @@ from parts import ETH, request
 
 from broker_api.errors import BrokerError, NotConnectedError
 from broker_api.hyperliquid.drafts import Touch, wire_order
-from broker_api.hyperliquid.outbox import BATCH_MAX, Form, Lane, Parcel, UnalignedAnswer
+from broker_api.hyperliquid.outbox import BATCH_MAX, Lane, Parcel, UnalignedAnswer
 from broker_api.hyperliquid.wire.actions import CancelByCloid, Grouping, Modify
 from broker_api.hyperliquid.wire.answers import (
     ActionRefused,
@@ -22,6 +22,7 @@ from broker_api.hyperliquid.wire.answers import (
     Resting,
     Success,
 )
+from broker_api.live.lane import Form
 from broker_api.pacing import Kind
 
 CLOID = "0x" + "a" * 32
@@ -33,15 +34,15 @@ def cloid(key: int) -> str:
 
 
 def placing(key: int, **terms: Any) -> Parcel:
-    return Parcel(Form.PLACE, (key,), orders=(ORDER,), **terms)
+    return Parcel(form=Form.PLACE, keys=(key,), orders=(ORDER,), **terms)
 
 
 def cancelling(key: int) -> Parcel:
-    return Parcel(Form.CANCEL, (key,), cancels=(CancelByCloid(ETH.asset, cloid(key)),))
+    return Parcel(form=Form.CANCEL, keys=(key,), cancels=(CancelByCloid(ETH.asset, cloid(key)),))
 
 
 def changing(key: int) -> Parcel:
-    return Parcel(Form.CHANGE, (key,), changes=(Modify(key, ORDER),))
+    return Parcel(form=Form.CHANGE, keys=(key,), changes=(Modify(key, ORDER),))
 
 
 class Line:
@@ -177,7 +178,9 @@ def test_orders_and_groups_and_urgent_ones_do_not_mix() -> None:
     async def main(lane: Lane, line: Line) -> None:
         lane.put(placing(9))
         await line.settle()
-        group = Parcel(Form.PLACE, (3, 4), orders=(ORDER, ORDER), grouping=Grouping.NORMAL)
+        group = Parcel(
+            form=Form.PLACE, keys=(3, 4), orders=(ORDER, ORDER), grouping=Grouping.NORMAL
+        )
         for parcel in (placing(1), placing(2, urgent=True), group, changing(5), placing(6)):
             lane.put(parcel)
         for number in range(6):

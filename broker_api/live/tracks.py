@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from broker_api.event import OrderAccepted, OrderCancelled, OrderRejected, OrderReplaced, Reason
-from broker_api.hyperliquid.contracts import Contract
 from broker_api.order import (
     NO_PRICE,
     OrderRequest,
@@ -34,15 +33,16 @@ class Ending(NamedTuple):
     """
 
     reason: Reason
-    ts_ms: int
+    ts: int
     filled_lots: int | None
 
 
 class Track:
     """One order from its sending to its end; only `Books` changes it.
 
-    `awaits_answer` while the answer to its placing is on its way: it says more than updates do.
-    `sent_ms` is the venue's time when it was sent, `sent_at` the event loop's in seconds.
+    `name` is the client's own id of it as the venue has it. `awaits_answer` while the answer to its
+    placing is on its way: it says more than updates do. `sent` is the venue's time when it was
+    sent, in the venue's unit, `sent_at` the event loop's in seconds.
     """
 
     __slots__ = (
@@ -50,19 +50,18 @@ class Track:
         "answer",
         "awaits_answer",
         "change",
-        "cloid",
-        "contract",
         "ended",
         "ending",
         "filled_lots",
         "index",
         "left_lots",
         "limit_ticks",
+        "name",
         "oids",
         "replaced",
         "request",
+        "sent",
         "sent_at",
-        "sent_ms",
         "size_lots",
         "status",
         "stop_ticks",
@@ -72,18 +71,16 @@ class Track:
     def __init__(
         self,
         request: OrderRequest,
-        contract: Contract,
         index: int,
-        cloid: str,
+        name: str,
         *,
-        sent_ms: int,
+        sent: int,
         sent_at: float,
     ) -> None:
         self.request = request
-        self.contract = contract
         self.index = index
-        self.cloid = cloid
-        self.sent_ms = sent_ms
+        self.name = name
+        self.sent = sent
         self.sent_at = sent_at
         self.oids: list[int] = []
         self.size_lots = request.size_lots

@@ -1,8 +1,8 @@
 """Bars of the venue's candles: history, what is complete now, and those who wait for the next.
 
-Bars of a minute and more are put together from candles of the longest kept interval that divides
-them, shorter ones from prints, which have no history. A bar is complete when a later candle has
-come or its end has passed by more than the venue takes to say so. Bars without a trade are
+Bars are put together from candles of the longest kept interval that divides them; candles come from
+the venue, or are made of prints here, which have no history. A bar is complete when a later candle
+has come or its end has passed by more than the venue takes to say so. Bars without a trade are
 left out.
 """
 
@@ -12,20 +12,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from broker_api.broker import RowSink
-from broker_api.hyperliquid.wire.market import Candle, Print
 from broker_api.quote import Bar
 
-NS_MILLISECOND = 1_000_000
-MINUTE_NS = 60 * 10**9
-KEPT: dict[str, int] = {"1m": MINUTE_NS, "1h": 60 * MINUTE_NS, "1d": 1_440 * MINUTE_NS}
-"""The intervals that are subscribed to and kept, by the venue's name."""
+SECOND_NS = 10**9
+MINUTE_NS = 60 * SECOND_NS
+HOUR_NS = 60 * MINUTE_NS
+DAY_NS = 24 * HOUR_NS
 CANDLES_MAX = 6_000
-GRACE_NS = 500 * NS_MILLISECOND
+GRACE_NS = SECOND_NS // 2
 """How long after its end a bar may still change."""
 
 
 @dataclass(slots=True)
-class _Sum:
+class Sum:
     """What traded in an interval."""
 
     open: float
@@ -34,7 +33,7 @@ class _Sum:
     close: float
     volume: float
 
-    def add(self, other: _Sum) -> None:
+    def add(self, other: Sum) -> None:
         """What traded later in it."""
         self.high, self.low = max(self.high, other.high), min(self.low, other.low)
         self.close = other.close
@@ -55,47 +54,38 @@ class Candles:
     """Bars of one instrument."""
 
     symbol: str
-    _kept: dict[int, dict[int, _Sum]] = field(default_factory=dict)
+    _kept: dict[int, dict[int, Sum]] = field(default_factory=dict)
     _waiting: list[_Waiting] = field(default_factory=list)
     _newest_ns: int = 0
 
-    def take(self, candle: Candle) -> None:
-        """A candle, new or changed."""
-        interval_ns = KEPT.get(candle.interval)
-        if interval_ns is None:
-            return
-        start_ns = candle.start * NS_MILLISECOND
-        kept = self._kept.setdefault(interval_ns, {})
-        if candle.trades:
-            kept[start_ns] = _Sum(
-                float(candle.open),
-                float(candle.high),
-                float(candle.low),
-                float(candle.close),
-                float(candle.volume),
-            )
-            if len(kept) > CANDLES_MAX:
-                del kept[min(kept)]
+    def take(self, interval_ns: int, start_ns: int, traded: Sum | None) -> None:
+        """A candle of the venue, new or changed; None: nothing has traded in it."""
+        if traded is not None:
+            self._put(interval_ns, start_ns, traded)
         if interval_ns == MINUTE_NS:
             self._newest_ns = max(self._newest_ns, start_ns)
 
-    def take_print(self, trade: Print) -> None:
-        """A print, for bars of less than a minute."""
-        second_ns = trade.time // 1000 * 10**9
-        price = float(trade.price)
-        new = _Sum(price, price, price, price, float(trade.size))
-        kept = self._kept.setdefault(10**9, {})
-        if second_ns in kept:
-            kept[second_ns].add(new)
-        else:
-            kept[second_ns] = new
-            if len(kept) > CANDLES_MAX:
-                del kept[min(kept)]
+    def take_print(self, ts_ns: int, price: float, size: float, *intervals_ns: int) -> None:
+        """A print, for the candles of these lengths that are made here."""
+        for interval_ns in intervals_ns:
+            start_ns = ts_ns // interval_ns * interval_ns
+            there = self._kept.get(interval_ns, {}).get(start_ns)
+            new = Sum(price, price, price, price, size)
+            if there is not None:
+                there.add(new)
+            else:
+                self._put(interval_ns, start_ns, new)
+
+    def _put(self, interval_ns: int, start_ns: int, traded: Sum) -> None:
+        kept = self._kept.setdefault(interval_ns, {})
+        kept[start_ns] = traded
+        if len(kept) > CANDLES_MAX:
+            del kept[min(kept)]
 
     def bars(self, interval_ns: int, count: int, now_ns: int) -> list[Bar]:
         """The newest complete bars, the oldest first."""
         end_ns = self._complete_ns(now_ns) // interval_ns * interval_ns
-        sums: dict[int, _Sum] = {}
+        sums: dict[int, Sum] = {}
         for start_ns, each in sorted(self._base(interval_ns).items(), reverse=True):
             bar_ns = start_ns // interval_ns * interval_ns
             if bar_ns >= end_ns:
@@ -103,13 +93,13 @@ class Candles:
             later = sums.get(bar_ns)
             if later is None and len(sums) == count:
                 break
-            whole = _Sum(each.open, each.high, each.low, each.close, each.volume)
+            whole = Sum(each.open, each.high, each.low, each.close, each.volume)
             if later is not None:
                 whole.add(later)
             sums[bar_ns] = whole
         return [self._bar(interval_ns, start, sums[start]) for start in sorted(sums)]
 
-    def _base(self, interval_ns: int) -> dict[int, _Sum]:
+    def _base(self, interval_ns: int) -> dict[int, Sum]:
         """The candles of the longest kept interval that divides this one."""
         fitting = [base for base in self._kept if interval_ns % base == 0]
         return self._kept[max(fitting)] if fitting else {}
@@ -118,7 +108,7 @@ class Candles:
         """Up to when nothing changes any more."""
         return max(self._newest_ns, now_ns - GRACE_NS)
 
-    def _bar(self, interval_ns: int, start_ns: int, traded: _Sum) -> Bar:
+    def _bar(self, interval_ns: int, start_ns: int, traded: Sum) -> Bar:
         return Bar(
             self.symbol,
             start_ns,

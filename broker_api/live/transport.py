@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import aiohttp
 
 from broker_api.errors import BrokerError, NotConnectedError
-from broker_api.hyperliquid.wire.schema import ProtocolError, parse_json
+from broker_api.messages import ProtocolError, parse_json
 
 CONNECT_SECONDS = 5.0
 ANSWER_BYTES_MAX = 64 << 20
@@ -30,6 +31,10 @@ class OutcomeUnknown(BrokerError):
     order_may_exist = True
 
 
+class Unauthorised(ProtocolError):
+    """The venue answered 401: it did nothing for somebody whom it does not know (any more)."""
+
+
 class Throttled(BrokerError):
     """The venue answered 429: it did nothing and wants to be left alone for a while."""
 
@@ -39,10 +44,20 @@ class Throttled(BrokerError):
 
 
 class Http:
-    """Posts JSON to one venue. Made without a connection; `open` and `close` are idempotent."""
+    """Posts JSON to one venue. Made without a connection; `open` and `close` are idempotent.
 
-    def __init__(self, base_url: str, *, answer_seconds: float) -> None:
+    `parse` makes of an answer's body what `post` returns.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        answer_seconds: float,
+        parse: Callable[[bytes], Any] = parse_json,
+    ) -> None:
         self.base_url = base_url.rstrip("/")
+        self._parse = parse
         self._timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=CONNECT_SECONDS, connect=None, sock_read=answer_seconds
         )
@@ -72,17 +87,18 @@ class Http:
             raise NotConnectedError("the connection is closed; nothing was sent")
         return self._session
 
-    async def post(self, path: str, body: Any) -> Any:
+    async def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Any:
         """The JSON value of an answer of status 200.
 
-        Raises NotConnectedError when nothing was sent, Throttled at 429, ProtocolError when the
-        venue could not read the body (other 4xx), OutcomeUnknown for all else.
+        Raises NotConnectedError when nothing was sent, Throttled at 429, Unauthorised at 401,
+        ProtocolError when the venue could not read the body (other 4xx), OutcomeUnknown for all
+        else.
         """
         data = json.dumps(body, separators=(",", ":")).encode()
         session = self.session
         try:
             async with asyncio.timeout(CONNECT_SECONDS + self._answer_seconds):
-                async with session.post(self.base_url + path, data=data) as answer:
+                async with session.post(self.base_url + path, data=data, headers=headers) as answer:
                     return await self._read(path, answer)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as failure:
             raise NotConnectedError(
@@ -98,13 +114,15 @@ class Http:
             seconds = _retry_after(answer.headers.get("Retry-After", ""))
             raise Throttled(f"{path}: 429, too many requests", seconds)
         body = await _body(answer)
+        if answer.status == 401:
+            raise Unauthorised(path, "the venue answered 401: the session there has ended")
         if answer.status >= 500:
             raise OutcomeUnknown(f"{path}: the venue failed with {answer.status}")
         if answer.status != 200:
             text = body[:_SHOWN_MAX].decode("utf-8", "replace")
             raise ProtocolError(path, f"the venue answered {answer.status}: {text}")
         try:
-            return parse_json(body)
+            return self._parse(body)
         except ProtocolError as fault:
             raise OutcomeUnknown(f"{path}: an answer that cannot be read: {fault}") from None
 
