@@ -23,6 +23,8 @@ class Pacer:
         self._queue = Queue((*limits, back_off))
         self._back_off = back_off
         self._futures: dict[int, asyncio.Future[None]] = {}
+        self._waking = 0
+        """Whose turn it is, but who did not run since: nobody may overtake them."""
         self._timer: asyncio.TimerHandle | None = None
 
     def turn(
@@ -64,9 +66,10 @@ class Pacer:
         self._futures[entry.number] = future
         self._serve()
         try:
-            if not future.done():
+            if not future.done() or self._waking > 1:
                 await asyncio.wait((future,))
         finally:
+            self._waking -= future.done()
             self._leave(entry)
             refusal = future.exception() if future.done() else None
         if refusal is not None:
@@ -97,8 +100,7 @@ class Pacer:
 
     def _settle(self, entry: Waiting, refusal: Exception | None) -> None:
         future = self._futures.pop(entry.number)
-        if future.done():
-            return
+        self._waking += 1
         if refusal is None:
             future.set_result(None)
         else:
