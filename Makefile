@@ -54,14 +54,21 @@ projectx-env: .venv-projectx/.installed
 	  --requirement tests/vendor/constraints.txt
 	@touch $@
 
+# The kernel is compiled first, by one process: others that need it at the same time would each
+# compile it for themselves.
+COMPILING := tests/sim/test_compiled.py tests/sim/test_instruments.py tests/sim/test_accounts.py
+PARALLEL := -n auto --maxprocesses 4 --dist worksteal
+
 test: $(DEV)  ## run every test
-	$(BIN)/python -m pytest
+	@echo "compiling the exchange (a minute, once)"
+	@$(BIN)/python -m pytest -q $(COMPILING)
+	$(BIN)/python -m pytest $(PARALLEL)
 
 check: $(DEV)  ## format, lint, types and the quick tests
 	$(BIN)/ruff format --check $(WRITTEN)
 	$(BIN)/ruff check $(WRITTEN)
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -x -q -m "not slow and not browser"
+	$(BIN)/python -m pytest -x -q $(PARALLEL) -m "not slow and not browser"
 
 nightly: $(DEV) projectx-env  ## everything, also with the kernel as plain Python, and a million sessions
 	$(BIN)/ruff check $(WRITTEN)

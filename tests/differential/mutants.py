@@ -52,7 +52,8 @@ ROOT = Path(__file__).resolve().parents[2]
 KNOWN_SEEDS = Path(__file__).with_name("mutant_seeds.json")
 SEEDS = 60
 """Sessions that are tried when the known one does not notice the wrong rule."""
-SECONDS_EACH = 20
+SECONDS_EACH = 5
+"""Of processor time, for one session or example; a wrong rule may make it endless."""
 WORKERS = 2
 EXAMPLES = (
     "accounts", "accounts_money", "accounts_orders",
@@ -89,6 +90,7 @@ def judge(
     seeds: int = SEEDS,
     hunt: bool = False,
     killers: Sequence[Killer] | None = None,
+    workers: int = WORKERS,
 ) -> list[Verdict]:
     """Run wrong rules in a few processes; their verdicts in the given order.
 
@@ -100,7 +102,7 @@ def judge(
     for rule in rules:
         first = [known[rule.name]] if rule.name in known else []
         tasks.append((*rule, first if killers is None else killers, seeds, hunt))
-    shares = [tasks[at::WORKERS] for at in range(min(WORKERS, len(tasks)))]
+    shares = [tasks[at::workers] for at in range(min(workers, len(tasks)))]
     with ThreadPoolExecutor(len(shares)) as pool:
         found = {item.name: item for share in pool.map(_in_process, shares) for item in share}
     return [found[rule.name] for rule in rules]
@@ -122,7 +124,7 @@ def _in_process(tasks: list[Any]) -> list[Verdict]:
 
 def _work(tasks: list[Any]) -> list[Verdict]:
     """Inside the process: one wrong rule after the other, each with modules of its own."""
-    signal.signal(signal.SIGALRM, _too_long)
+    signal.signal(signal.SIGPROF, _too_long)
     verdicts = []
     for name, file, right, wrong, start, known, seeds, hunt in tasks:
         with tempfile.TemporaryDirectory() as folder:
@@ -138,7 +140,7 @@ def _work(tasks: list[Any]) -> list[Verdict]:
 
 
 def _too_long(_number: int, _frame: FrameType | None) -> None:
-    raise TimeoutError(f"no end within {SECONDS_EACH} s")
+    raise TimeoutError(f"no end within {SECONDS_EACH} s of processor time")
 
 
 def _copy_with(folder: Path, rule: WrongRule) -> None:
@@ -174,13 +176,13 @@ def _examples() -> Iterator[Killer]:
 def _first_to_notice(killers: Iterable[Killer]) -> tuple[Killer | None, str]:
     """The first seed or example that sees a difference. Any exception is one."""
     for killer in killers:
-        signal.alarm(SECONDS_EACH)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS_EACH)
         try:
             _run(killer)
         except Exception as failure:  # a wrong rule may break anything
             return killer, (str(failure) or repr(failure)).splitlines()[0]
         finally:
-            signal.alarm(0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
     return None, ""
 
 
