@@ -107,6 +107,8 @@ class Reason(IntEnum):
     COMPLETED_BY_SIZE = 83
     PROTECTION_LIMIT = 84
     TRAILED = 85
+    FILLED_BEYOND = 86
+    """It filled, or will fill, more than was asked: a fill overtook a change of it."""
     # orders that the session did not ask for
     NOT_OURS = 90
     REPAIR = 91

@@ -36,6 +36,7 @@ CHANGES = {
     Reason.OCO_RESIZED: "because its OCO sibling filled as much",
     Reason.PROTECTION_LIMIT: "the protection price: the rest of it works on as a limit",
     Reason.TRAILED: "after the market",
+    Reason.FILLED_BEYOND: "because a fill overtook a change of it",
 }
 """Why the exchange changed an order by itself."""
 

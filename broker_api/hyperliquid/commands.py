@@ -84,6 +84,7 @@ class Commands:
         self._touch = touch
         self._venue_ms = venue_ms
         self._note = note
+        self._shrinking = set[int]()
 
     # --- placing -------------------------------------------------------------------------------
 
@@ -163,16 +164,20 @@ class Commands:
             self._books.accept(track, entry.oid, ts_ms)
         elif isinstance(entry, Filled):
             self._books.accept(track, entry.oid, ts_ms)
-            self._take_filled(track, entry, 0)
+            self._take_filled(track, entry, track.request.size_lots)
         elif isinstance(entry, Refused):
             self._refuse_placed(track, read(entry.text))
         else:
             self._note(f"order {track.order_id}: the venue answered {entry}")
             self._books.accept(track, None, ts_ms)  # its number comes with its update
 
-    def _take_filled(self, track: Track, entry: Filled, before_lots: int) -> None:
-        """It has traded at once: what is missing of it is gone, and its fills are on their way."""
-        filled = before_lots + self._contracts[track.index].lots(entry.size)
+    def _take_filled(self, track: Track, entry: Filled, asked_lots: int) -> None:
+        """It has traded at once: what is missing of it is gone, and its fills are on their way.
+
+        `asked_lots` of the order were sent; the rest of its size had filled before.
+        """
+        taken_lots = self._contracts[track.index].lots(entry.size)
+        filled = track.size_lots - asked_lots + taken_lots
         if filled < track.size_lots:
             self._books.end(track, track.rest_reason, self._venue_ms(), filled)
         if not track.has_ended:
@@ -256,7 +261,7 @@ class Commands:
         return _owned(self._changed(track, parcel))
 
     async def _changed(self, track: Track, parcel: Parcel) -> OrderReplaced | ReplaceRejected:
-        before = track.filled_lots
+        asked_lots = self._contracts[track.index].lots(parcel.changes[0].order.size)
         try:
             (entry,) = await parcel.answer
         except (NotSentError, ProtocolError):
@@ -273,7 +278,7 @@ class Commands:
         oid = entry.oid if isinstance(entry, Resting | Filled) else None
         self._books.replaced(track, oid, self._venue_ms())
         if isinstance(entry, Filled):
-            self._take_filled(track, entry, before)
+            self._take_filled(track, entry, asked_lots)
         self.mind_excess(track)
         if track.replaced is None:
             raise OrderUncertainError(f"order {track.order_id} ended while it was changed")
@@ -298,17 +303,21 @@ class Commands:
 
     def mind_excess(self, track: Track) -> None:
         """A fill that a change did not see would be traded twice: take so much off the order."""
-        if track.excess_lots and not track.has_ended and track.change is None and track.accepted:
+        if track.order_id not in self._shrinking and track.is_excessive:
+            self._shrinking.add(track.order_id)
             self._keeper.start(self._shrink(track))
 
     async def _shrink(self, track: Track) -> None:
-        if track.has_ended or track.change is not None or not track.excess_lots:
-            return
-        if track.left_lots <= track.excess_lots:
-            await self.cancel(CancelRequest(track.order_id))
-            return
-        self._note(f"order {track.order_id}: a fill overtook its change; its size is put right")
-        await self.change(ReplaceRequest(track.order_id, size_lots=track.size_lots))
+        try:
+            if not track.is_excessive:
+                return
+            self._note(f"order {track.order_id}: a fill overtook its change; its size is put right")
+            if track.left_lots <= track.excess_lots:
+                await self.cancel(CancelRequest(track.order_id))
+            else:
+                await self.change(ReplaceRequest(track.order_id, size_lots=track.wanted_lots))
+        finally:
+            self._shrinking.discard(track.order_id)
 
     # --- cancelling ----------------------------------------------------------------------------
 

@@ -170,11 +170,14 @@ class Books:
             self.accept(track, oid, ts)
             return None
         is_certain = track.accepted
+        # Where the venue makes a new order of it, that one knows of no fill since it was asked for.
+        is_the_same = oid is not None and oid == track.oid
+        track.left_lots = change.size_lots - track.filled_lots if is_the_same else change.left_lots
         if oid is not None and oid not in self._by_oid:
             self._by_oid[oid] = track
             track.oids.append(oid)
-        track.left_lots = change.left_lots
-        track.size_lots = max(change.size_lots, track.filled_lots)
+        track.wanted_lots = change.size_lots
+        track.size_lots = max(change.size_lots, track.filled_lots + track.left_lots)
         track.limit_ticks, track.stop_ticks = change.limit_ticks, change.stop_ticks
         if is_certain:
             about = self._about(track, ts)
@@ -251,11 +254,10 @@ class Books:
         if track.change is not None and track.oids and oid > track.oid:
             self.replaced(track, oid, execution.ts)
         self.accept(track, oid, execution.ts)
-        track.filled_lots += lots
         if oid == track.oid:
             track.left_lots = max(0, track.left_lots - lots)
-        # It may have filled while a change to a smaller size was on its way.
-        track.size_lots = max(track.size_lots, track.filled_lots)
+        self._grow(track, track.filled_lots + lots + track.left_lots, execution.ts)
+        track.filled_lots += lots
         whole = track.filled_lots == track.size_lots
         track.status = OrderStatus.FILLED if whole else OrderStatus.PARTIALLY_FILLED
         if whole:
@@ -265,6 +267,17 @@ class Books:
         if not whole and ending is not None and ending.filled_lots == track.filled_lots:
             self.settle(track)
         self.on_change(track)
+
+    def _grow(self, track: Track, size_lots: int, ts: int) -> None:
+        """A fill was told that a change did not know of: the venue's order is larger by it."""
+        if size_lots > track.size_lots:
+            track.size_lots = size_lots
+            about = self._about(track, ts)
+            self.money.emit(
+                OrderReplaced(
+                    **about, **track.prices(), reason=Reason.FILLED_BEYOND, value=track.oid
+                )
+            )
 
     # --- telling -------------------------------------------------------------------------------
 

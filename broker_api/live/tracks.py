@@ -42,7 +42,9 @@ class Track:
 
     `name` is the client's own id of it as the venue has it. `awaits_answer` while the answer to its
     placing is on its way: it says more than updates do. `sent` is the venue's time when it was
-    sent, in the venue's unit, `sent_at` the event loop's in seconds.
+    sent, in the venue's unit, `sent_at` the event loop's in seconds. `wanted_lots` is the size that
+    was asked for, `size_lots` what it has filled and may fill yet: more, when a fill overtook a
+    change.
     """
 
     __slots__ = (
@@ -66,6 +68,7 @@ class Track:
         "status",
         "stop_ticks",
         "triggered",
+        "wanted_lots",
     )
 
     def __init__(
@@ -84,6 +87,7 @@ class Track:
         self.sent_at = sent_at
         self.oids: list[int] = []
         self.size_lots = request.size_lots
+        self.wanted_lots = request.size_lots
         self.left_lots = request.size_lots
         self.filled_lots = 0
         self.limit_ticks = request.limit_ticks
@@ -116,7 +120,13 @@ class Track:
     @property
     def excess_lots(self) -> int:
         """What it would fill too much if all that works filled: fills that a change did not see."""
-        return max(0, self.filled_lots + self.left_lots - self.size_lots)
+        return max(0, self.filled_lots + self.left_lots - self.wanted_lots)
+
+    @property
+    def is_excessive(self) -> bool:
+        """It works on more than was asked for, and nothing is under way about it."""
+        is_calm = self.accepted and self.change is None and self.ending is None
+        return is_calm and not self.has_ended and min(self.left_lots, self.excess_lots) > 0
 
     @property
     def size_is_certain(self) -> bool:
@@ -138,7 +148,7 @@ class Track:
 
     def terms_after(self, request: ReplaceRequest) -> Terms:
         """Its terms with a change."""
-        size = self.size_lots if request.size_lots is None else request.size_lots
+        size = self.wanted_lots if request.size_lots is None else request.size_lots
         limit = self.limit_ticks if request.limit_ticks is None else request.limit_ticks
         stop = self.stop_ticks if request.stop_ticks is None else request.stop_ticks
         return Terms(size, limit, stop, size - self.filled_lots)

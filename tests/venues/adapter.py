@@ -25,12 +25,12 @@ from tests.venues.local_venue import KEYS, Local
 def live_broker(
     venue: Local, *, key: str = KEYS[0], money: AccountConfig | None = None, **settings: Any
 ) -> HyperliquidBroker:
-    """The adapter for one key of the venue, with short waits."""
+    """The adapter for one key of the venue: patient with a slow machine, quick to look again."""
     config = HyperliquidConfig(
         **{
             "base_url": venue.url,
-            "answer_seconds": 2.0,
-            "valid_seconds": 1.0,
+            "answer_seconds": 30.0,
+            "valid_seconds": 30.0,
             "grace_seconds": 0.5,
             "settle_seconds": 0.3,
             "reconcile_seconds": 3.0,
@@ -80,7 +80,7 @@ async def move(venue: Local, price: float, **more: Any) -> None:
     await asyncio.to_thread(venue.price, price, **more)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for something that must come."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - the venue is another thread

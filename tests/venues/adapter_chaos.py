@@ -42,7 +42,7 @@ RATES = {
 STEPS = 40
 HEAL_SECONDS = 60.0
 SETTINGS: dict[str, Any] = {
-    "answer_seconds": 0.4,
+    "answer_seconds": 10.0,
     "valid_seconds": 1.0,
     "grace_seconds": 0.3,
     "reconcile_seconds": 3.0,
@@ -66,8 +66,17 @@ class ChaosRun:
         """Those that the session knows never to have existed."""
 
     async def main(self) -> None:
-        """Trade, heal, compare."""
+        """Trade, heal, compare. What fails leaves nothing open for the next test to trip on."""
         suite = await self._open()
+        try:
+            suite = await self._trade(suite)
+            await self._heal(suite)
+            self._check(suite)
+        finally:
+            await self.suite.disconnect()
+
+    async def _trade(self, suite: TradingSuite) -> TradingSuite:
+        """All the steps, and the end of the faults; the session that is there then."""
         chaos = {"seed": self.seed, "rates": RATES, "ms": 60}
         await control(self.venue, "/faults", chaos=chaos)
         began = time.monotonic()
@@ -77,12 +86,12 @@ class ChaosRun:
             await self._step(suite)
         await asyncio.to_thread(self.venue.control, "/faults", "DELETE")
         self.counts["seconds of chaos"] += round(time.monotonic() - began)
-        await self._heal(suite)
-        self._check(suite)
-        await suite.disconnect()
+        return suite
 
     async def _open(self) -> TradingSuite:
-        return await TradingSuite.create(["ETH"], broker=live_broker(self.venue, **SETTINGS))
+        broker = live_broker(self.venue, **SETTINGS)
+        self.suite = await TradingSuite.create(["ETH"], broker=broker)
+        return self.suite
 
     async def _restart(self, suite: TradingSuite, chaos: dict[str, Any]) -> TradingSuite:
         """A new session goes on where the old one left; faults pause while it reads its state."""
@@ -179,36 +188,27 @@ class ChaosRun:
     # --- afterwards ----------------------------------------------------------------------------
 
     async def _heal(self, suite: TradingSuite) -> None:
-        """Wait until both ends agree; they have a minute."""
+        """Wait until both ends agree and nothing is under way; they have a minute."""
         deadline = time.monotonic() + HEAL_SECONDS
         began = time.monotonic()
         while True:
             await self._calm(suite, deadline)
             try:
                 await assert_books_agree(suite, self.venue)
-                break
             except (AssertionError, BrokerError):
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(1.0)  # asking costs weight
+                continue
+            if not _unrest(suite):  # the comparison itself may have found something to do
+                break
         healed_ms = round((time.monotonic() - began) * 1000)
         self.counts["most ms to heal"] = max(self.counts["most ms to heal"], healed_ms)
 
     async def _calm(self, suite: TradingSuite, deadline: float) -> None:
         """Wait until nothing is uncertain and nothing is looked after."""
-        keeper, ledger = broker_of(suite).live.keeper, suite.session.ledger
-        broker = suite.session.broker
-        assert isinstance(broker, ContingentBroker)
-        while True:
-            uncertain = [
-                record.order_id
-                for record in ledger.working.values()
-                if record.status is OrderStatus.UNCERTAIN
-            ]
-            if not uncertain and not keeper.busy and not broker.is_busy:
-                return
-            if time.monotonic() > deadline:
-                raise AssertionError(f"uncertain: {uncertain}; looked after: {keeper.busy}")
+        while unrest := _unrest(suite):
+            assert time.monotonic() < deadline, unrest
             await asyncio.sleep(0.02)
 
     def _check(self, suite: TradingSuite) -> None:
@@ -221,7 +221,7 @@ class ChaosRun:
         lives = Counter(record.cloid for record in user.open.values())
         assert all(count == 1 for count in lives.values()), f"doubled: {lives}"
         for record in ledger.orders.values():
-            assert record.filled_lots <= record.size_lots
+            assert record.filled_lots <= record.size_lots, f"order {record.order_id} overfilled"
         self._check_protection(suite)
         assert suite.failure is None
 
@@ -237,6 +237,23 @@ class ChaosRun:
                     f"bracket {group.key}: {want} lots are without a stop"
                 )
         self.counts["brackets at the end"] += len(broker.machine.groups)
+
+
+def _unrest(suite: TradingSuite) -> str:
+    """What is not settled yet, empty when everything is."""
+    broker = suite.session.broker
+    assert isinstance(broker, ContingentBroker)
+    uncertain = [
+        record.order_id
+        for record in suite.session.ledger.working.values()
+        if record.status in (OrderStatus.UNCERTAIN, OrderStatus.PENDING) and not record.held
+    ]
+    under_way = {
+        f"orders {uncertain} are uncertain": bool(uncertain),
+        "the adapter looks after something": broker_of(suite).live.keeper.busy,
+        "the session's groups are busy": broker.is_busy,
+    }
+    return "; ".join(text for text, is_so in under_way.items() if is_so)
 
 
 def run(seed: int) -> Counter[str]:

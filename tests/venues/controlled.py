@@ -42,7 +42,7 @@ class Controlled:
         """A control request as it is."""
         headers = {"Authorization": f"Bearer {token}"}
         url = self.server.control_url + path
-        return requests.request(method, url, headers=headers, data=body, timeout=20)
+        return requests.request(method, url, headers=headers, data=body, timeout=60)
 
     def price(self, price: float | str, symbol: str = "ETH", **more: Any) -> None:
         """Set a market's price."""

@@ -38,7 +38,7 @@ class HubClient:
 
     def __init__(self, url: str, hub: str, token: str) -> None:
         address = f"ws{url.removeprefix('http')}/hubs/{hub}?access_token={token}"
-        self.stream = websocket.create_connection(address, timeout=10)
+        self.stream = websocket.create_connection(address, timeout=60)
         self._splitter = Splitter()
         self._texts: list[str] = []
         self.stream.send(signalr.HANDSHAKE_REQUEST)
@@ -111,7 +111,7 @@ class Gateway(Controlled):
         token = self.token if token is None else token
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        return self.session.post(f"{self.url}/api/{path}", data=body, headers=headers, timeout=20)
+        return self.session.post(f"{self.url}/api/{path}", data=body, headers=headers, timeout=60)
 
     def ask(self, path: str, **body: Any) -> dict[str, Any]:
         """A request that is done; its answer."""

@@ -129,7 +129,7 @@ class Local(Controlled):
         """A raw request to the venue's port."""
         data = body if isinstance(body, str | bytes) else json.dumps(body)
         headers = {"Content-Type": "application/json"}
-        return requests.post(self.url + path, data=data, headers=headers, timeout=20)
+        return requests.post(self.url + path, data=data, headers=headers, timeout=60)
 
     def state(self) -> tuple[Any, ...]:
         """Everything that a refused request must not change."""
@@ -199,7 +199,7 @@ class Listening:
         messages: queue.Queue[Any] = queue.Queue()
         number = self.info.subscribe(dict(subscription), messages.put)
         self._queues[number] = messages
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while self._arrived() < len(self._queues) and time.monotonic() < deadline:
             time.sleep(0.002)  # the SDK passes acknowledgements over
         self._lines.append(self.info.ws_manager.ws.sock.sock)
@@ -210,7 +210,7 @@ class Listening:
 
     def next(self, number: int, until: Callable[[Any], bool] = lambda data: True) -> Any:
         """The data of the next frame, or of the first that is as wanted."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:
             message = self._queues[number].get(timeout=max(0.01, deadline - time.monotonic()))
             if until(message["data"]):

@@ -78,13 +78,13 @@ def test_market_orders_fill_with_their_fees(venue: Local) -> None:
     async def story(suite: TradingSuite, venue: Local) -> None:
         eth = suite["ETH"]
         bought = await eth.orders.place_market_order("ETH", "buy", 0.5)
-        order = await eth.orders.wait_for_fill(bought, 5)
+        order = await eth.orders.wait_for_fill(bought, 60)
         assert order.average_price == 3000.1
         assert order.fills[0].fee == pytest.approx(3000.1 * 0.5 * 0.00045)
         assert eth.positions.net_size() == 0.5
         assert suite.account.equity == pytest.approx(10_000 - order.fills[0].fee - 0.5 * 0.1)
         closed = await eth.orders.close_position("ETH")
-        await eth.orders.wait_for_fill(closed, 5)
+        await eth.orders.wait_for_fill(closed, 60)
         assert eth.positions.net_size() == 0
 
     play(venue, story)
@@ -111,7 +111,7 @@ def test_a_resting_order_is_filled_in_parts_by_others(venue: Local) -> None:
         other = await asyncio.to_thread(venue.another)
         for size in (0.2, 0.3):
             await asyncio.to_thread(other.limit, True, size, 3000)
-        order = await eth.orders.wait_for_fill(placed, 5)
+        order = await eth.orders.wait_for_fill(placed, 60)
         assert [fill.quantity for fill in order.fills] == [0.2, 0.3]
         assert {fill.liquidity.name for fill in order.fills} == {"MAKER"}
         assert names(suite, placed.order_id) == ["ACCEPTED", "FILLED", "FILLED"]
@@ -131,7 +131,7 @@ def test_an_ioc_loses_its_rest(venue: Local) -> None:
 def test_a_stop_waits_and_fires(venue: Local) -> None:
     async def story(suite: TradingSuite, venue: Local) -> None:
         eth = suite["ETH"]
-        await eth.orders.wait_for_fill(await eth.orders.place_market_order("ETH", "buy", 0.5), 5)
+        await eth.orders.wait_for_fill(await eth.orders.place_market_order("ETH", "buy", 0.5), 60)
         stop = await eth.orders.place_stop_order("ETH", "sell", 0.5, 2900, reduce_only=True)
         touched = await eth.orders.place_market_if_touched_order("ETH", "buy", 0.1, 2800)
         await move(venue, 2890)
@@ -213,7 +213,7 @@ def test_a_second_session_finds_the_position_and_tells_of_foreign_orders(venue: 
     async def main() -> None:
         async with live_suite(venue) as suite:
             eth = suite["ETH"]
-            await eth.orders.wait_for_fill(await eth.orders.place_market_order("ETH", 0, 0.5), 5)
+            await eth.orders.wait_for_fill(await eth.orders.place_market_order("ETH", 0, 0.5), 60)
             await eth.orders.place_limit_order("ETH", "buy", 0.2, 1100)
         async with live_suite(venue) as suite:
             assert suite["ETH"].positions.net_size() == 0.5
@@ -252,7 +252,7 @@ def test_a_key_without_an_account_says_what_to_do(venue: Local) -> None:
 def test_leverage_of_the_accounts_settings_is_set(venue: Local) -> None:
     async def story(suite: TradingSuite, venue: Local) -> None:
         eth = suite["ETH"]
-        await eth.orders.wait_for_fill(await eth.orders.place_market_order("ETH", 0, 0.5), 5)
+        await eth.orders.wait_for_fill(await eth.orders.place_market_order("ETH", 0, 0.5), 60)
         state = await broker_of(suite).live.client.state()
         leverage = state.positions[0].position.leverage
         assert (leverage.type, leverage.value) == ("isolated", 3)
@@ -329,7 +329,7 @@ def test_the_three_verbs_of_the_sdks_document(
                 await manager.cancel_order("ETH", oid)
             eth = await manager.coin("ETH")
             bought = await eth.orders.place_market_order("ETH", "buy", 0.5)
-            await eth.orders.wait_for_fill(bought, 5)
+            await eth.orders.wait_for_fill(bought, 60)
             (position,) = await manager.get_positions()
             assert (position.coin, float(position.size)) == ("ETH", 0.5)
             older = await asyncio.to_thread(venue.trader.limit, True, 0.2, 1200)
@@ -370,7 +370,7 @@ def test_a_bracket_is_kept_over_plain_orders(venue: Local) -> None:
         placed = await eth.orders.place_bracket_order(
             "ETH", "buy", 0.5, 3005, stop_offset=50, target_offset=40
         )
-        await eth.orders.wait_for_fill(placed, 5)
+        await eth.orders.wait_for_fill(placed, 60)
         stop, target = placed.stop_order_id, placed.target_order_id
         await until(lambda: order_of(suite, target).status is OrderStatus.OPEN)
         assert order_of(suite, stop).stop_price == 2950.1
@@ -393,7 +393,7 @@ def test_exits_at_odd_prices_are_put_where_the_venue_takes_them(venue: Local) ->
         placed = await eth.orders.place_bracket_order(
             "ETH", "buy", 0.5, 3005, stop_offset=50.037, target_offset=40.037
         )
-        await eth.orders.wait_for_fill(placed, 5)
+        await eth.orders.wait_for_fill(placed, 60)
         await until(
             lambda: (
                 order_of(suite, placed.target_order_id).status is OrderStatus.OPEN

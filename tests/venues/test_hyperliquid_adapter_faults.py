@@ -73,7 +73,7 @@ def test_an_order_that_never_arrived_is_refused_and_not_sent_again(venue: Local,
         with pytest.raises(OrderUncertainError):
             await orders.place_limit_order("ETH", "buy", 0.2, 1100)
         assert order_of(suite, 1).status is OrderStatus.UNCERTAIN
-        await until(lambda: order_of(suite, 1).is_terminal, 12)
+        await until(lambda: order_of(suite, 1).is_terminal)
         assert order_of(suite, 1).reason == "the command surely never reached the venue"
         assert placed_orders(venue) == 0
 
@@ -82,13 +82,13 @@ def test_an_order_that_never_arrived_is_refused_and_not_sent_again(venue: Local,
 
 def test_an_order_that_is_late_is_void(venue: Local) -> None:
     async def story(suite: TradingSuite, venue: Local) -> None:
-        await faults(venue, {"kind": "delay_before", "match": "order", "ms": 2_500})
-        with pytest.raises(OrderUncertainError, match="no answer within 1 s"):
+        await faults(venue, {"kind": "delay_before", "match": "order", "ms": 4_000})
+        with pytest.raises(OrderUncertainError, match="no answer within 2 s"):
             await suite["ETH"].orders.place_limit_order("ETH", "buy", 0.2, 1100)
-        await until(lambda: order_of(suite, 1).is_terminal, 15)
+        await until(lambda: order_of(suite, 1).is_terminal)
         assert placed_orders(venue) == 0
 
-    play(venue, story, answer_seconds=1.0, valid_seconds=1.0)
+    play(venue, story, answer_seconds=2.0, valid_seconds=1.0)
 
 
 def test_too_many_requests_wait_and_go_once(venue: Local) -> None:
@@ -143,14 +143,14 @@ def test_a_change_whose_answer_was_lost_is_found_out_about(venue: Local, kind: s
         )
         with pytest.raises(OrderUncertainError):
             await orders.modify_order(1, limit_price=1200)
-        await until(lambda: order_of(suite, 1).status is OrderStatus.OPEN, 12)
+        await until(lambda: order_of(suite, 1).status is OrderStatus.OPEN)
         price = 1200.0 if kind.endswith("after") else 1100.0
         live = broker_of(suite).live
-        await until(lambda: not live.keeper.busy, 15)
+        await until(lambda: not live.keeper.busy)
         assert order_of(suite, 1).limit_price == price
         await orders.cancel_order(1)
 
-    play(venue, story, valid_seconds=1.0)
+    play(venue, story, valid_seconds=2.0)
 
 
 def test_a_request_that_arrives_twice_is_one_order(venue: Local) -> None:
@@ -168,7 +168,7 @@ def test_frames_that_come_twice_or_in_another_order_are_told_once(venue: Local) 
         for kind in ("frame_duplicate", "frame_reorder", "frame_duplicate", "frame_reorder"):
             await faults(venue, {"kind": kind, "count": 2})
             placed = await eth.orders.place_market_order("ETH", "buy", 0.1)
-            await eth.orders.wait_for_fill(placed, 10)
+            await eth.orders.wait_for_fill(placed, 60)
         assert eth.positions.net_size() == pytest.approx(0.4)
 
     play(venue, story)
@@ -181,7 +181,7 @@ def test_fills_of_a_lost_frame_are_fetched(venue: Local) -> None:
         await faults(venue, {"kind": "frame_drop", "match": "userFills"})
         other = await asyncio.to_thread(venue.another)
         await asyncio.to_thread(other.limit, True, 0.2, 3000)
-        await until(lambda: eth.positions.net_size() == -0.2, 10)
+        await until(lambda: eth.positions.net_size() == -0.2)
         await eth.orders.cancel_order(placed.order_id)
 
     play(venue, story, reconcile_seconds=1.0)
@@ -201,8 +201,8 @@ def test_after_a_lost_connection_everything_missed_is_told(venue: Local) -> None
         await asyncio.to_thread(other.limit, True, 0.5, 3000)
         oid = suite.session.ledger.orders[2].venue_order_id
         await asyncio.to_thread(venue.trader.exchange.cancel, "ETH", oid)
-        await until(lambda: stream.connections > before + 1, 20)
-        await eth.orders.wait_for_fill(resting, 10)
+        await until(lambda: stream.connections > before + 1)
+        await eth.orders.wait_for_fill(resting, 60)
         await until(lambda: order_of(suite, gone.order_id).is_terminal)
         assert eth.positions.net_size() == -0.5
         assert any("WebSocket is down" in note for note in broker_of(suite).notes)

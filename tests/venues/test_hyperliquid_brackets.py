@@ -100,7 +100,7 @@ def test_exits_whose_answer_is_lost_are_found_or_placed_again(venue: Local, kind
         )
         await faults(venue, {"kind": kind, "match": "order"}, {"kind": "frame_drop", "count": 6})
         await move(venue, 2890)
-        await until(lambda: all(order_of(suite, key).status == "open" for key in (2, 3)), 20)
+        await until(lambda: all(order_of(suite, key).status == "open" for key in (2, 3)))
         await faults(venue)
         # Where the order arrived its updates may tell so before anybody has to doubt.
         assert told == ["UNPROTECTED"] or (told == [] and kind.endswith("after"))

@@ -63,7 +63,7 @@ def test_without_a_token_nothing_is_answered_but_ping(gateway: Gateway) -> None:
     for token in ("", "x", "a.b.c", gateway.token[:-1]):
         assert gateway.post("Account/search", token=token).status_code == 401
         assert gateway.post("Order/place", token=token, **order(MARKET, BUY)).status_code == 401
-    ping = requests.get(f"{gateway.url}/api/Status/ping", timeout=10)
+    ping = requests.get(f"{gateway.url}/api/Status/ping", timeout=60)
     assert ping.json() == "pong"
 
 
@@ -242,11 +242,11 @@ def test_times_are_shown_later_by_the_shift() -> None:
 
 def test_a_hub_negotiates_and_needs_a_token(gateway: Gateway) -> None:
     url = f"{gateway.url}/hubs/user/negotiate"
-    answer = requests.post(url, params={"access_token": gateway.token}, timeout=10)
+    answer = requests.post(url, params={"access_token": gateway.token}, timeout=60)
     assert answer.headers["Content-Type"].startswith("application/json")
     assert answer.json()["availableTransports"][0]["transport"] == "WebSockets"
     assert answer.json()["connectionId"]
-    assert requests.post(url, params={"access_token": "x"}, timeout=10).status_code == 401
+    assert requests.post(url, params={"access_token": "x"}, timeout=60).status_code == 401
     with pytest.raises(websocket.WebSocketBadStatusException, match="401"):
         HubClient(gateway.url, "user", "x")
 
@@ -302,7 +302,7 @@ def test_a_silent_market_is_told_again_and_pings_go_out(gateway: Gateway) -> Non
 @pytest.mark.parametrize("text", ["x\x1e", '{"protocol": "messagepack", "version": 1}\x1e'])
 def test_a_broken_handshake_ends_the_connection(gateway: Gateway, text: str) -> None:
     address = f"ws{gateway.url[4:]}/hubs/user?access_token={gateway.token}"
-    stream = websocket.create_connection(address, timeout=10)
+    stream = websocket.create_connection(address, timeout=60)
     stream.send(text)
     assert json.loads(stream.recv().rstrip("\x1e"))["type"] == 7
     assert stream.recv() == ""

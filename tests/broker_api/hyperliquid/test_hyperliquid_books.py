@@ -8,7 +8,7 @@ import pytest
 from parts import Told, fill, market_order, request, update
 
 from broker_api.broker import PositionState
-from broker_api.event import Discrepancy, OrderCancelled, OrderFilled, Reason
+from broker_api.event import Discrepancy, OrderCancelled, OrderFilled, OrderReplaced, Reason
 from broker_api.hyperliquid.wire.account import Funding
 from broker_api.hyperliquid.wire.schema import decode
 from broker_api.live import books as module
@@ -145,9 +145,45 @@ def test_a_fill_that_a_change_did_not_see_is_found() -> None:
     told.books.fill(fill(7, "0.05"))
     assert track.excess_lots == 0
     told.books.replaced(track, 8, 1_000)
-    assert track.excess_lots == 500
+    assert (track.excess_lots, track.size_lots) == (500, 2_500)
     told.books.fill(fill(8, "0.15"))
+    assert track.is_excessive, "the venue works on the rest of it"
+    told.books.fill(fill(8, "0.05"))
     assert track.status is OrderStatus.FILLED
+    assert told.names() == ["OrderAccepted", "OrderFilled", "OrderReplaced", *["OrderFilled"] * 2]
+
+
+def test_a_change_of_the_same_order_counts_what_filled_meanwhile() -> None:
+    told = Told()
+    track = told.send(request())
+    told.books.accept(track, 7, 1_000)
+    told.books.begin_change(track, track.terms_after(ReplaceRequest(1, size_lots=1_000)))
+    told.books.fill(fill(7, "0.05"))
+    told.books.replaced(track, 7, 1_000)
+    assert (track.size_lots, track.left_lots, track.excess_lots) == (1_000, 500, 0)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_order_that_filled_more_than_was_asked_says_so(late: bool) -> None:
+    """A change went out while fills of the old order were on their way, and took at once."""
+    told = Told()
+    track = told.send(request())
+    told.books.accept(track, 7, 1_000)
+    told.books.begin_change(track, track.terms_after(ReplaceRequest(1, limit_ticks=290_000)))
+    told.books.replaced(track, 8, 1_000)
+    if late:
+        told.books.fill(fill(8, "0.1"))
+    told.books.fill(fill(7, "0.05"))
+    told.books.fill(fill(8, "0.1" if late else "0.2", tid=9))
+    assert track.status is OrderStatus.FILLED
+    record = told.ledger.orders[1]
+    assert (record.filled_lots, record.size_lots) == (2_500, 2_500)
+    (change,) = [
+        event
+        for event in told.events
+        if isinstance(event, OrderReplaced) and event.reason is Reason.FILLED_BEYOND
+    ]
+    assert change.lots == 2_500
 
 
 def test_a_refused_change_leaves_everything() -> None:
