@@ -7,10 +7,10 @@ whoever gives up waiting for it changes nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from broker_api.errors import BrokerError, NotSentError, OrderUncertainError
 from broker_api.event import (
@@ -34,12 +34,12 @@ from broker_api.hyperliquid.wire.ids import cloid_of
 from broker_api.hyperliquid.wire.schema import ProtocolError
 from broker_api.hyperliquid.wire.texts import Read, Refusal, read
 from broker_api.live.lane import Form
+from broker_api.live.owned import done, owned
 from broker_api.live.tracks import Track
 from broker_api.order import CancelRequest, OrderRequest, OrderType, ReplaceRequest, Side
 from broker_api.plain_order import asked_id
 
 CANCEL_ATTEMPTS = 3
-_T = TypeVar("_T")
 _PROTECTIVE = (OrderType.STOP, OrderType.STOP_LIMIT)
 
 
@@ -95,7 +95,7 @@ class Commands:
             # Another session's order works under it; two of one name could not be told apart.
             self._books.add(track, hidden=True)
             self._books.reject(track, Reason.DUPLICATE_CLIENT_ORDER_ID, self._venue_ms())
-            return _owned(self._answered(track))
+            return owned(self._answered(track))
         self._books.add(track)
         try:
             touch = self._touch(track.index)
@@ -106,7 +106,7 @@ class Commands:
             self._books.reject(
                 track, refusal.reason, self._venue_ms(), refusal.value, refusal.limit
             )
-            return _owned(self._answered(track))
+            return owned(self._answered(track))
         parcel = Parcel(
             form=Form.PLACE, keys=(track.order_id,), orders=(order,), urgent=_is_protective(request)
         )
@@ -115,7 +115,7 @@ class Commands:
         except NotSentError:
             self._books.forget(track)
             raise
-        return _owned(self._placed(track, parcel))
+        return owned(self._placed(track, parcel))
 
     def _track(self, request: OrderRequest) -> Track:
         index = self._index[request.instrument]
@@ -248,7 +248,7 @@ class Commands:
             refused = self._books.refuse_change(
                 track, refusal.reason, self._venue_ms(), refusal.value, refusal.limit
             )
-            return _owned(_done(refused))
+            return owned(done(refused))
         self._books.begin_change(track, terms)
         # The venue would leave out what it calls "always place", and take no trigger.
         change = Modify(track.oid or track.name, order, always_place=True)
@@ -258,7 +258,7 @@ class Commands:
         except NotSentError:
             track.change = None
             raise
-        return _owned(self._changed(track, parcel))
+        return owned(self._changed(track, parcel))
 
     async def _changed(self, track: Track, parcel: Parcel) -> OrderReplaced | ReplaceRejected:
         asked_lots = self._contracts[track.index].lots(parcel.changes[0].order.size)
@@ -326,7 +326,7 @@ class Commands:
         track = self._books.working(request.order_id)
         parcel = self._cancel_parcel(track)
         self._lanes[track.index].put(parcel)
-        return _owned(self._cancelled(track, parcel))
+        return owned(self._cancelled(track, parcel))
 
     def _cancel_parcel(self, track: Track) -> Parcel:
         cancel = CancelByCloid(self._contracts[track.index].asset, track.name)
@@ -372,14 +372,3 @@ class Commands:
 def _is_protective(request: OrderRequest) -> bool:
     """It makes the account safer, and may use what the pace keeps in reserve."""
     return request.order_type in _PROTECTIVE or request.reduce_only
-
-
-async def _done(answer: _T) -> _T:
-    return answer
-
-
-def _owned(work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
-    """A task whose failure nobody has to ask for."""
-    task = asyncio.get_running_loop().create_task(work)
-    task.add_done_callback(lambda done: done.cancelled() or done.exception())
-    return task

@@ -18,6 +18,7 @@ from pydantic import Field, field_validator
 
 from broker_api.config import Settings
 from broker_api.errors import ConfigurationError
+from broker_api.live.consent import missing_consents
 from broker_api.secret import Secret
 
 KEY_VARIABLE = "PAPERTAPE_HYPERLIQUID_KEY"
@@ -27,7 +28,6 @@ URL_VARIABLE, KEY_FILE_VARIABLE = "PAPERTAPE_VENUE_URL", "PAPERTAPE_KEY_FILE"
 
 `papertape serve hyperliquid --exec` sets them, so that a program for the test network runs there.
 """
-CONSENT_VARIABLE, CONSENT = "PAPERTAPE_REAL_MONEY", "yes"
 
 MAINNET_URL = "https://api.hyperliquid.xyz"
 TESTNET_URL = "https://api.hyperliquid-testnet.xyz"
@@ -109,15 +109,11 @@ class HyperliquidConfig(Settings):
             )
 
     def _check_consent(self, environment: Mapping[str, str]) -> None:
-        missing = []
-        if not self.i_accept_real_money:
-            missing.append("i_accept_real_money=True in the program")
-        if environment.get(CONSENT_VARIABLE) != CONSENT:
-            missing.append(f"{CONSENT_VARIABLE}={CONSENT} in the environment")
+        missing = missing_consents(self.i_accept_real_money, environment)
         if missing:
             raise ConfigurationError(
                 'network "mainnet" trades real money and needs two consents; missing: '
-                f'{" and ".join(missing)}. network="testnet" needs none'
+                f'{missing}. network="testnet" needs none'
             )
 
     def secret(self, environment: Mapping[str, str]) -> Secret:

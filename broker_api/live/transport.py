@@ -88,13 +88,13 @@ class Http:
         return self._session
 
     async def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Any:
-        """The JSON value of an answer of status 200.
+        """The JSON value of an answer of status 200; a body of None is none at all.
 
         Raises NotConnectedError when nothing was sent, Throttled at 429, Unauthorised at 401,
         ProtocolError when the venue could not read the body (other 4xx), OutcomeUnknown for all
         else.
         """
-        data = json.dumps(body, separators=(",", ":")).encode()
+        data = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
         session = self.session
         try:
             async with asyncio.timeout(CONNECT_SECONDS + self._answer_seconds):

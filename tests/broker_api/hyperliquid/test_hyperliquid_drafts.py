@@ -16,7 +16,6 @@ from broker_api.errors import ConfigurationError, InvalidPriceError, SecretError
 from broker_api.event import Reason
 from broker_api.hyperliquid.broker import create
 from broker_api.hyperliquid.config import (
-    CONSENT_VARIABLE,
     KEY_FILE_VARIABLE,
     KEY_VARIABLE,
     MAINNET_URL,
@@ -30,6 +29,7 @@ from broker_api.hyperliquid.opening import snapshot_of
 from broker_api.hyperliquid.wire.account import ClearinghouseState, UserFees
 from broker_api.hyperliquid.wire.actions import Tif, TpSl
 from broker_api.hyperliquid.wire.schema import ProtocolError, decode
+from broker_api.live.consent import CONSENT_VARIABLE
 from broker_api.order import OrderType, Side, TimeInForce
 
 CLOID = "0x" + "a" * 32

@@ -1,0 +1,38 @@
+"""The `customTag` of an order: the client's own id of it, unique for the account for ever.
+
+The session's numbers begin at 1 in every session, so they stand behind what tells the session.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from broker_api.order import OrderRequest
+from broker_api.plain_order import asked_id
+
+PREFIX = "pt."
+_NAME_MAX = 40
+
+
+@dataclass(frozen=True)
+class Tags:
+    """Tags of one session. `own` is the scope of names that the user gave, None: the session."""
+
+    session: str
+    own: str | None
+
+    def of(self, request: OrderRequest) -> str:
+        """The tag of an order."""
+        name = request.client_order_id
+        first, _, _ = name.partition("~")  # of an exit that is placed again
+        is_number = first.rstrip("x") == str(asked_id(request.order_id))
+        scope = self.session if is_number or self.own is None else self.own
+        if len(name) > _NAME_MAX:
+            name = hashlib.sha256(name.encode()).hexdigest()[:_NAME_MAX]
+        return f"{PREFIX}{scope}.{name}"
+
+    def owns(self, tag: str | None) -> bool:
+        """Whether a tag is one of these."""
+        scopes = (self.session, *([] if self.own is None else [self.own]))
+        return tag is not None and tag.startswith(tuple(f"{PREFIX}{each}." for each in scopes))
