@@ -6,7 +6,7 @@ sink. It keeps no order history and calls no strategy: that is the session's wor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,6 +27,9 @@ EventSink = Callable[[EventRow, int], None]
 """Told of an event and of the session's time, in ns, at which it came."""
 
 
+Spawn = Callable[[Coroutine[Any, Any, None]], None]
+
+
 class RowSink(Protocol):
     """Takes quotes, trades or ticks as they come: called with a Quote, a Trade, or `fields`."""
 
@@ -40,7 +43,16 @@ class RowSink(Protocol):
     def direct(self) -> Callable[..., object] | None:
         """What may be called in the place of this sink for many rows in a row, if anything.
 
-        Then an exception goes to `failed`, and a result that can be awaited to `adopt`.
+        Then an exception goes to `failed`, and a result that can be awaited to `adopt`. Unless all
+        are plain, the calls are made in a task that `spawn` has begun, and awaited there.
+        """
+        ...
+
+    @property
+    def spawn(self) -> Spawn | None:
+        """Begins a task where handlers run, for a coroutine function's calls; None for plain ones.
+
+        Only while `direct`.
         """
         ...
 

@@ -196,6 +196,7 @@ class _Stream:
         self._lost = 0
 
     fields: tuple[str, ...] = ()
+    spawn = None
 
     def direct(self) -> Callable[..., object]:
         """Rows may be put in at any time."""

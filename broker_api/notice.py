@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -211,6 +211,10 @@ class Dispatcher:
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
 
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do this where handlers run, and what is posted meanwhile behind it. Only while idle."""
+        self._task = asyncio.get_running_loop().create_task(self._run(work))
+
     @property
     def is_idle(self) -> bool:
         """True while no notice waits and no handler runs."""
@@ -230,7 +234,9 @@ class Dispatcher:
         """Drop the notices that wait; a running handler ends by itself."""
         self._queue.clear()
 
-    async def _run(self) -> None:
+    async def _run(self, work: Coroutine[Any, Any, None] | None = None) -> None:
+        if work is not None:
+            await work
         while self._queue:
             subscription, notice = self._queue.popleft()
             if not subscription.active:
@@ -264,13 +270,12 @@ class HandlerSink:
         self._dispatcher = dispatcher
         handler = subscription.handler
         call = getattr(handler, "__call__", handler)  # noqa: B004 - the method, to look at it
-        self._is_plain = not (
-            inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
-        )
+        is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
+        self.spawn = dispatcher.spawn if is_async else None
 
     def __call__(self, *values: Any) -> None:
         """Take one row."""
-        call = self.direct()
+        call = self.direct() if self.spawn is None else None
         if call is None:
             self._dispatcher.post(self._subscription, *values)
             return
@@ -280,8 +285,8 @@ class HandlerSink:
             self.failed(failure)
 
     def direct(self) -> Callable[..., object] | None:
-        """The handler, if it is plain and no other handler runs."""
-        if self._is_plain and self._dispatcher.is_idle and self._subscription.active:
+        """The handler, if no other handler runs."""
+        if self._dispatcher.is_idle and self._subscription.active:
             return self._subscription.handler
         return None
 

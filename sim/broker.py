@@ -42,6 +42,7 @@ from sim.latency import OneWay
 from sim.market import Market
 from sim.strategy_log import PlayedLog
 from sim.strategy_run import CompiledRun
+from sim.ticks import Stretch
 from sim.virtual_loop import VirtualLoop
 
 COMMANDS_PER_INSTANT_MAX = 10_000
@@ -282,22 +283,31 @@ class SimBroker:
         return self._tape_end_ns if self.exchange.now_ns < self._tape_end_ns else None
 
     def _tell_stretches(self, until_ns: int) -> int | None:
-        """Call plain handlers for every row that arrives before `until_ns`.
+        """Call handlers for every row that arrives before `until_ns`.
 
-        Returns the time at which one of them acted, None when none did. The exchange stays behind
-        meanwhile: nobody looks, or nothing is published before.
+        Returns the time at which one of them acted or began a task, None when none did. The
+        exchange stays behind meanwhile: nobody looks, or nothing is published before.
         """
         ticks = self._market.ticks
         while not self._closing and (stretch := ticks.stretch(until_ns)) is not None:
+            spawn = stretch.spawner()
+            if spawn is not None:
+                spawn(self._tell_in_task(stretch))
+                return stretch.first_ns
             with self._loop.during(stretch):
                 stretch.run()
             if stretch.interrupted:
                 now_ns = stretch.moment_ns()
-                if ticks.next_ns() <= now_ns:  # the other rows of that instant
-                    with self._loop.during(Moment(now_ns)):
-                        ticks.deliver(now_ns)
+                with self._loop.during(Moment(now_ns)):
+                    ticks.deliver(now_ns)  # the other rows of that instant
                 return now_ns
         return None
+
+    async def _tell_in_task(self, stretch: Stretch) -> None:
+        """Coroutines for the rows of a stretch, one after the other in the handlers' one task."""
+        self._loop.begin_stretch(stretch)
+        await stretch.run_in_task()
+        self._loop.leave_stretch()
 
     def _next_flight_ns(self) -> int:
         return min(self._arrivals.next_ns(), self._next_delivery_ns())

@@ -34,3 +34,6 @@ class Moment:
 
     def interrupt(self) -> None:
         """Nothing to interrupt: time does not move."""
+
+    def leave(self) -> None:
+        """Nothing is left to do."""

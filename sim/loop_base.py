@@ -321,3 +321,7 @@ class Stretch(Protocol):
     def interrupt(self) -> None:
         """Something is to happen at this time: the running call must be the last."""
         ...
+
+    def leave(self) -> None:
+        """Time goes on without it."""
+        ...

@@ -10,15 +10,17 @@ a stretch enters and leaves anywhere.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from types import CoroutineType
 from typing import Any
 
 import numpy as np
 
-from broker_api.broker import RowSink
+from broker_api.broker import RowSink, Spawn
 from broker_api.instrument import Instrument
 from data.tape import Tape
 from sim.feed import NEVER_NS, Feed
@@ -55,8 +57,9 @@ class _Block:
 class Stretch:
     """The calls of a block from its position to `end`, made without a pause."""
 
-    def __init__(self, block: _Block, end: int) -> None:
+    def __init__(self, block: _Block, end: int, deliver: Callable[[int], None]) -> None:
         self._block = block
+        self._deliver = deliver
         self._start = block.position
         self._iterators = [_iterator_at(column, self._start) for column in block.columns]
         self._told = 0
@@ -85,7 +88,41 @@ class Stretch:
                 if result is None:
                     break
                 self._running_sink().adopt(result)
+        self._settle()
+
+    async def run_in_task(self) -> None:
+        """As `run`, in the handlers' own task: coroutines are awaited one after the other.
+
+        One that waits for something ends the stretch: its last call goes on when time has.
+        """
+        while True:
+            try:
+                for result in self._calls:
+                    if type(result) is CoroutineType or inspect.isawaitable(result):
+                        await result
+            except Exception as failure:
+                if not self._running_sink().failed(failure):
+                    self.interrupt()
+            else:
+                return
+
+    def _settle(self) -> None:
         self._block.position = self._start + self._count()
+
+    def leave(self) -> None:
+        """The block goes on behind the calls that were made; other rows of the instant follow."""
+        self._settle()
+        self._deliver(self.moment_ns())
+
+    def spawner(self) -> Spawn | None:
+        """What begins the task that the calls need; None when all of them are plain."""
+        sinks = (part.subscription.sink for part in self._block.parts)
+        return next((sink.spawn for sink in sinks if sink.spawn is not None), None)
+
+    @property
+    def first_ns(self) -> int:
+        """The time of its first call."""
+        return int(self._block.due_ns[self._start])
 
     def _running_sink(self) -> RowSink:
         return self._block.sink_at(self._start + self._count() - 1)
@@ -182,7 +219,7 @@ class Ticks:
 
     @property
     def direct(self) -> bool:
-        """True when there are sinks, and every one takes plain calls now."""
+        """True when there are sinks, and every one may be called for many rows in a row now."""
         if not self._ahead or not self._wanted:
             return False
         return all(each.sink.direct() is not None for each in self._wanted)
@@ -217,7 +254,8 @@ class Ticks:
         block = self._ready_block(NEVER_NS)
         if block is None or block.due_ns[block.position] >= until_ns:
             return None
-        return Stretch(block, int(np.searchsorted(block.due_ns, until_ns, side="left")))
+        end = int(np.searchsorted(block.due_ns, until_ns, side="left"))
+        return Stretch(block, end, self.deliver)
 
     # --- blocks ---------------------------------------------------------------------------------
 

@@ -145,6 +145,19 @@ class VirtualLoop(LoopWithoutIO):
         finally:
             self._stretch = None
 
+    def begin_stretch(self, stretch: Stretch) -> None:
+        """Let `stretch` tell the time until `leave_stretch`, or until the running callback ends."""
+        self._stretch = stretch
+
+    def leave_stretch(self) -> None:
+        """Its calls are over, or the last one waits: its time is the loop's. Idempotent."""
+        stretch = self._stretch
+        if stretch is not None:
+            stretch.interrupt()
+            self._elapsed_ns = stretch.moment_ns() - self._epoch_ns
+            self._stretch = None
+            stretch.leave()
+
     def call_soon(
         self, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
     ) -> asyncio.Handle:
@@ -173,7 +186,7 @@ class VirtualLoop(LoopWithoutIO):
     ) -> asyncio.TimerHandle:
         """Run `callback` after `delay` simulated seconds, rounded to the nanosecond."""
         delay_ns = round(delay * _NS) if 0.0 <= delay < _SECONDS_MAX else _far_ns(delay)
-        return self._schedule(self._elapsed_ns + delay_ns, callback, args, context)
+        return self._schedule(self.now_ns - self._epoch_ns + delay_ns, callback, args, context)
 
     def call_at(
         self,
@@ -341,6 +354,8 @@ class VirtualLoop(LoopWithoutIO):
                         raise
                     except BaseException as fault:
                         self._report_fault(handle, fault)
+                    if self._stretch is not None:
+                        self.leave_stretch()
             if self._stopping:
                 return
             if not ready:

@@ -322,3 +322,22 @@ def test_what_happened_before_the_end_of_a_session_is_in_its_journal() -> None:
         return tick
 
     assert fills(plain) == fills(waiting) > 0
+
+
+def test_a_timer_that_a_plain_handler_sets_counts_from_its_row() -> None:
+    set_at: list[int] = []
+    came: list[int] = []
+
+    async def strategy(suite: TradingSuite) -> None:
+        loop = asyncio.get_running_loop()
+
+        def tick(ts_ns: int) -> None:
+            if len(set_at) < 50 and ts_ns % 7 == 0:
+                set_at.append(ts_ns)
+                loop.call_later(0.0015, lambda: came.append(suite.clock.now_ns()))
+
+        await suite["ETH"].data.on_tick(tick)
+
+    session(strategy)
+    assert len(set_at) == 50
+    assert came == [ts_ns + 1_500_000 for ts_ns in set_at]
