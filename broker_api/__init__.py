@@ -6,6 +6,7 @@ from broker_api.config import (
     SimulationConfig,
 )
 from broker_api.errors import (
+    AccountHaltedError,
     BrokerError,
     ConfigurationError,
     InsufficientMarginError,
@@ -70,6 +71,7 @@ from broker_api.response import (
 )
 from broker_api.risk import (
     RiskConfig,
+    RiskRules,
 )
 from broker_api.suite import (
     InstrumentContext,
@@ -83,6 +85,7 @@ from broker_api.view import (
 
 __all__ = [
     "AccountConfig",
+    "AccountHaltedError",
     "Bar",
     "BracketOrderResponse",
     "BrokerError",
@@ -124,6 +127,7 @@ __all__ = [
     "ReduceOnlyError",
     "RiskConfig",
     "RiskLimitError",
+    "RiskRules",
     "Role",
     "RunawayStrategy",
     "Side",

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Iterable, Sequence
 
 from broker_api.drafting import whole_ticks
-from broker_api.errors import InvalidOrderError, OrderError, OrderNotFoundError
+from broker_api.errors import InvalidOrderError, NotSentError, OrderError, OrderNotFoundError
 from broker_api.event import OrderCancelled, OrderReplaced, Reason
 from broker_api.instrument import Number
 from broker_api.order import CancelRequest, OrderStatus, OrderType, ReplaceRequest, Role
 from broker_api.record import EXIT_ROLES, OrderRecord
 from broker_api.refusals import not_active, refusal
 from broker_api.response import AnyResponse
+from broker_api.risk import RiskGate
 from broker_api.session import Session
 from broker_api.view import Order
 
@@ -48,8 +49,9 @@ def find_record(session: Session, ref: object) -> OrderRecord:
 class Changing:
     """Replaces and cancels orders of one session."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, risk: RiskGate) -> None:
         self._session = session
+        self._risk = risk
 
     def _live(self, ref: object) -> OrderRecord:
         self._session.check()
@@ -79,6 +81,7 @@ class Changing:
             None if stop_price is None else spec.order_price_to_ticks(stop_price, "stop_price"),
             None if trail_ticks is None else whole_ticks(trail_ticks, "trail_ticks"),
         )
+        self._risk.admit_change(record, request)
         return request, record
 
     async def modify(
@@ -91,7 +94,11 @@ class Changing:
     ) -> Order:
         """Change what is not None; `size` is the new total. Returns the updated order."""
         request, record = self.replace_request(ref, size, limit_price, stop_price, trail_ticks)
-        answer = await self._session.replace(request, record.instrument)
+        try:
+            answer = await self._session.replace(request, record.instrument)
+        except NotSentError:
+            self._risk.not_changed(record.order_id)
+            raise
         order = record.view()
         if isinstance(answer, OrderReplaced):
             return order

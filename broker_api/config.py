@@ -273,7 +273,8 @@ class BrokerSpec:
 class SessionDefaults:
     """What `TradingSuite.create` uses for the arguments that a script leaves out.
 
-    `tapes` maps symbols to paths or tapes; `risk` is a table of settings or None. `forced` are
+    `tapes` maps symbols to paths or tapes; `risk` are account rules, their name, or
+    a table of them, with paths relative to `risk_folder`. `forced` are
     settings of the simulation that win over the script's own. `sessions` collects the suites that
     were created meanwhile, in order, for whoever set the defaults.
     """
@@ -285,7 +286,8 @@ class SessionDefaults:
     simulation: SimulationConfig | None = None
     account: AccountConfig | None = None
     order_manager_config: OrderManagerConfig | None = None
-    risk: dict[str, Any] | None = None
+    risk: Any = None
+    risk_folder: Path = Path()
     catalog_files: tuple[Path, ...] = ()
     parameters: dict[str, Any] = field(default_factory=dict)
     forced: dict[str, Any] = field(default_factory=dict)
@@ -351,6 +353,7 @@ def defaults_from_table(table: Mapping[str, Any], folder: Path) -> SessionDefaul
             raise ConfigurationError(f"unknown setting {key!r}{known}")
     tapes = _typed(table, "tapes", dict, {})
     catalog = _typed(table, "catalog", list, [])
+    risk = table.get("risk")
     return SessionDefaults(
         instruments=tuple(_typed(table, "instruments", list, [])),
         tapes={symbol: folder / str(tape) for symbol, tape in tapes.items()},
@@ -359,7 +362,8 @@ def defaults_from_table(table: Mapping[str, Any], folder: Path) -> SessionDefaul
         simulation=_simulation(table, folder),
         account=_section(table, "account", AccountConfig),
         order_manager_config=_section(table, "order_manager", OrderManagerConfig),
-        risk=_typed(table, "risk", dict, None),
+        risk=risk if isinstance(risk, str) else _typed(table, "risk", dict, None),
+        risk_folder=folder,
         catalog_files=tuple(folder / str(name) for name in catalog),
         parameters=_typed(table, "parameters", dict, {}),
     )

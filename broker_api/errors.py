@@ -108,6 +108,10 @@ class RiskLimitError(OrderRejectedError):
     """A limit of the session refuses the order. No order exists."""
 
 
+class AccountHaltedError(RiskLimitError):
+    """An account rule has halted the account; what reduces exposure passes. No order exists."""
+
+
 class PostOnlyWouldCrossError(OrderRejectedError):
     """A post-only order would have taken liquidity. No order exists."""
 

@@ -33,7 +33,7 @@ class EventType(str, Enum):
     """What `suite.on` can register for; the strings work as well.
 
     Order events carry an OrderEvent (fills a FillEvent), POSITION a Position, ACCOUNT the account,
-    QUOTE, TRADE and BAR market data, LIQUIDATION, MARKET and DISCREPANCY the event itself.
+    QUOTE, TRADE and BAR market data, LIQUIDATION, MARKET, DISCREPANCY and RISK the event itself.
     PROTECTION tells of exits that are not as they should be: `kind` is UNPROTECTED or DOUBLE_EXIT.
     """
 
@@ -47,6 +47,7 @@ class EventType(str, Enum):
     LIQUIDATION = "liquidation"
     MARKET = "market"
     DISCREPANCY = "discrepancy"
+    RISK = "risk"
     QUOTE = "quote"
     TRADE = "trade"
     TICK = "tick"
@@ -130,6 +131,20 @@ class FillEvent(OrderEvent):
     def fee(self) -> float:
         """What this execution cost, in account currency."""
         return from_nanos(self.fee_nanos)
+
+
+def order_types(event: Event, change: Change) -> list[EventType]:
+    """What an event of an order is told as, in this order."""
+    types = [EventType.ORDER_UPDATE]
+    if event.KIND is EventKind.TRIGGERED:
+        types.append(EventType.ORDER_TRIGGERED)
+    elif event.KIND in (EventKind.UNPROTECTED, EventKind.DOUBLE_EXIT):
+        types.append(EventType.PROTECTION)
+    elif event.KIND is EventKind.FILLED:
+        types.append(EventType.FILL)
+        if change.record.status is OrderStatus.FILLED:
+            types.append(EventType.ORDER_FILLED)
+    return types
 
 
 def order_event(event: Event, change: Change, position: Callable[[], Position]) -> OrderEvent:

@@ -61,7 +61,7 @@ class OrderManager:
         self._instrument = instrument
         self._placing = Placing(session, risk)
         self._closing = Closing(session, self._placing)
-        self._changing = Changing(session)
+        self._changing = Changing(session, risk)
         self.nowait = NoWait(session, self._placing, self._changing)
 
     # --- single orders -------------------------------------------------------------------------

@@ -139,13 +139,18 @@ class Placing:
                 draft.spec,
                 prefix=f"client_order_id {client_order_id!r}: ",
             )
-        if self._reduces(draft):
-            return
         would_be = ledger.working_entries + entries
         limit = session.config.max_concurrent_orders
-        if would_be > limit:
+        if would_be > limit and not self._reduces(draft):
             raise refusal(Reason.TOO_MANY_ORDERS, draft.spec, would_be, limit)
-        self._risk.check(ledger, draft.index, draft.side, draft.size_lots)
+        self._risk.admit(
+            draft.index,
+            draft.side,
+            draft.size_lots,
+            reduce_only=draft.terms.reduce_only,
+            limit_ticks=draft.limit_ticks,
+            stop_ticks=draft.stop_ticks,
+        )
 
     def _check_supported(self, index: int, order_type: OrderType) -> None:
         """Refuse a type that the broker does not have, instead of sending something like it."""

@@ -147,7 +147,7 @@ WORDINGS: dict[Reason, Wording] = {
         OrderRejectedError, "", "the command surely never reached the venue"
     ),
     Reason.POSITION_LIMIT: Wording(
-        RiskLimitError, "lots", "a position of {value} {symbol} would be above the limit {limit}"
+        RiskLimitError, "lots", "size {value} is above the limit {limit}"
     ),
     Reason.DAILY_LOSS: Wording(
         RiskLimitError, "money", "lost {value} {currency} today, the daily limit is {limit}"
@@ -220,8 +220,8 @@ def describe(
     if wording.unit == "time" and not 0 < limit < _TIME_NS_MAX:
         text = text.partition("; it next opens")[0]
     return text.format(
-        value=_amount(wording.unit, spec, value),
-        limit=_amount(wording.unit, spec, limit),
+        value=amount_text(wording.unit, spec, value),
+        limit=amount_text(wording.unit, spec, limit),
         symbol=spec.symbol,
         currency=spec.currency,
         side="order" if side is None else side.name.lower(),
@@ -229,7 +229,8 @@ def describe(
     )
 
 
-def _amount(unit: str, spec: Instrument, amount: int) -> str:
+def amount_text(unit: str, spec: Instrument, amount: int) -> str:
+    """An amount in a wording's unit as text."""
     match unit:
         case "lots":
             return spec.format_size(amount)

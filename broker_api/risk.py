@@ -1,64 +1,412 @@
-"""Limits of the session itself: what is refused before it is sent."""
+"""Account rules in a session: orders are admitted, the account is watched, breaches are acted on.
+
+The rules are settings (`risk_rules.py`), what they decide is pure (`risk_machine.py`). Here is what
+connects them with a session: exposures from its ledger, looks at its equity, a timer, its events.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from pydantic import Field
+from broker_api.codes import EventKind, Reason
+from broker_api.errors import AccountHaltedError, ConfigurationError, OrderError, TradingError
+from broker_api.event import EventRow, RiskEvent, encode
+from broker_api.instrument import NANOS, PPM, Instrument
+from broker_api.order import ReplaceRequest, Role, Side
+from broker_api.record import EXIT_ROLES, OrderRecord
+from broker_api.refusals import WORDINGS, amount_text, describe
+from broker_api.risk_days import days_of
+from broker_api.risk_machine import Look, Refusal, RiskMachine, Wish
+from broker_api.risk_rules import RULE_NAMES, RiskConfig, RiskRules, rules_of
+from broker_api.risk_state import Breach, RiskState, load_state, save_state
+from broker_api.session import Session
+from broker_api.view import to_datetime
 
-from broker_api.config import Settings
-from broker_api.event import Reason
-from broker_api.instrument import Instrument
-from broker_api.ledger import Ledger
-from broker_api.order import Side
-from broker_api.refusals import refusal
+__all__ = ["RiskConfig", "RiskGate", "RiskRules", "RuleStatus", "rules_of"]
+
+FLATTEN_RETRY_SECONDS = 1.0
+"""Wait before orders are cancelled and positions closed once more; it doubles up to the next."""
+FLATTEN_RETRY_SECONDS_MAX = 60.0
+NOTES_MAX = 100
+_LOOKED_AT = frozenset({EventKind.ACCOUNT, EventKind.FUNDING, EventKind.LIQUIDATION})
+"""Events after which the account is looked at: a fill ends with its ACCOUNT."""
+_NEVER_ADD = (*EXIT_ROLES, Role.LIQUIDATION, Role.REPAIR)
+_SLEEP_NS_MIN = 1_000
+
+Flatten = Callable[[str], Awaitable[Sequence[TradingError]]]
+"""Cancels what could add exposure and closes every position; takes the orders' tag."""
+StateSource = Mapping[str, Any] | Path | str
+"""Where the state of the rules comes from: a table that `export` gave, or a file that keeps it."""
 
 
-class RiskConfig(Settings):
-    """Largest sizes, in the instruments' own units; None does not limit.
+class RuleStatus(NamedTuple):
+    """How an account stands to one rule: texts in its own units."""
 
-    `max_position_size` bounds the position if all working entries of its side filled. Orders that
-    reduce exposure are never refused.
-    """
-
-    max_order_size: Decimal | None = Field(default=None, gt=0)
-    max_position_size: Decimal | None = Field(default=None, gt=0)
+    rule: str
+    value: str
+    limit: str
+    action: str
+    is_broken: bool
 
 
 class RiskGate:
-    """Refuses orders beyond the limits of a RiskConfig."""
+    """The account rules of one session, as `suite.risk`.
 
-    def __init__(self, config: RiskConfig | None) -> None:
-        self.config = config or RiskConfig()
-        self.is_open = config is None or (
-            config.max_order_size is None and config.max_position_size is None
-        )
+    It refuses orders with RiskLimitError (AccountHaltedError while the account is halted), tells
+    "risk" events, and cancels and closes where a rule says so. Without rules it costs nothing.
+    """
 
-    def check(self, ledger: Ledger, index: int, side: Side, lots: int) -> None:
-        """Raise RiskLimitError when an exposure-increasing order of `lots` is beyond a limit."""
+    def __init__(self, session: Session, rules: RiskRules | None = None) -> None:
+        self.rules = rules or RiskRules()
+        self.is_open = self.rules.is_empty
+        self.notes: list[str] = []
+        self._session = session
+        self._larger: dict[int, list[int]] = {}
+        """By order, the sizes of changes under way that make it larger."""
+        self._machine: RiskMachine | None = None
+        self._flatten: Flatten | None = None
+        self._flattening: asyncio.Task[None] | None = None
+        self._timer: asyncio.Task[None] | None = None
+        self._due_ns: int | None = None
+        self._file: Path | None = None
+        self._saved: dict[str, Any] = {}
+
+    def begin(self, flatten: Flatten, state: StateSource | None = None) -> None:
+        """Watch the session from now on; `state` is what an earlier session left.
+
+        Raises ConfigurationError for a state that is damaged or of another account.
+        """
         if self.is_open:
             return
-        spec = ledger.instruments[index]
-        limit = _limit_lots(self.config.max_order_size, spec)
-        if limit is not None and lots > limit:
-            raise refusal(Reason.RISK_LIMIT, spec, lots, limit, prefix="max_order_size: ")
-        limit = _limit_lots(self.config.max_position_size, spec)
-        if limit is not None:
-            would_be = abs(_exposure_lots(ledger, index, side) + side.sign * lots)
-            if would_be > limit:
-                raise refusal(
-                    Reason.RISK_LIMIT, spec, would_be, limit, prefix="max_position_size: "
-                )
+        session = self._session
+        self._flatten = flatten
+        self._machine = self._opened(state)
+        session.watch(self._hear)
+        session.on_close(self._end)
+        self.look()
+
+    def _opened(self, source: StateSource | None) -> RiskMachine:
+        session = self._session
+        days = days_of(self.rules.day, session.instruments)
+        state = None
+        if isinstance(source, Mapping):
+            state = RiskState.restored(source)
+        elif source is not None:
+            self._file = Path(source)
+            state = load_state(self._file)
+        account, now_ns = session.snapshot.account, session.clock.now_ns()
+        if state is None:
+            equity = session.broker.equity_nanos()
+            return RiskMachine.opened(self.rules, days, account, now_ns, equity)
+        if state.account != account:
+            raise ConfigurationError(
+                f"the state of the account rules is that of account {state.account!r}, this "
+                f"session's is {account!r}"
+            )
+        return RiskMachine(self.rules, days, state)
+
+    # --- for users -----------------------------------------------------------------------------
+
+    @property
+    def halted(self) -> str | None:
+        """Why and until when the account is halted, None while it may trade."""
+        halt = None if self._machine is None else self._machine.halt
+        return None if halt is None else self._halt_text(*halt)
+
+    def export(self) -> dict[str, Any]:
+        """The state of the rules as plain data: `TradingSuite.create(..., risk_state=...)`."""
+        return {} if self._machine is None else self._machine.state.export()
+
+    def describe(self, event: RiskEvent) -> str:
+        """A "risk" event in words: the rule, its value and its limit."""
+        return self._text(event.reason, event.value, event.limit)
+
+    def status(self) -> list[RuleStatus]:
+        """How the account stands to each rule that it can break by itself."""
+        if self._machine is None:
+            return []
+        return [
+            RuleStatus(
+                RULE_NAMES[reason],
+                self._amount(reason, value),
+                self._amount(reason, limit),
+                getattr(self.rules, RULE_NAMES[reason]).action,
+                is_broken,
+            )
+            for reason, value, limit, is_broken in self._machine.measures(self._seen())
+        ]
+
+    # --- orders --------------------------------------------------------------------------------
+
+    def admit(
+        self,
+        index: int,
+        side: Side,
+        lots: int,
+        *,
+        reduce_only: bool = False,
+        limit_ticks: int | None = None,
+        stop_ticks: int | None = None,
+    ) -> None:
+        """Raise RiskLimitError when an order may not be sent; else it counts as sent."""
+        if self.is_open:
+            return
+        self.look()
+        worst = self._worst()
+        before = self._contracts_ppm(worst)
+        # What is left of the position when all orders of this side have filled may be closed.
+        reduces = reduce_only or lots <= -worst[index][side] * side.sign
+        worst[index][side] += side.sign * lots
+        spec = self._session.instruments[index]
+        wish = Wish(
+            self._session.clock.now_ns(),
+            index,
+            lots,
+            abs(worst[index][side]),
+            before,
+            self._contracts_ppm(worst),
+            reduces,
+            limit_ticks,
+            self._market_ticks(index) if stop_ticks is None else stop_ticks,
+            _lots(self.rules.max_order_size, spec),
+            _lots(self.rules.max_position_size, spec),
+        )
+        self._decide(wish, spec)
+
+    def admit_change(self, record: OrderRecord, request: ReplaceRequest) -> None:
+        """Raise RiskLimitError when a change may not be sent: it adds, or its price is far off."""
+        if self.is_open:
+            return
+        self.look()
+        known = max([record.size_lots, *self._larger.get(record.order_id, ())])
+        size = record.size_lots if request.size_lots is None else request.size_lots
+        added = max(0, size - known)
+        index, side = record.instrument, record.side
+        worst = self._worst()
+        before = self._contracts_ppm(worst)
+        worst[index][side] += side.sign * added
+        shrinks = request.size_lots is not None and size < record.size_lots
+        stop_ticks = record.stop_ticks if request.stop_ticks is None else request.stop_ticks
+        spec = record.spec
+        wish = Wish(
+            self._session.clock.now_ns(),
+            index,
+            size,
+            abs(worst[index][side]) if added else 0,
+            before,
+            self._contracts_ppm(worst),
+            not _could_add(record) or (shrinks and request.limit_ticks is None),
+            request.limit_ticks,
+            self._market_ticks(index) if stop_ticks is None else stop_ticks,
+            _lots(self.rules.max_order_size, spec),
+            _lots(self.rules.max_position_size, spec),
+        )
+        self._decide(wish, spec)
+        if added and _could_add(record):
+            self._larger.setdefault(record.order_id, []).append(size)
+
+    def not_changed(self, order_id: int) -> None:
+        """A change that was admitted surely was not sent."""
+        self._forget_change(order_id)
+
+    def _decide(self, wish: Wish, spec: Instrument) -> None:
+        machine = self._machine
+        assert machine is not None, "orders are admitted after `begin`"
+        refusal, events = machine.admit(wish)
+        self._tell(events)
+        if refusal is not None:
+            self._act()
+            raise self._error(refusal, spec)
+
+    def _worst(self) -> list[list[int]]:
+        """By instrument, in signed lots, what buys and what sells could bring positions to.
+
+        That is if every working order filled that could add to one, changes under way included.
+        """
+        ledger = self._session.ledger
+        worst = [[record.lots, record.lots] for record in ledger.positions]
+        for record in ledger.working.values():
+            if _could_add(record):
+                sizes = self._larger.get(record.order_id, ())
+                grown = max([0, *(size - record.size_lots for size in sizes)])
+                lots = record.leaves_lots + grown
+                worst[record.instrument][record.side] += record.side.sign * lots
+        return worst
+
+    def _contracts_ppm(self, worst: list[list[int]]) -> int:
+        """Millionths of contracts, weighted, that all positions could come to."""
+        rule, total = self.rules.contracts, 0
+        if rule is not None:
+            for spec, ends in zip(self._session.instruments, worst, strict=True):
+                weight = rule.weights.get(spec.symbol, Decimal(1))
+                total += int(max(map(abs, ends)) * spec.lot_size * weight * PPM)
+        return total
+
+    def _market_ticks(self, index: int) -> int | None:
+        """The middle of the quote in ticks, rounded down, else the last print; None: unknown."""
+        if self.rules.price_band is None:
+            return None
+        broker, spec = self._session.broker, self._session.instruments[index]
+        quote = broker.last_quote(index)
+        if quote is not None and quote.bid is not None and quote.ask is not None:
+            return (spec.price_to_ticks(quote.bid) + spec.price_to_ticks(quote.ask)) // 2
+        trade = broker.last_trade(index)
+        return None if trade is None else spec.price_to_ticks(trade.price)
+
+    # --- looks ---------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Look at the account now, tell what that does, and act on it."""
+        machine = self._machine
+        if machine is None:
+            return
+        seen = self._seen()
+        self._tell(machine.look(seen))
+        self._act()
+        due_ns = machine.next_look_ns(seen.now_ns, is_flat=seen.is_flat)
+        self._mind_time(due_ns)
+
+    def _seen(self) -> Look:
+        session, switch = self._session, self.rules.kill_switch
+        is_killed = switch is not None and switch.file.exists()
+        equity = session.broker.equity_nanos()
+        return Look(session.clock.now_ns(), equity, self._is_flat(), is_killed)
+
+    def _is_flat(self) -> bool:
+        ledger = self._session.ledger
+        return not any(each.lots for each in ledger.positions) and not any(
+            _could_add(record) for record in ledger.working.values()
+        )
+
+    def _hear(self, row: EventRow) -> None:
+        """The session's events, each after its books."""
+        kind = row.kind
+        if kind == EventKind.REPLACE_REJECTED or (kind == EventKind.REPLACED and not row.reason):
+            self._forget_change(row.order_id)
+        elif kind == EventKind.ACCEPTED:
+            self._larger.pop(row.order_id, None)  # of an uncertain order: it is there, like this
+        elif kind == EventKind.DEPOSITED and self._machine is not None:
+            self._machine.deposited(row.value)
+            self.look()
+        elif kind in _LOOKED_AT:
+            self.look()
+        if self._larger and row.order_id not in self._session.ledger.working:
+            self._larger.pop(row.order_id, None)
+
+    def _forget_change(self, order_id: int) -> None:
+        """The oldest change of an order that was under way is answered."""
+        larger = self._larger.get(order_id)
+        if larger is not None:
+            larger.pop(0)
+            if not larger:
+                del self._larger[order_id]
+
+    def _tell(self, events: Sequence[RiskEvent]) -> None:
+        for event in events:
+            self._session.tell(encode(event))
+        if self._file is not None and self._machine is not None:
+            table = self._machine.state.export()
+            if table != self._saved:
+                save_state(self._file, table)
+                self._saved = table
+
+    # --- time ----------------------------------------------------------------------------------
+
+    def _mind_time(self, due_ns: int) -> None:
+        """See to it that somebody looks at this time, or has looked before."""
+        if self._due_ns is not None and self._due_ns <= due_ns:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due_ns = due_ns
+        self._timer = asyncio.get_running_loop().create_task(self._wake())
+        self._timer.add_done_callback(self._ended)
+
+    async def _wake(self) -> None:
+        """Look whenever it is time: looks in between may have set a later one."""
+        clock = self._session.clock
+        while self._due_ns is not None:
+            wait_ns = self._due_ns - clock.now_ns()
+            if wait_ns > 0:
+                await clock.sleep(max(wait_ns, _SLEEP_NS_MIN) / NANOS)
+                continue
+            self.look()  # sets no time: the one that is over is the soonest
+            assert self._machine is not None, "who waits has begun"
+            self._due_ns = self._machine.next_look_ns(clock.now_ns(), is_flat=self._is_flat())
+
+    def _end(self) -> None:
+        """The session has ended."""
+        for task in (self._timer, self._flattening):
+            if task is not None:
+                task.cancel()
+        self._due_ns = None
+        self._timer = self._flattening = None
+
+    # --- acting --------------------------------------------------------------------------------
+
+    def _act(self) -> None:
+        """Begin to cancel and close where a rule wants the account flat and it is not."""
+        machine = self._machine
+        if machine is None or machine.wants_flat is None or self._flattening is not None:
+            return
+        if self._is_flat():
+            return
+        self._flattening = asyncio.get_running_loop().create_task(self._make_flat())
+        self._flattening.add_done_callback(self._ended)
+
+    async def _make_flat(self) -> None:
+        """Cancel and close until nothing is left, or no rule wants it any more."""
+        assert self._machine is not None, "who acts has begun"
+        assert self._flatten is not None, "who acts has begun"
+        pause = FLATTEN_RETRY_SECONDS
+        while (reason := self._machine.wants_flat) is not None and not self._is_flat():
+            failures = await self._flatten(f"risk {RULE_NAMES[reason]}")
+            for failure in failures[: NOTES_MAX - len(self.notes)]:
+                self.notes.append(f"while a risk rule closed positions: {failure}")
+            if not self._is_flat():
+                await self._session.clock.sleep(pause)
+                pause = min(2 * pause, FLATTEN_RETRY_SECONDS_MAX)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A task of the gate's has ended: a fault of it stops the session."""
+        if task is self._flattening:
+            self._flattening = None
+        failure = None if task.cancelled() else task.exception()
+        if isinstance(failure, Exception):
+            self._session.fail(failure)
+
+    # --- words ---------------------------------------------------------------------------------
+
+    def _error(self, refusal: Refusal, spec: Instrument) -> OrderError:
+        text = self._text(refusal.reason, refusal.value, refusal.limit, spec)
+        if refusal.halt is not None:
+            halted = self._halt_text(refusal.reason, refusal.halt)
+            return AccountHaltedError(halted, reason=refusal.reason)
+        return WORDINGS[refusal.reason].error(text, reason=refusal.reason)
+
+    def _halt_text(self, reason: Reason, breach: Breach) -> str:
+        until = "for good"
+        if breach.until_ns:
+            until = f"until {to_datetime(breach.until_ns).isoformat(timespec='seconds')}"
+        what = self._text(reason, breach.value, breach.limit)
+        return f"{what}; the account is halted {until}"
+
+    def _text(self, reason: Reason, value: int, limit: int, spec: Instrument | None = None) -> str:
+        instrument = spec or self._session.instruments[0]
+        return f"{RULE_NAMES[reason]}: {describe(reason, instrument, value, limit)}"
+
+    def _amount(self, reason: Reason, amount: int) -> str:
+        return amount_text(WORDINGS[reason].unit, self._session.instruments[0], amount)
 
 
-def _limit_lots(size: Decimal | None, spec: Instrument) -> int | None:
+def _could_add(record: OrderRecord) -> bool:
+    """A working order that could make a position larger, or open one."""
+    return not record.reduce_only and record.role not in _NEVER_ADD
+
+
+def _lots(size: Decimal | None, spec: Instrument) -> int | None:
     return None if size is None else int(size / spec.lot_size)
-
-
-def _exposure_lots(ledger: Ledger, index: int, side: Side) -> int:
-    """The position if every working entry of `side` filled."""
-    lots = ledger.positions[index].lots
-    for record in ledger.working.values():
-        if record.instrument == index and record.side is side and record.is_entry:
-            lots += side.sign * record.leaves_lots
-    return lots

@@ -21,15 +21,11 @@ from broker_api.errors import (
     RunawayStrategy,
 )
 from broker_api.event import (
-    AccountChanged,
+    SESSION_KINDS,
     CancelRejected,
-    Discrepancy,
     Event,
     EventKind,
     EventRow,
-    Liquidation,
-    MarketHalted,
-    MarketResumed,
     OrderAccepted,
     OrderCancelled,
     OrderRejected,
@@ -49,11 +45,11 @@ from broker_api.notice import (
     OrderEvent,
     Subscription,
     order_event,
+    order_types,
 )
 from broker_api.order import (
     CancelRequest,
     Command,
-    OrderStatus,
     ReplaceRequest,
     Submission,
     order_ids_of,
@@ -71,6 +67,15 @@ RETRY_SECONDS = 0.1
 _T = TypeVar("_T")
 _SILENT = (ReplaceRejected, CancelRejected)
 """Answers that change no order: whoever asked is told, handlers are not."""
+_NOTICES = {
+    EventKind.ACCOUNT: EventType.ACCOUNT,
+    EventKind.LIQUIDATION: EventType.LIQUIDATION,
+    EventKind.DISCREPANCY: EventType.DISCREPANCY,
+    EventKind.HALTED: EventType.MARKET,
+    EventKind.RESUMED: EventType.MARKET,
+    **dict.fromkeys(sorted(SESSION_KINDS), EventType.RISK),
+}
+"""Events that handlers get as they are."""
 
 
 class Session:
@@ -101,6 +106,7 @@ class Session:
         self._market: list[Subscription] = []
         self._on_close: list[Callable[[], None]] = []
         self._waiters: dict[int, list[asyncio.Future[None]]] = {}
+        self._watcher: Callable[[EventRow], None] | None = None
         self.last_id = 0
         self._index: dict[str, int] = {}
         self._instant_ns = 0
@@ -293,7 +299,7 @@ class Session:
         try:
             self._receive(row, came_ns)
         except Exception as failure:
-            self._fail(failure)
+            self.fail(failure)
 
     def _apply(self, row: EventRow, came_ns: int) -> None:
         self._journal.record_event(row)
@@ -302,6 +308,17 @@ class Session:
             self._count(change, row, came_ns)
         if self._subscriptions:
             self._notify(decode(row), change)
+        if self._watcher is not None:
+            self._watcher(row)
+
+    def watch(self, watcher: Callable[[EventRow], None]) -> None:
+        """Call `watcher` with every event as soon as it is in the books, before handlers run."""
+        self._watcher = watcher
+        self._mind_attention()
+
+    def tell(self, row: EventRow) -> None:
+        """Record an event of the session's own, and tell it to handlers."""
+        self._apply(row, self.clock.now_ns())
 
     def _count(self, change: Change, row: EventRow, came_ns: int) -> None:
         record = change.record
@@ -324,7 +341,7 @@ class Session:
 
     def _mind_attention(self) -> None:
         """Tell the broker whether somebody waits for events, or only for answers."""
-        self.broker.attend(bool(self._subscriptions or self._waiters))
+        self.broker.attend(bool(self._subscriptions or self._waiters or self._watcher))
 
     def ended(self, order_id: int) -> asyncio.Future[None]:
         """A future that is done as soon as the working order has ended."""
@@ -392,25 +409,10 @@ class Session:
             self._post(
                 EventType.POSITION, event.instrument, lambda: self.position(event.instrument)
             )
-        elif isinstance(event, AccountChanged):
-            self._post(EventType.ACCOUNT, None, lambda: event)
-        elif isinstance(event, Liquidation):
-            self._post(EventType.LIQUIDATION, event.instrument, lambda: event)
-        elif isinstance(event, Discrepancy):
-            self._post(EventType.DISCREPANCY, event.instrument, lambda: event)
-        elif isinstance(event, MarketHalted | MarketResumed):
-            self._post(EventType.MARKET, event.instrument, lambda: event)
+        elif event.KIND in _NOTICES:
+            self._post(_NOTICES[event.KIND], event.instrument, lambda: event)
 
     def _notify_order(self, event: Event, change: Change) -> None:
-        types = [EventType.ORDER_UPDATE]
-        if event.KIND is EventKind.TRIGGERED:
-            types.append(EventType.ORDER_TRIGGERED)
-        elif event.KIND in (EventKind.UNPROTECTED, EventKind.DOUBLE_EXIT):
-            types.append(EventType.PROTECTION)
-        elif event.KIND is EventKind.FILLED:
-            types.append(EventType.FILL)
-            if change.record.status is OrderStatus.FILLED:
-                types.append(EventType.ORDER_FILLED)
         record, notices = change.record, list[OrderEvent]()
 
         def notice() -> OrderEvent:
@@ -418,7 +420,7 @@ class Session:
                 notices.append(order_event(event, change, lambda: self.position(record.instrument)))
             return notices[0]
 
-        for event_type in types:
+        for event_type in order_types(event, change):
             self._post(event_type, change.record.instrument, notice)
 
     def _post(
@@ -436,10 +438,10 @@ class Session:
         if self._on_error == "continue" and not isinstance(failure, RunawayStrategy):
             self.errors.append(failure)
             return True
-        self._fail(failure)
+        self.fail(failure)
         return False
 
-    def _fail(self, failure: Exception) -> None:
+    def fail(self, failure: Exception) -> None:
         """Stop the session: the first failure is kept, and the task that began it is cancelled."""
         if self.failure is not None:
             return

@@ -30,6 +30,7 @@ from broker_api.config import (
 )
 from broker_api.drafting import parse_member
 from broker_api.errors import ConfigurationError
+from broker_api.flattening import Flattening
 from broker_api.instrument import Instrument, from_nanos
 from broker_api.market_data import MarketData, tick_fields, timeframe_ns
 from broker_api.notice import EventType, Handler, Subscription
@@ -37,7 +38,7 @@ from broker_api.order_manager import OrderManager
 from broker_api.placing import Placing
 from broker_api.position_manager import PositionManager
 from broker_api.record import UNASKED_ROLES, OrderRecord
-from broker_api.risk import RiskConfig, RiskGate
+from broker_api.risk import RiskGate, RiskRules, rules_of
 from broker_api.session import Session
 from broker_api.view import to_datetime
 
@@ -138,7 +139,7 @@ class TradingSuite(Mapping[str, InstrumentContext]):
 
     def __init__(self, session: Session, risk: RiskGate) -> None:
         self.session = session
-        self._risk = risk
+        self.risk = risk
         self.clock = SuiteClock(session)
         self.account = Account(session)
         closing = Closing(session, Placing(session, risk))
@@ -158,7 +159,8 @@ class TradingSuite(Mapping[str, InstrumentContext]):
         tape: object = None,
         simulation: SimulationConfig | Mapping[str, Any] | None = None,
         account: AccountConfig | Mapping[str, Any] | None = None,
-        risk: RiskConfig | Mapping[str, Any] | None = None,
+        risk: RiskRules | Mapping[str, Any] | Path | str | None = None,
+        risk_state: Mapping[str, Any] | Path | str | None = None,
         order_manager_config: OrderManagerConfig | Mapping[str, Any] | None = None,
         catalog: Path | str | Sequence[Path | str] = (),
         **options: Any,
@@ -179,7 +181,7 @@ class TradingSuite(Mapping[str, InstrumentContext]):
         settings = _as(SimulationConfig, simulation, defaults.simulation)
         if defaults.forced:
             settings = SimulationConfig.parse({**settings.model_dump(), **defaults.forced})
-        limits = _as(RiskConfig, risk, RiskConfig.parse(defaults.risk or {}))
+        rules = rules_of(defaults.risk, defaults.risk_folder) if risk is None else rules_of(risk)
         manager = _as(OrderManagerConfig, order_manager_config, defaults.order_manager_config)
         if not is_live:
             _check_no_options(options)
@@ -194,7 +196,12 @@ class TradingSuite(Mapping[str, InstrumentContext]):
             chosen = _broker_factory(chosen)(spec)
         session = Session(chosen, manager, on_error=settings.on_error)
         await session.connect()
-        suite = cls(session, RiskGate(limits))
+        suite = cls(session, RiskGate(session, rules))
+        try:
+            suite.risk.begin(Flattening(session, suite.risk).run, risk_state)
+        except BaseException:
+            await session.close()
+            raise
         defaults.sessions.append(suite)
         return suite
 
@@ -253,7 +260,7 @@ class TradingSuite(Mapping[str, InstrumentContext]):
         refuses, and ConfigurationError for settings under which it cannot run.
         """
         index = self.session.index_of(instrument)
-        await run_compiled(self.session, self._risk, index, strategy, parameters, until_ns)
+        await run_compiled(self.session, self.risk, index, strategy, parameters, until_ns)
 
     # --- the end -------------------------------------------------------------------------------
 
@@ -279,7 +286,7 @@ class TradingSuite(Mapping[str, InstrumentContext]):
         try:
             if session.config.auto_cancel_on_disconnect and session.failure is None:
                 chosen = [each for each in session.ledger.working.values() if self._ends(each)]
-                await Changing(session).cancel_working(chosen)
+                await Changing(session, self.risk).cancel_working(chosen)
         finally:
             await session.close()
 

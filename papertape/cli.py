@@ -67,6 +67,12 @@ _Queue = Annotated[
     str | None, typer.Option(help="queue model: proportional, displayed, front, back")
 ]
 _Seed = Annotated[int | None, typer.Option(help="seed of what is drawn by chance")]
+_Risk = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PRESET or FILE[:PRESET]", help="account rules, see docs/risk.md; like combine-50k"
+    ),
+]
 _NoReport = Annotated[bool, typer.Option("--no-report", help="write no report.html")]
 _Bounds = Annotated[
     bool,
@@ -102,6 +108,7 @@ def run(
     cash: _Cash = None,
     queue: _Queue = None,
     seed: _Seed = None,
+    risk: _Risk = None,
     no_report: _NoReport = False,
     bounds: _Bounds = False,
     visit_every_row: _EveryRow = False,
@@ -115,7 +122,7 @@ def run(
         what = Script(script, strategy, split_assignments(arguments), as_name)
         defaults = with_tapes(settings_of(config, catalog or []), tape or [], instrument or [])
         options = {"queue": queue, "seed": seed, "visit_every_row": visit_every_row or None}
-        defaults = with_settings(defaults, _changes(settings, options), cash)
+        defaults = with_settings(defaults, _changes(settings, options), cash, risk)
         return Request(what, defaults, out, not no_report, bounds)
 
     raise typer.Exit(perform(request))
@@ -158,6 +165,7 @@ def sweep(
     cash: _Cash = None,
     queue: _Queue = None,
     seed: _Seed = None,
+    risk: _Risk = None,
 ) -> None:
     """Run a strategy with every combination of a grid of parameters."""
     from papertape.combinations import Plan
@@ -172,7 +180,7 @@ def sweep(
         what = Script(script, strategy, split_assignments(arguments), as_name)
         defaults = with_tapes(settings_of(config, catalog or []), tape or [], instrument or [])
         changes = _changes(settings, {"queue": queue, "seed": seed})
-        plan = Plan(what, with_settings(defaults, changes, cash), keep)
+        plan = Plan(what, with_settings(defaults, changes, cash, risk), keep)
         return SweepRequest(
             plan,
             grid_of_texts(grid),

@@ -24,9 +24,11 @@ def record_of(script: Script, outcome: Outcome, suite: Any) -> RunRecord:
         "instruments": session.instruments,
         "tapes": [_tape_entry(tape) for tape in tapes if tape is not None],
         "order_manager": session.config,
-        "notes": _notes(session),
+        "notes": [*_notes(session), *suite.risk.notes],
         "versions": versions(),
     }
+    if not suite.risk.is_open:
+        config["risk"] = suite.risk.rules.model_dump(exclude_none=True)
     spec = getattr(session.broker, "spec", None)
     if spec is not None:
         config |= {"simulation": spec.simulation, "account": spec.account}

@@ -17,6 +17,7 @@ from broker_api.config import (
     read_settings,
 )
 from broker_api.errors import ConfigurationError
+from broker_api.risk_rules import rules_of
 
 _SYMBOL_AND_FILE = re.compile(r"([A-Za-z0-9._/:-]+)=(.+)", re.DOTALL)
 
@@ -63,9 +64,14 @@ def with_tapes(
 
 
 def with_settings(
-    defaults: SessionDefaults, changes: Mapping[str, Any], cash: float | None = None
+    defaults: SessionDefaults,
+    changes: Mapping[str, Any],
+    cash: float | None = None,
+    risk: str | None = None,
 ) -> SessionDefaults:
-    """With these settings of the simulation and this cash; what is not named stays."""
+    """With these settings of the simulation, cash and account rules; what is not named stays."""
+    if risk is not None:
+        defaults = replace(defaults, risk=rules_of(risk))
     if changes:
         base = defaults.simulation.model_dump() if defaults.simulation else {}
         defaults = replace(defaults, simulation=SimulationConfig.parse({**base, **changes}))

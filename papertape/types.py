@@ -8,7 +8,7 @@ from broker_api.notice import EventType, FillEvent, OrderEvent
 from broker_api.order import OrderStatus, OrderType, Role, Side, TimeInForce
 from broker_api.quote import Bar, Quote, Trade
 from broker_api.response import BracketOrderResponse, OcoOrderResponse, OrderResponse
-from broker_api.risk import RiskConfig
+from broker_api.risk import RiskConfig, RiskRules
 from broker_api.view import Fill, Order, Position
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Position",
     "Quote",
     "RiskConfig",
+    "RiskRules",
     "Role",
     "Side",
     "SimulationConfig",

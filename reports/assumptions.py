@@ -44,6 +44,13 @@ def assumptions(config: Mapping[str, Any]) -> tuple[str, ...]:
             f"Bars: the order of their extremes ({path}) and spreads of {spread} ticks are "
             "assumed; between its prices a bar moves without a jump."
         )
+    rules: Mapping[str, Any] = config.get("risk") or {}
+    if "daily_loss" in rules or "trailing_drawdown" in rules:
+        said.append(
+            "Account rules look at equity after every fill and payment, and every "
+            f"{float(rules.get('check_seconds', 1)):g} s while a position is open: what it was "
+            "between two looks they do not know."
+        )
     said.append("Open positions are valued at the mid, at every fill and on a grid of times.")
     return tuple(said)
 

@@ -38,7 +38,7 @@ from sim.book import NO_SLOT
 from sim.exchange import Exchange
 from sim.explain_tape import Traded, rows_that_touch, traded_around
 from sim.explain_trail import Approach, Waiting, approach
-from sim.replay import Recording, replay
+from sim.replay import Recording, of_the_exchange, replay
 from sim.set_up import trigger_source_of
 
 _BLOCK_ROWS = 65_536
@@ -351,7 +351,8 @@ def tell(recording: Recording, subject: Subject) -> Story:
     """Replay the run and watch the order. Raises ReplayError when the replay is another run."""
     watched = WatchedExchange(recording, subject)
     events = replay(recording, watched, watched.look)
-    recording = replace(recording, tapes=watched.tapes)
+    recorded = of_the_exchange(recording.events)
+    recording = replace(recording, tapes=watched.tapes, events=recorded)
     ended_ns = recording.ended_ns
     happenings = watched.happenings
     if len(events) > len(recording.events):

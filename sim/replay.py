@@ -15,7 +15,7 @@ import numpy.typing as npt
 from broker_api.calendar import SessionCalendar, load_calendar
 from broker_api.config import AccountConfig, SimulationConfig
 from broker_api.errors import TradingError
-from broker_api.event import EVENT_ROW, Event, EventKind, encode
+from broker_api.event import EVENT_ROW, SESSION_KINDS, Event, EventKind, encode
 from broker_api.instrument import Instrument
 from broker_api.journal import RecordedCommand
 from data.tape import Tape
@@ -86,8 +86,14 @@ def replay(recording: Recording, exchange: Exchange, look: Look | None = None) -
     """
     run = _Run(recording, exchange, look)
     run.play()
-    _compare(recording.events, run.events)
+    _compare(of_the_exchange(recording.events), run.events)
     return run.events
+
+
+def of_the_exchange(events: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+    """The recorded events without those that the session told by itself."""
+    own = sorted(int(kind) for kind in SESSION_KINDS)
+    return events[~np.isin(events["kind"], own)]
 
 
 class _Run:

@@ -12,6 +12,7 @@ import broker_api
 import papertape
 
 NAMES = [
+    "AccountHaltedError",
     "AccountConfig",
     "Bar",
     "BracketOrderResponse",
@@ -54,6 +55,7 @@ NAMES = [
     "ReduceOnlyError",
     "RiskConfig",
     "RiskLimitError",
+    "RiskRules",
     "Role",
     "RunawayStrategy",
     "Side",

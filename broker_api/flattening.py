@@ -1,0 +1,56 @@
+"""Out of the market: every order that could add exposure cancelled, every position closed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+
+from broker_api.changing import Changing
+from broker_api.closing import Closing
+from broker_api.errors import OrderNotActiveError, ReduceOnlyError, TradingError
+from broker_api.placing import Placing
+from broker_api.record import EXIT_ROLES, UNASKED_ROLES
+from broker_api.risk import RiskGate
+from broker_api.session import Session
+
+_NOTHING_LEFT = (OrderNotActiveError, ReduceOnlyError)
+"""The order had ended, or the position was closed, before the command came."""
+
+
+class Flattening:
+    """Cancels and closes by the session's own verbs. Exits stay until their position is closed."""
+
+    def __init__(self, session: Session, risk: RiskGate) -> None:
+        self._session = session
+        self._changing = Changing(session, risk)
+        self._closing = Closing(session, Placing(session, risk))
+
+    async def run(self, tag: str) -> list[TradingError]:
+        """Send every cancel, then a market order for every position, and wait for the answers.
+
+        Returns what was refused or not sent; what had ended by itself is no failure. Raises what is
+        no TradingError.
+        """
+        ledger = self._session.ledger
+        chosen = [
+            record
+            for record in ledger.working.values()
+            if not record.reduce_only and record.role not in (*EXIT_ROLES, *UNASKED_ROLES)
+        ]
+        # gather starts its tasks in this order: cancels leave first, and nothing waits for them.
+        work: list[Awaitable[object]] = [self._changing.cancel_working(chosen)]
+        work += [
+            self._closing.close(index, "market", None, {"tag": tag})
+            for index, position in enumerate(ledger.positions)
+            if position.lots
+        ]
+        results = await asyncio.gather(*work, return_exceptions=True)
+        failures: list[TradingError] = []
+        for result in results:
+            found = list(result.values()) if isinstance(result, dict) else [result]
+            for each in found:
+                if isinstance(each, TradingError):
+                    failures += [] if isinstance(each, _NOTHING_LEFT) else [each]
+                elif isinstance(each, BaseException):
+                    raise each
+        return failures
