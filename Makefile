@@ -81,6 +81,7 @@ nightly: $(DEV) projectx-env  ## everything, also with the kernel as plain Pytho
 	$(BIN)/python -m tests.differential.mutants --hunt
 	$(BIN)/python -m tests.differential.conserve --steps 1000000
 	$(BIN)/python -m tests.broker_api.contingent_play --seeds 2000:200000
+	$(BIN)/python -m tests.broker_api.risk_play --seeds 100:10000
 	$(BIN)/python tests/broker_api/hyperliquid/malformed.py --count 1000000
 	$(BIN)/python -m tests.venues.adapter_chaos --seeds 100:300
 

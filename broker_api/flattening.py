@@ -38,7 +38,7 @@ class Flattening:
             if not record.reduce_only and record.role not in (*EXIT_ROLES, *UNASKED_ROLES)
         ]
         # gather starts its tasks in this order: cancels leave first, and nothing waits for them.
-        work: list[Awaitable[object]] = [self._changing.cancel_working(chosen)]
+        work: list[Awaitable[object]] = [self._changing.cancel(each.order_id) for each in chosen]
         work += [
             self._closing.close(index, "market", None, {"tag": tag})
             for index, position in enumerate(ledger.positions)
@@ -47,10 +47,8 @@ class Flattening:
         results = await asyncio.gather(*work, return_exceptions=True)
         failures: list[TradingError] = []
         for result in results:
-            found = list(result.values()) if isinstance(result, dict) else [result]
-            for each in found:
-                if isinstance(each, TradingError):
-                    failures += [] if isinstance(each, _NOTHING_LEFT) else [each]
-                elif isinstance(each, BaseException):
-                    raise each
+            if isinstance(result, TradingError):
+                failures += [] if isinstance(result, _NOTHING_LEFT) else [result]
+            elif isinstance(result, BaseException):
+                raise result
         return failures

@@ -81,6 +81,8 @@ class RiskGate:
         Raises ConfigurationError for a state that is damaged or of another account.
         """
         if self.is_open:
+            if state is not None:
+                raise ConfigurationError("risk_state goes with rules: name some, risk=...")
             return
         session = self._session
         self._flatten = flatten
@@ -156,19 +158,20 @@ class RiskGate:
         if self.is_open:
             return
         self.look()
-        worst = self._worst()
-        before = self._contracts_ppm(worst)
+        adding = self._adding()
+        before = self._contracts_ppm(adding)
         # What is left of the position when all orders of this side have filled may be closed.
-        reduces = reduce_only or lots <= -worst[index][side] * side.sign
-        worst[index][side] += side.sign * lots
+        held = self._session.ledger.positions[index].lots * side.sign + adding[index][side]
+        reduces = reduce_only or lots <= -held
+        adding[index][side] += lots
         spec = self._session.instruments[index]
         wish = Wish(
             self._session.clock.now_ns(),
             index,
             lots,
-            abs(worst[index][side]),
+            abs(held + lots),
             before,
-            self._contracts_ppm(worst),
+            self._contracts_ppm(adding),
             reduces,
             limit_ticks,
             self._market_ticks(index) if stop_ticks is None else stop_ticks,
@@ -186,9 +189,10 @@ class RiskGate:
         size = record.size_lots if request.size_lots is None else request.size_lots
         added = max(0, size - known)
         index, side = record.instrument, record.side
-        worst = self._worst()
-        before = self._contracts_ppm(worst)
-        worst[index][side] += side.sign * added
+        adding = self._adding()
+        before = self._contracts_ppm(adding)
+        adding[index][side] += added
+        held = self._session.ledger.positions[index].lots * side.sign + adding[index][side]
         shrinks = request.size_lots is not None and size < record.size_lots
         stop_ticks = record.stop_ticks if request.stop_ticks is None else request.stop_ticks
         spec = record.spec
@@ -196,9 +200,9 @@ class RiskGate:
             self._session.clock.now_ns(),
             index,
             size,
-            abs(worst[index][side]) if added else 0,
+            abs(held) if added else 0,
             before,
-            self._contracts_ppm(worst),
+            self._contracts_ppm(adding),
             not _could_add(record) or (shrinks and request.limit_ticks is None),
             request.limit_ticks,
             self._market_ticks(index) if stop_ticks is None else stop_ticks,
@@ -222,28 +226,32 @@ class RiskGate:
             self._act()
             raise self._error(refusal, spec)
 
-    def _worst(self) -> list[list[int]]:
-        """By instrument, in signed lots, what buys and what sells could bring positions to.
+    def _adding(self) -> list[list[int]]:
+        """By instrument, the lots of working buys and sells that could open or add to a position.
 
-        That is if every working order filled that could add to one, changes under way included.
+        Changes under way that make an order larger are counted as made.
         """
         ledger = self._session.ledger
-        worst = [[record.lots, record.lots] for record in ledger.positions]
+        adding = [[0, 0] for _ in ledger.positions]
         for record in ledger.working.values():
             if _could_add(record):
                 sizes = self._larger.get(record.order_id, ())
                 grown = max([0, *(size - record.size_lots for size in sizes)])
-                lots = record.leaves_lots + grown
-                worst[record.instrument][record.side] += record.side.sign * lots
-        return worst
+                adding[record.instrument][record.side] += record.leaves_lots + grown
+        return adding
 
-    def _contracts_ppm(self, worst: list[list[int]]) -> int:
-        """Millionths of contracts, weighted, that all positions could come to."""
+    def _contracts_ppm(self, adding: list[list[int]]) -> int:
+        """Millionths of contracts, weighted, that all positions could come to.
+
+        Orders against a position count whole: what they would close may be closed before them.
+        """
         rule, total = self.rules.contracts, 0
         if rule is not None:
-            for spec, ends in zip(self._session.instruments, worst, strict=True):
-                weight = rule.weights.get(spec.symbol, Decimal(1))
-                total += int(max(map(abs, ends)) * spec.lot_size * weight * PPM)
+            positions = self._session.ledger.positions
+            for position, (buys, sells) in zip(positions, adding, strict=True):
+                lots = max(max(position.lots, 0) + buys, max(-position.lots, 0) + sells)
+                weight = rule.weights.get(position.spec.symbol, Decimal(1))
+                total += int(lots * position.spec.lot_size * weight * PPM)
         return total
 
     def _market_ticks(self, index: int) -> int | None:
@@ -267,8 +275,7 @@ class RiskGate:
         seen = self._seen()
         self._tell(machine.look(seen))
         self._act()
-        due_ns = machine.next_look_ns(seen.now_ns, is_flat=seen.is_flat)
-        self._mind_time(due_ns)
+        self._mind_time(machine.next_look_ns(seen.now_ns, is_open=self._is_open()))
 
     def _seen(self) -> Look:
         session, switch = self._session, self.rules.kill_switch
@@ -276,11 +283,12 @@ class RiskGate:
         equity = session.broker.equity_nanos()
         return Look(session.clock.now_ns(), equity, self._is_flat(), is_killed)
 
+    def _is_open(self) -> bool:
+        return any(each.lots for each in self._session.ledger.positions)
+
     def _is_flat(self) -> bool:
-        ledger = self._session.ledger
-        return not any(each.lots for each in ledger.positions) and not any(
-            _could_add(record) for record in ledger.working.values()
-        )
+        working = self._session.ledger.working.values()
+        return not self._is_open() and not any(_could_add(record) for record in working)
 
     def _hear(self, row: EventRow) -> None:
         """The session's events, each after its books."""
@@ -336,7 +344,7 @@ class RiskGate:
                 continue
             self.look()  # sets no time: the one that is over is the soonest
             assert self._machine is not None, "who waits has begun"
-            self._due_ns = self._machine.next_look_ns(clock.now_ns(), is_flat=self._is_flat())
+            self._due_ns = self._machine.next_look_ns(clock.now_ns(), is_open=self._is_open())
 
     def _end(self) -> None:
         """The session has ended."""
@@ -370,6 +378,7 @@ class RiskGate:
             if not self._is_flat():
                 await self._session.clock.sleep(pause)
                 pause = min(2 * pause, FLATTEN_RETRY_SECONDS_MAX)
+        self.look()  # what only an order had broken is over
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """A task of the gate's has ended: a fault of it stops the session."""

@@ -47,7 +47,8 @@ class Wish(NamedTuple):
     """An order, or a larger size of one, that somebody wants to send.
 
     `before_ppm` and `after_ppm` are millionths of contracts, weighted, that all positions could
-    come to without and with it. `position_lots` is what its instrument could come to on its side.
+    come to without and with it. `position_lots` is what its instrument's position would be if all
+    orders of its side filled.
     """
 
     now_ns: int
@@ -144,12 +145,12 @@ class RiskMachine:
         rule = self.rules.flat_by
         return self._day.end_ns if rule is None else flat_from_ns(rule, self._day)
 
-    def next_look_ns(self, now_ns: int, *, is_flat: bool) -> int:
-        """When to look next if nothing happens before."""
+    def next_look_ns(self, now_ns: int, *, is_open: bool) -> int:
+        """When to look next if nothing happens before; `is_open`: there is a position."""
         due = [self._day.end_ns]
         if self.flat_from_ns > now_ns:
             due.append(self.flat_from_ns)
-        if self.rules.kill_switch is not None or (self.rules.watches_equity and not is_flat):
+        if self.rules.kill_switch is not None or (self.rules.watches_equity and is_open):
             due.append(now_ns + int(Decimal(str(self.rules.check_seconds)) * NANOS))
         return max(min(due), now_ns + 1)
 

@@ -280,12 +280,12 @@ def test_a_deposit_is_neither_profit_nor_loss():
 
 def test_the_next_look_is_soon_while_a_position_is_open_and_else_at_the_days_end():
     machine = Account.of({"daily_loss": {"limit": 5}, "check_seconds": 0.25}).machine
-    assert machine.next_look_ns(7 * NANOS, is_flat=False) == 7_250_000_000
-    assert machine.next_look_ns(7 * NANOS, is_flat=True) == DAY_SECONDS * NANOS
+    assert machine.next_look_ns(7 * NANOS, is_open=True) == 7_250_000_000
+    assert machine.next_look_ns(7 * NANOS, is_open=False) == DAY_SECONDS * NANOS
     machine = Account.of({"kill_switch": {"file": "STOP"}}).machine
-    assert machine.next_look_ns(7 * NANOS, is_flat=True) == 8 * NANOS
+    assert machine.next_look_ns(7 * NANOS, is_open=False) == 8 * NANOS
     machine = Account.of({"contracts": {"limit": 5}}).machine
-    assert machine.next_look_ns(7 * NANOS, is_flat=False) == DAY_SECONDS * NANOS
+    assert machine.next_look_ns(7 * NANOS, is_open=True) == DAY_SECONDS * NANOS
 
 
 # --- trading days ------------------------------------------------------------------------------
@@ -347,7 +347,7 @@ def test_flat_by_flattens_at_its_time_and_is_lifted_when_the_day_ends():
     for instant in (flat - 1, flat, end - 1, end, end + 1):
         kinds.append([e.KIND.name for e in machine.look(Look(instant, START * NANOS, True))])
     assert kinds == [[], ["RISK_FLATTENED"], [], ["RISK_LIFTED"], []]
-    assert machine.next_look_ns(start, is_flat=True) > end
+    assert machine.next_look_ns(start, is_open=False) > end
 
 
 # --- restarts ----------------------------------------------------------------------------------

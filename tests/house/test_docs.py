@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from broker_api.config import SessionDefaults
+from broker_api.risk_rules import rules_of
 from papertape.cli import app
 from papertape.runner import Script, play
 
@@ -78,7 +79,9 @@ def test_toml_blocks_of_the_pages_are_accepted(text: str, tmp_path: Path) -> Non
 
     path = tmp_path / "block.toml"
     path.write_text(text, encoding="utf-8")
-    if re.search(r"^\[[A-Z]+\]$", text, re.MULTILINE):
+    if ".daily_loss]" in text:
+        assert not rules_of(path).is_empty
+    elif re.search(r"^\[[A-Z]+\]$", text, re.MULTILINE):
         assert load_catalog(path) != load_catalog()
     else:
         assert read_settings(path) != SessionDefaults()
