@@ -84,6 +84,7 @@ nightly: $(DEV) projectx-env  ## everything, also with the kernel as plain Pytho
 	$(BIN)/python -m tests.broker_api.risk_play --seeds 100:10000
 	$(BIN)/python tests/broker_api/hyperliquid/malformed.py --count 1000000
 	$(BIN)/python -m tests.venues.adapter_chaos --seeds 100:300
+	$(BIN)/python -m tests.venues.adapter_chaos --venue projectx --seeds 0:200
 
 # Without the comparisons of whole runs: with the kernel as plain Python they take longer than all
 # others together, and run nothing that those do not.

@@ -76,8 +76,9 @@ class Books(books.Books):
                 return  # nobody knows if the change is still to come
         if track.change is None and not track.accepted:
             # Of an order whose change was lost these are the terms.
-            track.size_lots, track.limit_ticks, track.stop_ticks = self._terms(track, record)
-            track.size_lots = max(track.size_lots, track.filled_lots)
+            size, track.limit_ticks, track.stop_ticks = self._terms(track, record)
+            track.size_lots = track.wanted_lots = max(size, track.filled_lots)
+            track.left_lots = track.size_lots - track.filled_lots
         self.accept(track, record.id, ts)
 
     def _terms(self, track: Track, record: Order) -> tuple[int, int | None, int | None]:

@@ -247,7 +247,6 @@ class Commands:
         if not reply.is_success:
             return await self._refuse_changed(track, reply)
         self._books.replaced(track, track.oid, self._desk.venue_us())
-        track.left_lots = max(0, track.size_lots - track.filled_lots)
         if track.replaced is None:
             raise OrderUncertainError(f"order {track.order_id} ended while it was changed")
         return track.replaced

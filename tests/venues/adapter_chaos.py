@@ -1,6 +1,6 @@
 """Seeded chaos: a session trades at random while all goes wrong, then both ends are compared.
 
-    python -m tests.venues.adapter_chaos --seeds 0:200
+    python -m tests.venues.adapter_chaos --venue projectx --seeds 0:200
 
 One run: some dozens of placements, changes and cancels, with prices moving, other traders, requests
 and frames dropped, doubled, delayed, reordered, 429, 5xx before and after the effect, disconnects,
@@ -21,8 +21,9 @@ from broker_api.contingent_broker import ContingentBroker
 from broker_api.errors import BrokerError, OrderError, OrderUncertainError
 from broker_api.order import OrderStatus, Role
 from broker_api.suite import TradingSuite
-from tests.venues.adapter import assert_books_agree, broker_of, control, live_broker, move
-from tests.venues.local_venue import Local, local_venue
+from tests.venues.adapter import control
+from tests.venues.arena import ARENAS, Arena
+from tests.venues.controlled import Controlled
 
 RATES = {
     "drop_before": 0.03,
@@ -41,21 +42,13 @@ RATES = {
 }
 STEPS = 40
 HEAL_SECONDS = 60.0
-SETTINGS: dict[str, Any] = {
-    "answer_seconds": 10.0,
-    "valid_seconds": 1.0,
-    "grace_seconds": 0.3,
-    "reconcile_seconds": 3.0,
-    "settle_seconds": 0.1,
-    "wait_max_seconds": 3.0,
-    "candle_history": 0,
-}
 
 
 class ChaosRun:
     """One seed's run on a venue of its own."""
 
-    def __init__(self, seed: int, venue: Local) -> None:
+    def __init__(self, seed: int, arena: Arena, venue: Controlled) -> None:
+        self.arena = arena
         self.random = Random(seed)
         self.seed = seed
         self.venue = venue
@@ -89,8 +82,8 @@ class ChaosRun:
         return suite
 
     async def _open(self) -> TradingSuite:
-        broker = live_broker(self.venue, **SETTINGS)
-        self.suite = await TradingSuite.create(["ETH"], broker=broker)
+        broker = self.arena.broker(self.venue, **self.arena.chaos_settings)
+        self.suite = await TradingSuite.create([self.arena.symbol], broker=broker)
         return self.suite
 
     async def _restart(self, suite: TradingSuite, chaos: dict[str, Any]) -> TradingSuite:
@@ -99,7 +92,7 @@ class ChaosRun:
         await asyncio.to_thread(self.venue.control, "/faults", "DELETE")
         await self._heal(suite)
         self._check(suite)
-        await suite["ETH"].orders.cancel_all_orders()
+        await suite[self.arena.symbol].orders.cancel_all_orders()
         await suite.disconnect()
         suite = await self._open()
         await control(self.venue, "/faults", chaos=chaos)
@@ -117,7 +110,7 @@ class ChaosRun:
             elif choice < 0.8:
                 await self._cancel(suite)
             elif choice < 0.9:
-                await move(self.venue, 2_990 + self.random.randrange(20))
+                await self._move(-10 + self.random.randrange(20))
             else:
                 await self._somebody_else()
         except OrderUncertainError:
@@ -126,38 +119,42 @@ class ChaosRun:
             self.counts[type(refusal).__name__] += 1
 
     async def _place(self, suite: TradingSuite) -> None:
-        orders, random = suite["ETH"].orders, self.random
+        arena, random = self.arena, self.random
+        symbol, middle = arena.symbol, arena.price
+        orders = suite[symbol].orders
         side = random.choice(["buy", "sell"])
-        size = random.randint(5, 50) / 1000
+        size = arena.size(random.randint(5, 50))
         away = random.randint(-5, 40) * (-1 if side == "buy" else 1)
         before = suite.session.last_id
         try:
             match random.randrange(6):
                 case 4:
-                    price = 3_000 + away
+                    price = middle + away
                     await orders.place_bracket_order(
-                        "ETH", side, size, price, stop_offset=30, target_offset=15
+                        symbol, side, size, price, stop_offset=30, target_offset=15
                     )
                 case 5:
-                    pair = (3_000 - 15, 3_000 + 15)
+                    pair = (middle - 15, middle + 15)
                     legs = [
                         {"type": "limit", "side": "buy", "price": pair[0]},
                         {"type": "stop", "side": "buy", "stop_price": pair[1]},
                     ]
                     await orders.place_oco_order(
-                        "ETH", size, first_order=legs[0], second_order=legs[1]
+                        symbol, size, first_order=legs[0], second_order=legs[1]
                     )
                 case 0:
-                    await orders.place_market_order("ETH", side, size)
+                    await orders.place_market_order(symbol, side, size)
                 case 1:
                     beyond = abs(away) + 20
-                    stop = 3_000 + beyond if side == "buy" else 3_000 - beyond
-                    await orders.place_stop_order("ETH", side, size, stop)
+                    stop = middle + beyond if side == "buy" else middle - beyond
+                    await orders.place_stop_order(symbol, side, size, stop)
                 case _:
-                    options = {"post_only": True} if random.random() < 0.3 else {}
-                    if random.random() < 0.2:
+                    options: dict[str, Any] = {}
+                    if random.random() < 0.3 and arena.has_post_only:
+                        options = {"post_only": True}
+                    if random.random() < 0.2 and arena.has_ioc:
                         options = {"time_in_force": "ioc"}
-                    await orders.place_limit_order("ETH", side, size, 3_000 + away, **options)
+                    await orders.place_limit_order(symbol, side, size, middle + away, **options)
         finally:
             self.counts["placed"] += suite.session.last_id - before
 
@@ -169,21 +166,27 @@ class ChaosRun:
         ]
         if working:
             record = self.random.choice(working)
-            price = record.limit_ticks / 1000 + self.random.randint(-3, 3)
-            size = max(0.005, self.random.randint(5, 60) / 1000)
-            await suite["ETH"].orders.modify_order(record.order_id, limit_price=price, size=size)
+            price = record.spec.ticks_to_price(record.limit_ticks) + self.random.randint(-3, 3)
+            size = self.arena.size(self.random.randint(5, 60))
+            await suite[self.arena.symbol].orders.modify_order(
+                record.order_id, limit_price=price, size=size
+            )
             self.counts["changed"] += 1
 
     async def _cancel(self, suite: TradingSuite) -> None:
         working = list(suite.session.ledger.working)
         if working:
-            await suite["ETH"].orders.cancel_order(self.random.choice(working))
+            await suite[self.arena.symbol].orders.cancel_order(self.random.choice(working))
             self.counts["cancelled"] += 1
 
     async def _somebody_else(self) -> None:
         """The tape's own price moves through the book and trades with what rests."""
-        await move(self.venue, 2_960 + self.random.randrange(80))
-        await move(self.venue, 3_000)
+        await self._move(-40 + self.random.randrange(80))
+        await self._move(0)
+
+    async def _move(self, away: float) -> None:
+        symbol, price = self.arena.symbol, self.arena.price + away
+        await asyncio.to_thread(self.venue.price, price, symbol)
 
     # --- afterwards ----------------------------------------------------------------------------
 
@@ -194,31 +197,45 @@ class ChaosRun:
         while True:
             await self._calm(suite, deadline)
             try:
-                await assert_books_agree(suite, self.venue)
+                await self.arena.assert_books_agree(suite, self.venue)
             except (AssertionError, BrokerError):
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(1.0)  # asking costs weight
                 continue
-            if not _unrest(suite):  # the comparison itself may have found something to do
+            if not self._unrest(suite):  # the comparison itself may have found something to do
                 break
         healed_ms = round((time.monotonic() - began) * 1000)
         self.counts["most ms to heal"] = max(self.counts["most ms to heal"], healed_ms)
 
     async def _calm(self, suite: TradingSuite, deadline: float) -> None:
         """Wait until nothing is uncertain and nothing is looked after."""
-        while unrest := _unrest(suite):
+        while unrest := self._unrest(suite):
             assert time.monotonic() < deadline, unrest
             await asyncio.sleep(0.02)
+
+    def _unrest(self, suite: TradingSuite) -> str:
+        """What is not settled yet, empty when everything is."""
+        broker = suite.session.broker
+        assert isinstance(broker, ContingentBroker)
+        uncertain = [
+            record.order_id
+            for record in suite.session.ledger.working.values()
+            if record.status in (OrderStatus.UNCERTAIN, OrderStatus.PENDING) and not record.held
+        ]
+        under_way = {
+            f"orders {uncertain} are uncertain": bool(uncertain),
+            "the adapter looks after something": self.arena.keeper_of(suite).busy,
+            "the session's groups are busy": broker.is_busy,
+        }
+        return "; ".join(text for text, is_so in under_way.items() if is_so)
 
     def _check(self, suite: TradingSuite) -> None:
         """No order twice, none without an owner, no fill of nobody's."""
         ledger = suite.session.ledger
         roles = Counter(record.role for record in ledger.orders.values())
         assert roles[Role.FOREIGN] == 0, f"foreign orders: {roles}"
-        broker = broker_of(suite)
-        user = self.venue.engine.users[broker.account]
-        lives = Counter(record.cloid for record in user.open.values())
+        lives = Counter(self.arena.names_at_work(suite, self.venue))
         assert all(count == 1 for count in lives.values()), f"doubled: {lives}"
         for record in ledger.orders.values():
             assert record.filled_lots <= record.size_lots, f"order {record.order_id} overfilled"
@@ -239,27 +256,10 @@ class ChaosRun:
         self.counts["brackets at the end"] += len(broker.machine.groups)
 
 
-def _unrest(suite: TradingSuite) -> str:
-    """What is not settled yet, empty when everything is."""
-    broker = suite.session.broker
-    assert isinstance(broker, ContingentBroker)
-    uncertain = [
-        record.order_id
-        for record in suite.session.ledger.working.values()
-        if record.status in (OrderStatus.UNCERTAIN, OrderStatus.PENDING) and not record.held
-    ]
-    under_way = {
-        f"orders {uncertain} are uncertain": bool(uncertain),
-        "the adapter looks after something": broker_of(suite).live.keeper.busy,
-        "the session's groups are busy": broker.is_busy,
-    }
-    return "; ".join(text for text, is_so in under_way.items() if is_so)
-
-
-def run(seed: int) -> Counter[str]:
+def run(seed: int, arena: Arena = ARENAS["hyperliquid"]) -> Counter[str]:
     """One seed. Raises what is wrong."""
-    with local_venue(cash=100_000) as venue:
-        chaos = ChaosRun(seed, venue)
+    with arena.venue() as venue:
+        chaos = ChaosRun(seed, arena, venue)
         asyncio.run(chaos.main())
         chaos.counts.update(
             {f"fault {name}": number for name, number in venue.server.faults.happened.items()}
@@ -271,14 +271,17 @@ def main() -> None:
     """Many seeds; the first that fails is told."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", default="0:200")
-    first, end = map(int, parser.parse_args().seeds.split(":"))
+    parser.add_argument("--venue", default="hyperliquid", choices=sorted(ARENAS))
+    given = parser.parse_args()
+    first, end = map(int, given.seeds.split(":"))
     whole: Counter[str] = Counter()
     slowest, began = 0, time.monotonic()
     for seed in range(first, end):
         try:
-            counts = run(seed)
+            counts = run(seed, ARENAS[given.venue])
         except BaseException:
-            print(f"failed: python -m tests.venues.adapter_chaos --seeds {seed}:{seed + 1}")
+            again = f"--venue {given.venue} --seeds {seed}:{seed + 1}"
+            print(f"failed: python -m tests.venues.adapter_chaos {again}")
             raise
         slowest = max(slowest, counts.pop("most ms to heal"))
         whole.update(counts)

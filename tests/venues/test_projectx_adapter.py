@@ -29,7 +29,7 @@ def play(venue: Gateway, story: Story, **settings: Any) -> None:
     async def main() -> None:
         async with live_suite(venue, **settings) as suite:
             await story(suite, venue)
-            await assert_books_agree(suite)
+            await assert_books_agree(suite, venue)
 
     asyncio.run(main())
 
