@@ -14,7 +14,7 @@ from tests.venues.arena import PROJECTX
 
 @pytest.mark.parametrize("seed", [0, 2, 5, 14])
 def test_what_chaos_does_is_put_right(seed: int) -> None:
-    """In 5 and 14 executions overtake each other; 2 begins a new session in the middle."""
+    """In 5 and 14 executions overtake each other; 0 begins a new session in the middle."""
     counts = adapter_chaos.run(seed, PROJECTX)
     assert counts["placed"] > 5
     assert sum(number for name, number in counts.items() if name.startswith("fault ")) > 10
