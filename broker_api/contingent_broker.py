@@ -10,6 +10,7 @@ Everything is recorded before it is sent or taken in (`records`), so the machine
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -54,6 +55,9 @@ _PLACED = (EventKind.ACCEPTED, EventKind.REJECTED, EventKind.UNCERTAIN)
 _CHANGED = (EventKind.REPLACED, EventKind.REPLACE_REJECTED, EventKind.UNCERTAIN)
 _ENDED = (EventKind.CANCELLED, EventKind.CANCEL_REJECTED, EventKind.UNCERTAIN)
 """What answers a placement, a change, a cancel."""
+
+LEAVING_SECONDS = 5.0
+"""How long a disconnect waits for commands that are under way."""
 
 _Placed = OrderAccepted | OrderRejected
 _Changed = OrderReplaced | ReplaceRejected
@@ -123,7 +127,15 @@ class ContingentBroker:
         return snapshot
 
     async def disconnect(self) -> None:
-        """See `Broker.disconnect`. What the machine still wanted to send is not sent."""
+        """See `Broker.disconnect`. What is under way is finished first, for `LEAVING_SECONDS`.
+
+        So the exits of an entry that has just filled are placed; what waits for its time is not.
+        """
+        if self._on_event is not None and self._tasks:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LEAVING_SECONDS):
+                    while self._tasks:
+                        await asyncio.wait(tuple(self._tasks))
         self._on_event = None
         if self._timer is not None:
             self._timer.cancel()

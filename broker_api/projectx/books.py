@@ -30,30 +30,40 @@ class Books(books.Books):
         self._contracts = tuple(contracts)
         self._index = {each.id: index for index, each in enumerate(contracts)}
         self._updated: dict[int, int] = {}
+        self.told: set[int] = set()
+        """Orders of which the gateway has told by itself, by the session's numbers."""
         self.asked_to_end: dict[int, Reason] = {}
         """Orders whose cancel was sent, by the session's numbers, and why."""
         self.sent_lots: dict[int, int] = {}
         """Total sizes at the gateway of orders that were asked for with another one."""
+        self._deferred: dict[int, list[Trade]] = {}
         self.on_stray: Callable[[Order], None] = lambda order: None
 
     # --- orders ----------------------------------------------------------------------------------
 
-    def order(self, record: Order) -> Track | None:
-        """An order as it is now; returns it when somebody has to look what it filled.
+    def order(self, record: Order, *, is_searched: bool = False) -> Track | None:
+        """An order as it is now; returns it when somebody has to look what became of it.
 
-        What is older than what is known changes nothing, but an end is always one.
+        What is older than what is known changes nothing, but an end is always one. An event about
+        an order that is refused may be of another one under the same tag, which a search tells.
         """
         track = self.find(record.id, record.custom_tag)
         if track is None:
             return None
         ts = (record.updated or record.created) // UNIT_NS
+        if track.order_id not in self.told:
+            self.told.add(track.order_id)
+            self.on_change(track)
         if track.has_ended:
             if track.answer is not None and not record.status.is_final and not track.oids:
                 self.on_stray(record)  # it was said never to have arrived
             return None
         if record.status is OrderStatus.REJECTED:
-            if not track.awaits_answer:
-                self.reject(track, Reason.REFUSED_BY_VENUE, ts)
+            if track.awaits_answer or track.accepted:
+                return None
+            if not is_searched:
+                return track
+            self.reject(track, Reason.REFUSED_BY_VENUE, ts)
             return None
         if record.status in (OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.EXPIRED):
             return self._end(track, record, ts)
@@ -98,6 +108,8 @@ class Books(books.Books):
         change = track.change
         if change is not None and change.size_lots == record.size != track.size_lots:
             self.replaced(track, record.id, ts)  # it was changed before it ended
+        track.change = None  # if not, it comes too late
+        self.flush(track)
         if record.status is OrderStatus.FILLED:
             self.accept(track, record.id, ts)
             if record.fill_volume < track.size_lots:
@@ -120,9 +132,27 @@ class Books(books.Books):
         execution = self._execution(trade)
         track = self.find(trade.order_id, None)
         if track is not None and not track.has_ended and execution.key not in self._seen:
+            if self._waits(track, trade):
+                return False
             if track.request.order_type in _STOPS:
                 self.trigger(track, execution.ts)
         return self.execute(execution)
+
+    def _waits(self, track: Track, trade: Trade) -> bool:
+        """Whether this fills the order or not depends on a change of its size that is under way."""
+        change = track.change
+        if change is None or change.size_lots == track.size_lots:
+            return False
+        if track.filled_lots + trade.size < min(track.size_lots, change.size_lots):
+            return False
+        self._deferred.setdefault(track.order_id, []).append(trade)
+        return True
+
+    def flush(self, track: Track) -> None:
+        """Tell the executions that have waited for the end of a change."""
+        if track.change is None and track.order_id in self._deferred:
+            for trade in self._deferred.pop(track.order_id):
+                self.trade(trade)
 
     def _execution(self, trade: Trade) -> Execution:
         index = self._index.get(trade.contract_id)

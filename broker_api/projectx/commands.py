@@ -136,9 +136,19 @@ class Commands:
             return await self._answered(track)
         oid = reply.body.get("orderId")
         self._books.accept(track, oid if isinstance(oid, int) else None, venue_us())
+        await self._heard_of(track)
         if track.request.order_type is OrderType.MARKET and not track.has_ended:
             self._keeper.expect_end(track)
         return await self._answered(track)
+
+    async def _heard_of(self, track: Track) -> None:
+        """Wait a little for the hub's word: what an order traded at once is known then."""
+        is_market = track.request.order_type is OrderType.MARKET
+
+        def is_known() -> bool:
+            return track.has_ended or (not is_market and track.order_id in self._books.told)
+
+        await self._keeper.until(track, is_known, self._desk.settle_seconds)
 
     async def _unknown(self, track: Track, failure: BrokerError) -> OrderAccepted | OrderRejected:
         """The answer was lost. Perhaps the hub has told already; else nobody knows."""
@@ -190,6 +200,7 @@ class Commands:
             self._lanes[track.index].put(parcel)
         except NotSentError:
             track.change = None
+            self._books.flush(track)
             raise
         return owned(self._changed(track, parcel))
 
@@ -235,6 +246,7 @@ class Commands:
             reply: Reply = await parcel.answer
         except (NotSentError, ProtocolError):
             track.change = None
+            self._books.flush(track)
             raise
         except BrokerError as failure:
             if track.replaced is not None and track.change is None:
@@ -336,6 +348,7 @@ class Commands:
     def on_change(self, track: Track) -> None:
         """Something was told of an order."""
         self._keeper.changed(track)
+        self._books.flush(track)
         self._reducing.mind(track.index)
 
     def _resize(self, track: Track, lots: int) -> None:

@@ -12,7 +12,7 @@ from broker_api.live.tracks import Track
 from broker_api.projectx.books import UNIT_NS, Books
 from broker_api.projectx.client import Client
 from broker_api.projectx.contracts import Contract
-from broker_api.projectx.wire.enums import PositionType
+from broker_api.projectx.wire.enums import OrderStatus, PositionType
 from broker_api.projectx.wire.records import Position
 
 MARGIN_NS = 60 * NANOS
@@ -58,11 +58,12 @@ class Keeper(keeper.Keeper):
             ]
             if not named:
                 return None
-            record = named[0]
+            # A request that arrived twice has left a refused order under the same tag.
+            record = min(named, key=lambda each: each.status is OrderStatus.REJECTED)
         if record.fill_volume > track.filled_lots:
             await self._fetch_trades(since_ns)
         if not track.has_ended:
-            self._told_books.order(record)
+            self._told_books.order(record, is_searched=True)
         ts = (record.updated or record.created) // UNIT_NS
         reason = self._told_books.asked_to_end.get(track.order_id, Reason.BY_VENUE)
         return Found(record.status.is_final, reason, ts)

@@ -234,7 +234,8 @@ class ChaosRun:
         """No order twice, none without an owner, no fill of nobody's."""
         ledger = suite.session.ledger
         roles = Counter(record.role for record in ledger.orders.values())
-        assert roles[Role.FOREIGN] == 0, f"foreign orders: {roles}"
+        notes = self.arena.broker_of(suite).notes
+        assert roles[Role.FOREIGN] == 0, f"foreign orders: {roles}; {notes}"
         lives = Counter(self.arena.names_at_work(suite, self.venue))
         assert all(count == 1 for count in lives.values()), f"doubled: {lives}"
         for record in ledger.orders.values():
