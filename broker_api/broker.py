@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from broker_api.capabilities import Capabilities as Capabilities
 from broker_api.event import (
     CancelRejected,
     EventRow,
@@ -75,19 +76,6 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None:
         """Wait that much session time."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a broker does natively; what it lacks the session builds (contingency.py) or refuses."""
-
-    native_brackets: bool
-    native_oco: bool
-    post_only: bool
-    reduce_only: bool
-    stop_limit: bool
-    trailing_stop: bool
-    if_touched: bool
 
 
 @dataclass(frozen=True, slots=True)

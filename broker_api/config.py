@@ -273,10 +273,10 @@ class BrokerSpec:
 class SessionDefaults:
     """What `TradingSuite.create` uses for the arguments that a script leaves out.
 
-    `tapes` maps symbols to paths or tapes; `risk` are account rules, their name, or
-    a table of them, with paths relative to `risk_folder`. `forced` are
-    settings of the simulation that win over the script's own. `sessions` collects the suites that
-    were created meanwhile, in order, for whoever set the defaults.
+    `tapes` maps symbols to paths or tapes; `risk` are account rules, their name, or a table of
+    them, with paths relative to `risk_folder`. `rehearse_for` names the venue that a simulation
+    rehearses for. `forced` are settings of the simulation that win over the script's own.
+    `sessions` collects the suites that were created meanwhile, in order, for whoever set these.
     """
 
     instruments: tuple[str, ...] = ()
@@ -288,6 +288,7 @@ class SessionDefaults:
     order_manager_config: OrderManagerConfig | None = None
     risk: Any = None
     risk_folder: Path = Path()
+    rehearse_for: str | None = None
     catalog_files: tuple[Path, ...] = ()
     parameters: dict[str, Any] = field(default_factory=dict)
     forced: dict[str, Any] = field(default_factory=dict)
@@ -324,6 +325,7 @@ _FILE_KEYS = (
     "account",
     "order_manager",
     "risk",
+    "rehearse_for",
     "parameters",
 )
 
@@ -364,6 +366,7 @@ def defaults_from_table(table: Mapping[str, Any], folder: Path) -> SessionDefaul
         order_manager_config=_section(table, "order_manager", OrderManagerConfig),
         risk=risk if isinstance(risk, str) else _typed(table, "risk", dict, None),
         risk_folder=folder,
+        rehearse_for=_typed(table, "rehearse_for", str, None),
         catalog_files=tuple(folder / str(name) for name in catalog),
         parameters=_typed(table, "parameters", dict, {}),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from broker_api.capabilities import Ask, lacks
 from broker_api.drafting import (
     OCO_NAMES,
     Draft,
@@ -22,7 +23,7 @@ from broker_api.drafting import (
 )
 from broker_api.errors import InvalidOrderError, OrderRejectedError
 from broker_api.event import OrderAccepted, OrderRejected, Reason
-from broker_api.instrument import Number
+from broker_api.instrument import Number, to_nanos
 from broker_api.order import (
     Arm,
     BracketRequest,
@@ -131,7 +132,8 @@ class Placing:
         """Refuse what the session's own limits refuse; what reduces exposure always passes."""
         session = self._session
         ledger = session.ledger
-        self._check_supported(draft.index, draft.order_type)
+        self._check_supported(_ask_of(draft), draft.spec.symbol)
+        self._check_value(draft)
         client_order_id = draft.terms.client_order_id
         if client_order_id is not None and ledger.id_of_client(client_order_id) is not None:
             raise refusal(
@@ -152,19 +154,31 @@ class Placing:
             stop_ticks=draft.stop_ticks,
         )
 
-    def _check_supported(self, index: int, order_type: OrderType) -> None:
-        """Refuse a type that the broker does not have, instead of sending something like it."""
-        has = self._session.broker.capabilities
-        supported = {
-            OrderType.STOP_LIMIT: has.stop_limit,
-            OrderType.TRAILING_STOP: has.trailing_stop,
-            OrderType.MARKET_IF_TOUCHED: has.if_touched,
-            OrderType.LIMIT_IF_TOUCHED: has.if_touched,
-        }
-        if not supported.get(order_type, True):
-            kind = order_type.name.lower().replace("_", "-")
-            spec = self._session.instruments[index]
-            raise refusal(Reason.UNSUPPORTED, spec, prefix=f"{kind}: ")
+    def _check_supported(self, ask: Ask, symbol: str) -> None:
+        """Refuse what the broker does not have, instead of sending something like it."""
+        session = self._session
+        lack = next(lacks(session.capabilities, ask), None)
+        if lack is not None:
+            raise OrderRejectedError(
+                f"{lack.what}: {session.venue} does not support this for {symbol}; {lack.instead}",
+                reason=Reason.UNSUPPORTED,
+            )
+
+    def _check_value(self, draft: Draft) -> None:
+        """In a rehearsal: refuse what is worth less than the venue would take."""
+        session = self._session
+        least = session.capabilities.min_value
+        if not session.is_rehearsal or not least or self._reduces(draft):
+            return
+        ticks = draft.limit_ticks if draft.limit_ticks is not None else draft.stop_ticks
+        quote = session.broker.last_quote(draft.index)
+        if ticks is None and quote is not None:
+            price = quote.ask if draft.side is Side.BUY else quote.bid
+            ticks = None if price is None else draft.spec.price_to_ticks(price)
+        if ticks is not None:
+            value = abs(ticks) * draft.size_lots * draft.spec.tick_value_nanos
+            if value < to_nanos(least):
+                raise refusal(Reason.BELOW_MINIMUM_VALUE, draft.spec, value, to_nanos(least))
 
     def _reduces(self, draft: Draft) -> bool:
         if draft.terms.reduce_only:
@@ -218,8 +232,8 @@ class Placing:
                 raise InvalidOrderError("a bracket needs a stop or a target")
             arm = parse_member(Arm, bracket.get("arm", Arm.PARTIAL), "arm")
             on_partial = _on_partial(bracket)
-            if stop is not None and stop.trail_ticks is not None:
-                self._check_supported(draft.index, OrderType.TRAILING_STOP)
+            if stop is not None:
+                self._check_supported(_stop_ask(stop), draft.spec.symbol)
             self._admit(draft, 1)
         except OrderRejectedError:
             self.deny(draft.index)
@@ -312,6 +326,25 @@ class Placing:
         spec = self._session.instruments[index]
         terms = parse_terms(order_type, {**options, "reduce_only": True})
         return await self.place(Draft(index, spec, side, order_type, lots, terms, limit_ticks))
+
+
+def _ask_of(draft: Draft) -> Ask:
+    terms = draft.terms
+    return Ask(
+        draft.order_type,
+        terms.time_in_force,
+        terms.post_only,
+        terms.protection_ticks is not None,
+        draft.activation_ticks is not None,
+        draft.trail_ticks,
+    )
+
+
+def _stop_ask(stop: ExitTerms) -> Ask:
+    if stop.trail_ticks is not None:
+        return Ask(OrderType.TRAILING_STOP, trail_ticks=stop.trail_ticks)
+    is_limited = stop.limit_offset_ticks is not None
+    return Ask(OrderType.STOP_LIMIT if is_limited else OrderType.STOP)
 
 
 def _leg(shared: Mapping[str, Any], leg: Mapping[str, Any], field: str) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from broker_api.broker import Broker, EventSink, Snapshot
+from broker_api.capabilities import rehearsed
 from broker_api.config import OrderManagerConfig
 from broker_api.contingent_broker import with_groups
 from broker_api.errors import (
@@ -81,14 +82,18 @@ _NOTICES = {
 class Session:
     """One connection to a broker: ids, journal, ledger, waits and handlers.
 
+    `capabilities` are the broker's, or those of a `venue` for which the session rehearses.
     `failure` is the first exception that stopped the session: it is raised by the next command and
     by `close`. With `on_error="continue"` handlers' exceptions are collected in `errors` instead.
     """
 
     def __init__(
-        self, broker: Broker, config: OrderManagerConfig, *, on_error: str = "stop"
+        self, broker: Broker, config: OrderManagerConfig, *, on_error: str = "stop", venue: str = ""
     ) -> None:
         self.broker = with_groups(broker, config)
+        self.is_rehearsal = bool(venue)
+        self.venue = venue or broker.name
+        self.capabilities = rehearsed(venue) if venue else self.broker.capabilities
         self.clock = broker.clock
         self.config = config
         self._journal = Journal()
@@ -103,14 +108,13 @@ class Session:
         self._on_error = on_error
         self._dispatcher = Dispatcher(self._handler_failed)
         self._subscriptions: dict[EventType, list[Subscription]] = {}
-        self._market: list[Subscription] = []
+        self._market = list[Subscription]()
         self._on_close: list[Callable[[], None]] = []
         self._waiters: dict[int, list[asyncio.Future[None]]] = {}
         self._watcher: Callable[[EventRow], None] | None = None
         self.last_id = 0
         self._index: dict[str, int] = {}
-        self._instant_ns = 0
-        self._instant_commands = 0
+        self._instant_ns = self._instant_commands = 0
         self._main: asyncio.Task[object] | None = None
         self._closing = False
 
@@ -314,7 +318,7 @@ class Session:
     def watch(self, watcher: Callable[[EventRow], None]) -> None:
         """Call `watcher` with every event as soon as it is in the books, before handlers run."""
         self._watcher = watcher
-        self._mind_attention()
+        self.broker.attend(True)
 
     def tell(self, row: EventRow) -> None:
         """Record an event of the session's own, and tell it to handlers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from importlib.metadata import entry_points
@@ -13,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from broker_api.broker import Broker
+from broker_api.capabilities import check_instruments, rehearsed
 from broker_api.catalog import find, load_catalog
 from broker_api.changing import Changing
 from broker_api.closing import Closing
@@ -163,6 +165,7 @@ class TradingSuite(Mapping[str, InstrumentContext]):
         risk_state: Mapping[str, Any] | Path | str | None = None,
         order_manager_config: OrderManagerConfig | Mapping[str, Any] | None = None,
         catalog: Path | str | Sequence[Path | str] = (),
+        rehearse_for: str | None = None,
         **options: Any,
     ) -> Self:
         """Open a session.
@@ -178,6 +181,9 @@ class TradingSuite(Mapping[str, InstrumentContext]):
         is_live = isinstance(chosen, str) and chosen != "sim"
         names = _names(instruments, defaults)
         specs = _instruments(names, defaults, files, only_known=is_live)
+        venue = rehearse_for or defaults.rehearse_for
+        if venue is not None:
+            specs = _as_at(venue, specs, chosen)
         settings = _as(SimulationConfig, simulation, defaults.simulation)
         if defaults.forced:
             settings = SimulationConfig.parse({**settings.model_dump(), **defaults.forced})
@@ -194,7 +200,7 @@ class TradingSuite(Mapping[str, InstrumentContext]):
             own = {**settled, **options} if is_live else {}
             spec = BrokerSpec(specs, tapes, settings, money, tuple(names), own)
             chosen = _broker_factory(chosen)(spec)
-        session = Session(chosen, manager, on_error=settings.on_error)
+        session = Session(chosen, manager, on_error=settings.on_error, venue=venue or "")
         await session.connect()
         suite = cls(session, RiskGate(session, rules))
         try:
@@ -367,6 +373,19 @@ def _instruments(
         if symbols.count(symbol) > 1:
             raise ConfigurationError(f"instrument {symbol!r} is named twice")
     return specs
+
+
+def _as_at(
+    venue: str, specs: tuple[Instrument, ...], broker: str | Broker
+) -> tuple[Instrument, ...]:
+    """The instruments with the rules of prices that a rehearsed venue has for them."""
+    has = rehearsed(venue)
+    if (broker if isinstance(broker, str) else broker.name) != "sim":
+        raise ConfigurationError(f"rehearse_for {venue!r} goes with a simulation")
+    check_instruments(venue, specs)
+    if not has.significant_digits:
+        return specs
+    return tuple(replace(spec, significant_digits=has.significant_digits) for spec in specs)
 
 
 def _tapes(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,6 +74,14 @@ _Risk = Annotated[
         metavar="PRESET or FILE[:PRESET]", help="account rules, see docs/risk.md; like combine-50k"
     ),
 ]
+_For = Annotated[
+    str | None,
+    typer.Option(
+        "--for",
+        metavar="VENUE",
+        help="rehearse for hyperliquid or projectx: what it does not support is refused",
+    ),
+]
 _NoReport = Annotated[bool, typer.Option("--no-report", help="write no report.html")]
 _Bounds = Annotated[
     bool,
@@ -109,6 +118,7 @@ def run(
     queue: _Queue = None,
     seed: _Seed = None,
     risk: _Risk = None,
+    venue: _For = None,
     no_report: _NoReport = False,
     bounds: _Bounds = False,
     visit_every_row: _EveryRow = False,
@@ -123,6 +133,7 @@ def run(
         defaults = with_tapes(settings_of(config, catalog or []), tape or [], instrument or [])
         options = {"queue": queue, "seed": seed, "visit_every_row": visit_every_row or None}
         defaults = with_settings(defaults, _changes(settings, options), cash, risk)
+        defaults = replace(defaults, rehearse_for=venue or defaults.rehearse_for)
         return Request(what, defaults, out, not no_report, bounds)
 
     raise typer.Exit(perform(request))

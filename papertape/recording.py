@@ -27,6 +27,8 @@ def record_of(script: Script, outcome: Outcome, suite: Any) -> RunRecord:
         "notes": [*_notes(session), *suite.risk.notes],
         "versions": versions(),
     }
+    if session.is_rehearsal:
+        config["rehearsed_for"] = session.venue
     if not suite.risk.is_open:
         config["risk"] = suite.risk.rules.model_dump(exclude_none=True)
     spec = getattr(session.broker, "spec", None)

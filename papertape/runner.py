@@ -19,6 +19,7 @@ from broker_api.config import SessionDefaults, near_miss, use_defaults
 from broker_api.errors import ConfigurationError, TradingError
 from data.schema import TapeError
 from papertape.alias import alias
+from papertape.lint import check_script
 from papertape.parameters import bind
 from sim.loop import VirtualLoop, VirtualRuns, virtual_time
 
@@ -107,6 +108,8 @@ def bound_arguments(
 def _stage(script: Script, defaults: SessionDefaults) -> Iterator[VirtualRuns]:
     """Everything that a script finds when it runs; raises what `play` says of what it raises."""
     check_script_file(script.path)
+    if defaults.rehearse_for is not None:
+        check_script(script.path, script.strategy, defaults.rehearse_for)
     with ExitStack() as stack:
         if script.as_name is not None:
             stack.enter_context(alias(script.as_name))

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from broker_api.broker import Capabilities, EventSink, RowSink, Snapshot
+from broker_api.broker import EventSink, RowSink, Snapshot
 from broker_api.calendar import load_calendar
+from broker_api.capabilities import SIM
 from broker_api.compiled_run import RunBooks
 from broker_api.config import BrokerSpec
 from broker_api.errors import ConfigurationError, NotConnectedError, RunawayStrategy
@@ -96,15 +97,7 @@ class SimBroker:
     """
 
     name = "sim"
-    capabilities = Capabilities(
-        native_brackets=True,
-        native_oco=True,
-        post_only=True,
-        reduce_only=True,
-        stop_limit=True,
-        trailing_stop=True,
-        if_touched=True,
-    )
+    capabilities = SIM
 
     def __init__(self, spec: BrokerSpec, tapes: Sequence[Tape], notes: Sequence[str] = ()) -> None:
         loop = asyncio.get_running_loop()

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from broker_api.broker import Capabilities, EventSink, RowSink, Snapshot
 from broker_api.broker import Clock as SessionClock
+from broker_api.broker import EventSink, RowSink, Snapshot
+from broker_api.capabilities import HYPERLIQUID
 from broker_api.config import AccountConfig, BrokerSpec
 from broker_api.errors import BrokerError, ConfigurationError, NotConnectedError
 from broker_api.event import (
@@ -71,15 +72,7 @@ class HyperliquidBroker:
     """
 
     name = "hyperliquid"
-    capabilities = Capabilities(
-        native_brackets=False,
-        native_oco=False,
-        post_only=True,
-        reduce_only=True,
-        stop_limit=True,
-        trailing_stop=False,
-        if_touched=True,
-    )
+    capabilities = HYPERLIQUID
 
     def __init__(
         self,

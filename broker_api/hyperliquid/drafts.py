@@ -11,24 +11,13 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import NamedTuple
 
+from broker_api.capabilities import HYPERLIQUID, supports
 from broker_api.event import Reason
 from broker_api.hyperliquid.contracts import Contract
 from broker_api.hyperliquid.wire.actions import Limit, Order, Terms, Tif, TpSl, Trigger
 from broker_api.hyperliquid.wire.numbers import is_price_allowed, rounded_price
 from broker_api.order import OrderRequest, OrderType, Side, TimeInForce
 
-MINIMUM_VALUE = Decimal(10)
-"""Least worth, in dollars, of an order that opens or adds to a position."""
-FORCES = (TimeInForce.NONE, TimeInForce.GTC, TimeInForce.IOC)
-"""The venue knows no fill-or-kill and no expiry at a time."""
-TYPES = (
-    OrderType.MARKET,
-    OrderType.LIMIT,
-    OrderType.STOP,
-    OrderType.STOP_LIMIT,
-    OrderType.MARKET_IF_TOUCHED,
-    OrderType.LIMIT_IF_TOUCHED,
-)
 _TRIGGERED = {
     OrderType.STOP: (True, TpSl.STOP_LOSS),
     OrderType.STOP_LIMIT: (False, TpSl.STOP_LOSS),
@@ -85,14 +74,16 @@ def wire_order(
     request: OrderRequest, contract: Contract, cloid: str, touch: Touch, slippage: Decimal
 ) -> Order:
     """The order as it is signed. Raises Refused for what the venue does not have or not take."""
-    _check_kind(request)
+    if not supports(HYPERLIQUID, request):
+        raise Refused(Reason.UNSUPPORTED)
     size = contract.size(request.size_lots)
     if request.size_lots <= 0:
         raise Refused(Reason.SIZE_NOT_POSITIVE, request.size_lots, contract.spec.min_lots)
     price = _price(request, contract, touch, slippage)
-    if not request.reduce_only and price * size < MINIMUM_VALUE * (1 - slippage):
+    minimum = HYPERLIQUID.min_value
+    if not request.reduce_only and price * size < minimum * (1 - slippage):
         # Below the minimum at any price that it could trade at; the venue decides the rest.
-        value, least = (int(amount * 10**9) for amount in (price * size, MINIMUM_VALUE))
+        value, least = (int(amount * 10**9) for amount in (price * size, minimum))
         raise Refused(Reason.BELOW_MINIMUM_VALUE, value, least)
     return Order(
         asset=contract.asset,
@@ -103,15 +94,6 @@ def wire_order(
         terms=_terms(request, contract),
         cloid=cloid,
     )
-
-
-def _check_kind(request: OrderRequest) -> None:
-    if request.order_type not in TYPES or request.time_in_force not in FORCES:
-        raise Refused(Reason.UNSUPPORTED)
-    if request.order_type in _TRIGGERED and (
-        request.post_only or request.time_in_force is TimeInForce.IOC
-    ):
-        raise Refused(Reason.UNSUPPORTED)  # a trigger order executes as Ioc or Gtc by its kind
 
 
 def _price(request: OrderRequest, contract: Contract, touch: Touch, slippage: Decimal) -> Decimal:

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from broker_api.broker import Capabilities, EventSink, RowSink, Snapshot
 from broker_api.broker import Clock as SessionClock
+from broker_api.broker import EventSink, RowSink, Snapshot
 from broker_api.calendar import load_calendar
+from broker_api.capabilities import PROJECTX
 from broker_api.catalog import load_catalog
 from broker_api.config import BrokerSpec
 from broker_api.errors import BrokerError, ConfigurationError, NotConnectedError
@@ -66,15 +67,7 @@ class ProjectXBroker:
     """
 
     name = "projectx"
-    capabilities = Capabilities(
-        native_brackets=False,
-        native_oco=False,
-        post_only=False,
-        reduce_only=False,
-        stop_limit=True,
-        trailing_stop=True,
-        if_touched=False,
-    )
+    capabilities = PROJECTX
 
     def __init__(
         self,

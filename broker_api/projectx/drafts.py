@@ -5,18 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import NamedTuple
 
+from broker_api.capabilities import PROJECTX, supports
 from broker_api.event import Reason
 from broker_api.instrument import PPM
-from broker_api.order import OrderRequest, OrderType, Side, TimeInForce
+from broker_api.order import OrderRequest, OrderType, Side
 from broker_api.projectx.contracts import Contract
 from broker_api.projectx.wire.enums import type_from_ours
 from broker_api.projectx.wire.requests import PlaceOrder
-
-RESTING_FORCES = (TimeInForce.NONE, TimeInForce.GTC)
-"""The gateway has no time in force: orders rest until they are cancelled."""
-MARKET_FORCES = (*RESTING_FORCES, TimeInForce.IOC)
-TRAIL_TICKS_MAX = 1_000
-"""Longest distance of a trailing stop. Source: what clients have seen of the live service."""
 
 
 class Refused(Exception):
@@ -56,10 +51,7 @@ def wire_order(
 ) -> PlaceOrder:
     """The order as it is posted, with this size. Raises Refused."""
     kind = type_from_ours(request.order_type)
-    if kind is None or request.post_only or request.protection_ticks is not None:
-        raise Refused(Reason.UNSUPPORTED)
-    is_market = request.order_type is OrderType.MARKET
-    if request.time_in_force not in (MARKET_FORCES if is_market else RESTING_FORCES):
+    if kind is None or not supports(PROJECTX, request):
         raise Refused(Reason.UNSUPPORTED)
     if lots <= 0:
         raise Refused(Reason.SIZE_NOT_POSITIVE, lots, contract.spec.min_lots)
@@ -93,7 +85,8 @@ def trail_price(request: OrderRequest, contract: Contract, touch: Touch) -> Deci
         ticks = int(last * request.trail_ppm / PPM / contract.spec.tick_size)
     if ticks is None or request.activation_ticks is not None:
         raise Refused(Reason.UNSUPPORTED)
-    if not 1 <= ticks <= TRAIL_TICKS_MAX:
-        raise Refused(Reason.STOP_WRONG_SIDE, ticks, TRAIL_TICKS_MAX)
+    most = PROJECTX.trail_ticks_max or ticks
+    if not 1 <= ticks <= most:
+        raise Refused(Reason.STOP_WRONG_SIDE, ticks, most)
     sign = 1 if request.side is Side.BUY else -1
     return last + sign * contract.price(ticks)
