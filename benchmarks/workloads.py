@@ -62,7 +62,7 @@ def play(tape: Tape, strategy: Strategy) -> Outcome:
     journal = suites[0].session.journal
     events = journal.events()
     fills = int((events["kind"] == EventKind.FILLED).sum())
-    return Outcome(journal.digest(), len(events), fills, len(journal.recorded_commands()))
+    return Outcome(journal.digest(), len(events), fills, journal.command_count)
 
 
 # --- W1: a callback for every tick that does nothing ---------------------------------------------

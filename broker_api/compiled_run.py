@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol, cast
 
 from broker_api.errors import ConfigurationError
-from broker_api.order import Command
+from broker_api.event import EventRow
+from broker_api.journal import Block, in_order
 from broker_api.record import OrderRecord
 from broker_api.risk import RiskGate
 from broker_api.session import Session
@@ -69,9 +70,19 @@ class RunBooks:
         """The client order id of a new order."""
         return self._session.client_id(order_id)
 
-    def sent(self, ts_ns: int, command: Command) -> None:
-        """The strategy sent a command at `ts_ns`; the events before it have been told."""
-        self._session.record_sent(ts_ns, command, self.index)
+    def played(self, block: Block, response_ns: int) -> None:
+        """The strategy sent this, and was told that: in the journal at once, elsewhere later."""
+
+        def apply() -> None:
+            session = self._session
+            rows = map(EventRow._make, block.events.tolist())
+            for item in in_order(block.commands, rows):
+                if isinstance(item, EventRow):
+                    session.apply_told(item, item.ts_ns + response_ns)
+                else:
+                    session.apply_sent(item.ts_ns, item.command, self.index)
+
+        self._session.record_played(block, apply)
 
     def deny(self) -> None:
         """A placement was refused before it was sent."""

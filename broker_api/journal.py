@@ -11,7 +11,7 @@ from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,7 @@ from broker_api.order import (
     Role,
     Side,
     TimeInForce,
+    order_ids_of,
     parse_name,
 )
 
@@ -73,6 +74,7 @@ COMMAND_COLUMNS: dict[str, pa.DataType] = {
 """The table of commands, one row an order. `command` counts commands from 1 (a bracket's rows share
 it); `events_before` is how many events were recorded before it; what does not apply is null."""
 
+_ORDER_KINDS = ("order", "bracket", "oco")
 COMMAND_SCHEMA = pa.schema(list(COMMAND_COLUMNS.items()))
 
 
@@ -93,6 +95,29 @@ class RecordedError(NamedTuple):
 
 
 Record = RecordedCommand | RecordedError
+
+
+class Block(Protocol):
+    """Commands and events of a stretch that was played without Python, made when somebody looks."""
+
+    events: npt.NDArray[np.void]
+    """In their order, dtype EVENT_ROW."""
+
+    @property
+    def orders(self) -> int:
+        """How many orders were sent."""
+        ...
+
+    def __len__(self) -> int:
+        """How many commands."""
+        ...
+
+    @property
+    def commands(self) -> Sequence[RecordedCommand]:
+        """In their order; `events_before` counts from the block's first event."""
+        ...
+
+
 _C = TypeVar("_C", bound=tuple[int, int, Command])
 
 
@@ -103,10 +128,26 @@ class Journal:
         self._rows = array("q")
         self._event_count = 0
         self._commands: list[Record] = []
+        self._blocks: list[tuple[int, int, Block]] = []
+        """Not looked into yet: before which of `_commands` and after how many events each is."""
 
     def __len__(self) -> int:
         """How many events are recorded."""
         return self._event_count
+
+    @property
+    def command_count(self) -> int:
+        """How many commands and errors are recorded."""
+        return len(self._commands) + sum(len(block) for _, _, block in self._blocks)
+
+    @property
+    def order_count(self) -> int:
+        """How many orders were sent; every leg of a bracket or an OCO is one."""
+        given = (each.command for each in self._commands if isinstance(each, RecordedCommand))
+        sent = [each for each in given if not isinstance(each, ReplaceRequest | CancelRequest)]
+        return sum(len(order_ids_of(each)) for each in sent) + sum(
+            block.orders for _, _, block in self._blocks
+        )
 
     def record_command(self, ts_ns: int, command: Command) -> None:
         """Record a command that is about to be sent, at session time `ts_ns`."""
@@ -121,6 +162,21 @@ class Journal:
         self._rows.extend(row)
         self._event_count += 1
 
+    def record_block(self, block: Block) -> None:
+        """Record a block of commands and events that are about to be seen."""
+        self._blocks.append((len(self._commands), self._event_count, block))
+        self._rows.frombytes(np.ascontiguousarray(block.events).tobytes())
+        self._event_count += len(block.events)
+
+    def _records(self) -> list[Record]:
+        """Commands and errors, those of blocks too."""
+        blocks, self._blocks = self._blocks, []
+        for place, before, block in reversed(blocks):
+            self._commands[place:place] = [
+                each._replace(events_before=before + each.events_before) for each in block.commands
+            ]
+        return self._commands
+
     def events(self) -> npt.NDArray[np.void]:
         """A copy of the event rows, dtype EVENT_ROW, in the order in which they arrived."""
         flat = np.array(self._rows, dtype="<i8")
@@ -128,11 +184,11 @@ class Journal:
 
     def recorded_commands(self) -> Sequence[RecordedCommand]:
         """The commands as they were given."""
-        return tuple(each for each in self._commands if isinstance(each, RecordedCommand))
+        return tuple(each for each in self._records() if isinstance(each, RecordedCommand))
 
     def commands(self) -> pa.Table:
         """The commands as a table, see COMMAND_COLUMNS."""
-        return commands_to_table(self._commands)
+        return commands_to_table(self._records())
 
     def digest(self) -> str:
         """SHA-256 of the event rows' little-endian int64 bytes, as hex: the run's identity."""
@@ -272,6 +328,11 @@ def _bracket_rows(bracket: BracketRequest) -> Iterator[dict[str, Any]]:
 
 def _name(member: Side | OrderType | TimeInForce | Role | Arm | OnPartial) -> str:
     return member.name.lower()
+
+
+def orders_in(commands: pa.Table) -> int:
+    """How many orders a table of commands holds."""
+    return sum(kind in _ORDER_KINDS for kind in commands.column("kind").to_pylist())
 
 
 def commands_from_table(table: pa.Table) -> list[RecordedCommand]:

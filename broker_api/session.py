@@ -7,6 +7,7 @@ ledger and resolves waits at once; handlers hear of it afterwards, one at a time
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -36,8 +37,9 @@ from broker_api.event import (
     decode,
 )
 from broker_api.instrument import Instrument
-from broker_api.journal import Journal
+from broker_api.journal import Block, Journal
 from broker_api.ledger import Change, Ledger
+from broker_api.names import Names
 from broker_api.notice import (
     Dispatcher,
     EventType,
@@ -56,9 +58,9 @@ from broker_api.order import (
     order_ids_of,
 )
 from broker_api.record import OrderRecord
-from broker_api.refusals import unknown_instrument
 from broker_api.statistics import Counters
 from broker_api.view import Position
+from broker_api.waits import Waits
 
 COMMANDS_AT_ONCE_MAX = 10_000
 """Commands at one instant of session time; more are a runaway loop."""
@@ -110,10 +112,10 @@ class Session:
         self._subscriptions: dict[EventType, list[Subscription]] = {}
         self._market = list[Subscription]()
         self._on_close: list[Callable[[], None]] = []
-        self._waiters: dict[int, list[asyncio.Future[None]]] = {}
+        self._waits = Waits()
         self._watcher: Callable[[EventRow], None] | None = None
         self.last_id = 0
-        self._index: dict[str, int] = {}
+        self._deferred: deque[Callable[[], None]] = deque()
         self._instant_ns = self._instant_commands = 0
         self._main: asyncio.Task[object] | None = None
         self._closing = False
@@ -128,10 +130,7 @@ class Session:
         self._ledger = Ledger(
             self.instruments, self.snapshot, keep_ended=self.config.enable_order_tracking
         )
-        for index, spec in enumerate(self.instruments):
-            for name in (spec.symbol, spec.id):
-                self._index.setdefault(name, index)
-                self._index.setdefault(name.upper(), index)
+        self._names = Names(self.instruments)
         self.started_ns = self.clock.now_ns()
         self._main = asyncio.current_task()
         self.connected = True
@@ -141,12 +140,14 @@ class Session:
         self._mind_attention()
 
     # --- the books -----------------------------------------------------------------------------
-    # A broker may keep events while nobody waits for them; whoever looks sees them applied.
+    # A broker may keep events while nobody waits for them, and what a compiled strategy did is in
+    # the journal before it is in the other books; whoever looks sees everything applied.
 
     @property
     def ledger(self) -> Ledger:
         """Orders, positions and cash as of the session's time."""
         self.broker.flush()
+        self._catch_up()
         return self._ledger
 
     @property
@@ -159,19 +160,23 @@ class Session:
     def counters(self) -> list[Counters]:
         """The statistics' counts, one set an instrument."""
         self.broker.flush()
+        self._catch_up()
         return self._counters
+
+    def record_played(self, block: Block, apply: Callable[[], None]) -> None:
+        """Record what a compiled strategy sent and was told; `apply` follows when it is wanted."""
+        self._journal.record_block(block)
+        self._deferred.append(apply)
+
+    def _catch_up(self) -> None:
+        while self._deferred:
+            self._deferred.popleft()()
 
     # --- instruments and ids -------------------------------------------------------------------
 
     def index_of(self, name: object) -> int:
         """The index of a symbol or id. Raises InvalidOrderError with the nearest that exists."""
-        if isinstance(name, str):
-            index = self._index.get(name)
-            if index is None:
-                index = self._index.get(name.strip().upper())
-            if index is not None:
-                return index
-        raise unknown_instrument(name, [spec.symbol for spec in self.instruments])
+        return self._names.index_of(name)
 
     def next_id(self) -> int:
         """A new order id: 1, 2, 3 ..."""
@@ -256,9 +261,8 @@ class Session:
         self._ledger.withdraw(ids)
         counters.sent -= len(ids)
 
-    def record_sent(self, ts_ns: int, command: Command, index: int) -> None:
-        """Record a command that the broker itself sent for a compiled strategy."""
-        self._journal.record_command(ts_ns, command)
+    def apply_sent(self, ts_ns: int, command: Command, index: int) -> None:
+        """Take a command that the broker itself sent for a compiled strategy into the books."""
         self._ledger.apply_command(ts_ns, command)
         if not isinstance(command, ReplaceRequest | CancelRequest):
             self._counters[index].sent += len(order_ids_of(command))
@@ -266,7 +270,7 @@ class Session:
     @property
     def has_listeners(self) -> bool:
         """True while a handler is subscribed to anything, or somebody waits for an order's end."""
-        return bool(self._subscriptions or self._waiters or any(m.active for m in self._market))
+        return bool(self._subscriptions or self._waits or any(m.active for m in self._market))
 
     async def replace(self, request: ReplaceRequest, index: int) -> OrderReplaced | ReplaceRejected:
         """Send a change; return the venue's answer."""
@@ -307,13 +311,19 @@ class Session:
 
     def _apply(self, row: EventRow, came_ns: int) -> None:
         self._journal.record_event(row)
-        change = self._ledger.apply_event(row)
-        if change is not None:
-            self._count(change, row, came_ns)
+        self._catch_up()
+        change = self.apply_told(row, came_ns)
         if self._subscriptions:
             self._notify(decode(row), change)
         if self._watcher is not None:
             self._watcher(row)
+
+    def apply_told(self, row: EventRow, came_ns: int) -> Change | None:
+        """Take an event that the journal has into the other books."""
+        change = self._ledger.apply_event(row)
+        if change is not None:
+            self._count(change, row, came_ns)
+        return change
 
     def watch(self, watcher: Callable[[EventRow], None]) -> None:
         """Call `watcher` with every event as soon as it is in the books, before handlers run."""
@@ -333,26 +343,16 @@ class Session:
             age_ns = came_ns - record.created_ns
             for ended in (record, *change.with_it):
                 counters.count_end(ended.status, age_ns)
-                self._release(ended.order_id)
-
-    def _release(self, order_id: int) -> None:
-        waiters = self._waiters.pop(order_id, ())
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        if waiters:
-            self._mind_attention()
+                if self._waits.release(ended.order_id):
+                    self._mind_attention()
 
     def _mind_attention(self) -> None:
         """Tell the broker whether somebody waits for events, or only for answers."""
-        self.broker.attend(bool(self._subscriptions or self._waiters or self._watcher))
+        self.broker.attend(bool(self._subscriptions or self._waits or self._watcher))
 
     def ended(self, order_id: int) -> asyncio.Future[None]:
         """A future that is done as soon as the working order has ended."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        # Waits that timed out are dropped here, so that a polling strategy does not pile them up.
-        others = [each for each in self._waiters.get(order_id, ()) if not each.done()]
-        self._waiters[order_id] = [*others, waiter]
+        waiter = self._waits.until_ended(order_id)
         self._mind_attention()
         return waiter
 
@@ -492,8 +492,7 @@ class Session:
         self.ended_ns = self.clock.now_ns()
         await self.broker.disconnect()
         await self._dispatcher.drain()
-        for order_id in sorted(self._waiters):
-            self._release(order_id)
+        self._waits.release_all()
         for callback in tuple(self._on_close):
             callback()
         if self.failure is not None:

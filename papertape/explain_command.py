@@ -94,7 +94,7 @@ def _recording(run: RunRecord, tapes: tuple[Tape, ...]) -> Recording:
         AccountConfig.parse(run.config.get("account") or {}),
         run.start_ns,
         int(run.config["ended_ns"]),
-        tuple(commands_from_table(run.commands)),
+        tuple(commands_from_table(run.commands())),
         run.events,
     )
 
@@ -191,7 +191,8 @@ def order_named(run: RunRecord, text: str) -> int:
 
 def _names(run: RunRecord) -> dict[int, str]:
     """Client order ids by order id."""
-    columns = [run.commands.column(name).to_pylist() for name in _COLUMNS]
+    commands = run.commands()
+    columns = [commands.column(name).to_pylist() for name in _COLUMNS]
     return {
         order_id: name or ""
         for kind, order_id, name in zip(*columns, strict=True)

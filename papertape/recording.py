@@ -36,7 +36,8 @@ def record_of(script: Script, outcome: Outcome, suite: Any) -> RunRecord:
         config |= {"simulation": spec.simulation, "account": spec.account}
     return RunRecord(
         events=session.journal.events(),
-        commands=session.journal.commands(),
+        orders=session.journal.order_count,
+        commands=session.journal.commands,
         instruments=session.instruments,
         tapes=tapes,
         config=plain(config),

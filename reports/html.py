@@ -17,6 +17,7 @@ from broker_api.instrument import NANOS, Instrument
 from broker_api.order import Side
 from reports.bounds import Bounds, bounds_html
 from reports.charts import chart_data
+from reports.excursions import with_excursions
 from reports.metrics import Metrics, Trade, measure
 from reports.run import RunRecord, read_run
 from reports.summary import Summary, summarise
@@ -226,7 +227,7 @@ _COLUMNS = (
 def _trades(run: RunRecord, metrics: Metrics) -> str:
     if not metrics.trades:
         return '<section><h2>Trades</h2><p class="empty">No position was closed.</p></section>\n'
-    shown = metrics.trades[:TRADES_MAX]
+    shown, notes = with_excursions(run, metrics.trades[:TRADES_MAX])
     head = "".join(f'<th title="{escape(text)}">{escape(name)}</th>' for name, text in _COLUMNS)
     is_one_day = moment(run.start_ns)[:10] == moment(run.end_ns)[:10]
     rows = "".join(
@@ -234,7 +235,9 @@ def _trades(run: RunRecord, metrics: Metrics) -> str:
         for number, trade in enumerate(shown, start=1)
     )
     left = len(metrics.trades) - len(shown)
-    note = f"<p>The first {len(shown):,} of {len(metrics.trades):,} trades.</p>" if left else ""
+    if left:
+        notes = (*notes, f"The first {len(shown):,} of {len(metrics.trades):,} trades.")
+    note = "".join(f"<p>{text}</p>" for text in notes)
     return (
         f"<section><h2>Trades</h2>{note}\n"
         f'<div class="scroll" tabindex="0"><table id="trades"><thead><tr>{head}</tr></thead>\n'

@@ -14,17 +14,11 @@ from functools import cached_property
 import numpy as np
 
 from broker_api.event import EventKind
-from broker_api.instrument import Instrument
 from broker_api.order import Liquidity, OrderStatus, Side
 from broker_api.record import PositionRecord
 from reports.equity import Drawdown, EquitySeries, Steps, equity_series, max_drawdown
-from reports.prices import mid_range
 from reports.run import RunRecord
 
-EXCURSION_ROWS_MAX = 50_000_000
-"""Rows of tape that the excursions of all trades may cover together; beyond, they are left out."""
-
-_ORDER_KINDS = ("order", "bracket", "oco")
 _MOVE_COLUMNS = (
     "ts_ns",
     "kind",
@@ -48,7 +42,7 @@ class Trade:
     `side` is the entry's. `entry_ns` is when the position was opened, `exit_ns` the last fill of
     the exit. Costs are sums of ticks x lots. `gross_nanos` is before fees; `fee_nanos` holds the
     exit's fees and the closed part's share of the entry's. Excursions are the worst and best open
-    profit at the mid on the way, None without a tape.
+    profit at the mid on the way, None until `with_excursions` has looked for them.
     """
 
     instrument: int
@@ -153,25 +147,19 @@ def measure(run: RunRecord) -> Metrics:
     account = _Account(run)
     account.fold()
     equity, notes = equity_series(run, account.steps())
-    trades, excursion_notes = _with_excursions(run, account.trades)
     return Metrics(
-        orders=_count_orders(run),
+        orders=run.orders,
         statuses=_statuses(run),
         fills=tuple(account.fills),
-        trades=trades,
+        trades=tuple(account.trades),
         positions=tuple((position.lots, position.cost) for position in account.positions),
         realised_nanos=sum(position.realised_nanos for position in account.positions),
         fee_nanos=account.fee_nanos,
         funding_nanos=account.funding_nanos,
         equity=equity,
         drawdown=max_drawdown(equity),
-        notes=(*notes, *excursion_notes),
+        notes=tuple(notes),
     )
-
-
-def _count_orders(run: RunRecord) -> int:
-    kinds = run.commands.column("kind").to_pylist()
-    return sum(kind in _ORDER_KINDS for kind in kinds)
 
 
 def _statuses(run: RunRecord) -> dict[OrderStatus, int]:
@@ -223,27 +211,26 @@ class _Account:
                 self._cash -= value
                 self._step(ts_ns, instrument, 0)
             else:
-                self._fill(
-                    Fill(
-                        ts_ns,
-                        instrument,
-                        order_id,
-                        Side(side),
-                        price,
-                        lots,
-                        fee,
-                        Liquidity(liquidity),
-                        bool(both),
-                        is_entry=True,
-                        is_exit=False,
-                    )
+                sign, held = (1 if side == Side.BUY else -1), self.positions[instrument].lots
+                closing = min(abs(held), lots) if held * sign < 0 else 0
+                fill = Fill(
+                    ts_ns,
+                    instrument,
+                    order_id,
+                    Side(side),
+                    price,
+                    lots,
+                    fee,
+                    Liquidity(liquidity),
+                    bool(both),
+                    is_entry=closing < lots,
+                    is_exit=closing > 0,
                 )
+                self._fill(fill, closing)
 
-    def _fill(self, fill: Fill) -> None:
+    def _fill(self, fill: Fill, closing: int) -> None:
         position, opened = self.positions[fill.instrument], self._open[fill.instrument]
         held = position.lots
-        is_against = held * fill.side.sign < 0
-        closing = min(abs(held), fill.lots) if is_against else 0
         realised = position.net(fill.side.sign * fill.lots, fill.price_ticks)
         closing_fee = fill.fee_nanos * closing // fill.lots
         if closing:
@@ -253,7 +240,7 @@ class _Account:
         if held == 0 or held * position.lots < 0:
             self._open[fill.instrument] = opened = _Open(fill.ts_ns)
         opened.fee_nanos += fill.fee_nanos - closing_fee
-        self.fills.append(replace(fill, is_entry=closing < fill.lots, is_exit=closing > 0))
+        self.fills.append(fill)
         self.fee_nanos += fill.fee_nanos
         self._cash += realised - fill.fee_nanos
         self._step(fill.ts_ns, fill.instrument, fill.price_ticks)
@@ -305,37 +292,3 @@ class _Account:
         """Cash and positions after every change, as columns."""
         columns = np.array(self._steps, dtype=np.int64).reshape(-1, 6).T
         return Steps(*(np.ascontiguousarray(column) for column in columns))
-
-
-def _with_excursions(
-    run: RunRecord, trades: list[Trade]
-) -> tuple[tuple[Trade, ...], tuple[str, ...]]:
-    """The trades with their worst and best open profit on the way."""
-    rows = 0
-    for trade in trades:
-        tape = run.tapes[trade.instrument]
-        if tape is not None:
-            first, last = np.searchsorted(tape.columns.ts, (trade.entry_ns, trade.exit_ns))
-            rows += int(last - first)
-    if rows > EXCURSION_ROWS_MAX:
-        note = f"Excursions of trades are left out: they would cover {rows:,} rows of tape."
-        return tuple(trades), (note,)
-    return tuple(_excursion(run, trade) for trade in trades), ()
-
-
-def _excursion(run: RunRecord, trade: Trade) -> Trade:
-    tape = run.tapes[trade.instrument]
-    if tape is None:
-        return trade
-    found = mid_range(tape, trade.entry_ns, trade.exit_ns)
-    if found is None:
-        return trade
-    spec = run.instruments[trade.instrument]
-    at_extremes = [_open_profit(trade, spec, twice_mid) for twice_mid in found]
-    ends = (0, trade.gross_nanos, *at_extremes)
-    return replace(trade, worst_nanos=min(ends), best_nanos=max(ends))
-
-
-def _open_profit(trade: Trade, spec: Instrument, twice_mid: int) -> int:
-    twice_ticks = trade.side.sign * (twice_mid * trade.lots - 2 * trade.entry_cost)
-    return twice_ticks * spec.tick_value_nanos // 2

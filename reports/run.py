@@ -6,7 +6,7 @@ Comes from a session in memory (`RunRecord(...)`) or from a run folder (`read_ru
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from functools import cached_property
@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from broker_api.instrument import Instrument, MarginTier, to_nanos
-from broker_api.journal import digest_of, read_journal
+from broker_api.journal import digest_of, orders_in, read_journal
 from broker_api.order import TriggerSource, parse_name
 from data.schema import TapeError
 from data.tape import Tape, open_tape
@@ -32,7 +32,10 @@ _DECIMALS = frozenset(
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A finished run. `tapes` go with `instruments`; None where a tape is not there any more.
+    """A finished run. `orders` is how many were sent; every leg of a bracket or an OCO is one.
+
+    `commands()` is the table of commands, made when somebody wants it. `tapes` go with
+    `instruments`; None where a tape is not there any more.
 
     `config` is what `config.json` holds. Read here: `script`, `strategy`, `parameters`, `account`
     (`currency`, `cash`), `simulation`, `started_ns` and `ended_ns` (epoch, of the session), `notes`
@@ -40,7 +43,8 @@ class RunRecord:
     """
 
     events: npt.NDArray[np.void]
-    commands: pa.Table
+    orders: int
+    commands: Callable[[], pa.Table]
     instruments: tuple[Instrument, ...]
     tapes: tuple[Tape | None, ...]
     config: Mapping[str, Any]
@@ -119,7 +123,7 @@ def read_run(folder: Path, *, cache_dir: Path | None = None) -> RunRecord:
         raise ValueError(f"{file} is not the configuration of a run: {fault}") from None
     places = {str(entry.get("symbol")): entry for entry in config.get("tapes") or []}
     tapes = tuple(_open(places.get(spec.symbol), spec, cache_dir) for spec in instruments)
-    return RunRecord(events, commands, instruments, tapes, config)
+    return RunRecord(events, orders_in(commands), lambda: commands, instruments, tapes, config)
 
 
 def instrument_from_json(table: Mapping[str, Any]) -> Instrument:

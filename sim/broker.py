@@ -427,7 +427,7 @@ class SimBroker:
 
     def _tell_played(self) -> None:
         if self._played is not None and self._on_event is not None:
-            self._played.tell(self._loop.now_ns, self._on_event)
+            self._played.tell(self._loop.now_ns)
 
     # --- looking --------------------------------------------------------------------------------
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from broker_api.broker import EventSink
 from broker_api.compiled_run import RunBooks
 from broker_api.event import EVENT_ROW, EventRow
+from broker_api.journal import RecordedCommand
 from broker_api.order import (
     NO_PRICE,
     BracketRequest,
@@ -27,6 +29,7 @@ from sim.strategy import OUT_FIELDS, SEND_BRACKET, SEND_CANCEL, SEND_REPLACE
 
 IntTable = npt.NDArray[np.int64]
 LogRow = list[int]
+_KIND, _STOP_ID, _TARGET_ID = map(OUT_FIELDS.index, ("kind", "stop_id", "target_id"))
 _SENT, _PUBLISHED = len(OUT_FIELDS), len(OUT_FIELDS) + 1
 
 
@@ -65,8 +68,34 @@ def _value(number: int) -> int | None:
     return None if number == NO_PRICE else number
 
 
+@dataclass(eq=False)
+class _Played:
+    """A block of the journal: commands are made of the loop's rows when somebody looks."""
+
+    events: npt.NDArray[Any]
+    rows: list[tuple[LogRow, int]]
+    books: RunBooks
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def orders(self) -> int:
+        """See `Block`."""
+        sent = [row for row, _ in self.rows if row[_KIND] not in (SEND_CANCEL, SEND_REPLACE)]
+        return sum(1 + (row[_STOP_ID] != 0) + (row[_TARGET_ID] != 0) for row in sent)
+
+    @cached_property
+    def commands(self) -> list[RecordedCommand]:
+        """See `Block`."""
+        return [
+            RecordedCommand(row[_SENT], before, command_of(row, self.books))
+            for row, before in self.rows
+        ]
+
+
 class PlayedLog:
-    """Commands and events of a compiled run in order, told once when somebody looks."""
+    """Commands and events of a compiled run in order, given to the session when somebody looks."""
 
     def __init__(self, books: RunBooks, response_ns: int) -> None:
         self._books = books
@@ -74,7 +103,6 @@ class PlayedLog:
         self._events: list[npt.NDArray[Any]] = []
         self._commands: list[IntTable] = []
         self._told = 0
-        self._telling = False
 
     def add_events(self, events: npt.NDArray[Any]) -> None:
         """Events as they were published."""
@@ -86,37 +114,22 @@ class PlayedLog:
         if len(rows):
             self._commands.append(rows)
 
-    def tell(self, now_ns: int, on_event: EventSink) -> None:
-        """Tell the books of all commands, and of the events that have come by `now_ns`."""
-        if self._telling or not (self._events or self._commands):
-            return  # the books are looked at while they are told
-        self._telling = True
-        try:
-            for step in self._steps(now_ns, on_event):
-                step()
-        finally:
-            self._telling = False
-
-    def _steps(self, now_ns: int, on_event: EventSink) -> Iterator[Callable[[], None]]:
+    def tell(self, now_ns: int) -> None:
+        """Give the session all commands, and the events that have come by `now_ns`."""
+        if not (self._events or self._commands):
+            return
         events, due = self._take_events()
-        came = due.tolist()
-        rows = [EventRow._make(row) for row in events.tolist()]
-        end, at = int(np.searchsorted(due, now_ns, side="right")), 0
-        for row, before in self._take_commands(due):
-            while at < before:
-                yield lambda at=at: on_event(rows[at], came[at])  # type: ignore[misc]
-                at += 1
-            command = command_of(row, self._books)
-            yield lambda row=row, command=command: self._books.sent(row[_SENT], command)  # type: ignore[misc]
-        while at < end:
-            yield lambda at=at: on_event(rows[at], came[at])  # type: ignore[misc]
-            at += 1
-        self._told += at
-        self.add_events(events[at:])
+        end = int(np.searchsorted(due, now_ns, side="right"))
+        commands = list(self._take_commands(due))
+        if end or commands:
+            self._told += end
+            self._books.played(_Played(events[:end], commands, self._books), self._response_ns)
+        self.add_events(events[end:])
 
     def _take_events(self) -> tuple[npt.NDArray[Any], IntTable]:
-        none = np.zeros(0, dtype=EVENT_ROW)
-        events = np.concatenate([none, *self._events])
+        # As plain integers: of records NumPy copies one field after the other.
+        flat = [events.view(np.int64) for events in self._events]
+        events = np.concatenate([np.zeros(0, dtype=np.int64), *flat]).view(EVENT_ROW)
         self._events = []
         return events, events["ts_ns"] + self._response_ns
 

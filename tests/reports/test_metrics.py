@@ -12,6 +12,7 @@ from broker_api.event import EventKind
 from broker_api.instrument import NANOS, Instrument
 from broker_api.order import Liquidity, OrderStatus, Side
 from reports.equity import EquitySeries, drawdowns, max_drawdown
+from reports.excursions import with_excursions
 from reports.metrics import Metrics, measure
 from reports.prices import NO_MID, extremes, mid_range, mids_at, price_line
 from reports.run import RunRecord
@@ -33,7 +34,8 @@ from tests.reports.example_run import (
 def record(story: Story, *, with_tape: bool = True, **config: object) -> RunRecord:
     return RunRecord(
         events=story.journal.events(),
-        commands=story.journal.commands(),
+        orders=story.journal.order_count,
+        commands=story.journal.commands,
         instruments=tuple(story.specs),
         tapes=tuple(tape() if with_tape and spec.symbol == "MNQ" else None for spec in story.specs),
         config=configuration(story.specs, **config),
@@ -102,15 +104,17 @@ def test_rates_are_over_trades_after_fees(told: Metrics) -> None:
 
 
 def test_excursions_are_the_extremes_of_the_mid_on_the_way(told: Metrics) -> None:
+    trades, notes = with_excursions(record(told_story()), told.trades)
+    assert notes == ()
     # Mids while the first trade was open: 21000.125, 21010.125, 20990.125, 21020.125 (2 lots long).
-    assert dollars(told.trades[0].worst_nanos or 0) == (20_990.125 - 21_000.25) * 2 * 2
-    assert dollars(told.trades[0].best_nanos or 0) == 80.0
+    assert dollars(trades[0].worst_nanos or 0) == (20_990.125 - 21_000.25) * 2 * 2
+    assert dollars(trades[0].best_nanos or 0) == 80.0
     # While the second was open: 21020.125 to 21030.125, then 21005.125, stopped at 21000.25.
-    assert dollars(told.trades[1].worst_nanos or 0) == -40.0
-    assert dollars(told.trades[1].best_nanos or 0) == (21_030.125 - 21_020.25) * 2
+    assert dollars(trades[1].worst_nanos or 0) == -40.0
+    assert dollars(trades[1].best_nanos or 0) == (21_030.125 - 21_020.25) * 2
     # The short at 21005.00 never saw a mid other than 21005.125.
-    assert dollars(told.trades[2].worst_nanos or 0) == -0.125 * 2 * 3
-    assert dollars(told.trades[2].best_nanos or 0) == 3.0
+    assert dollars(trades[2].worst_nanos or 0) == -0.125 * 2 * 3
+    assert dollars(trades[2].best_nanos or 0) == 3.0
 
 
 def test_equity_is_cash_plus_open_profit_at_the_mid(told: Metrics) -> None:
@@ -209,7 +213,8 @@ def test_without_a_tape_positions_are_valued_at_the_last_fill_and_it_says_so() -
     story.fill(5, 2, Side.SELL, ticks(21_010.0), 1)
     found = measure(record(story, with_tape=False))
     assert dollars(found.open_nanos) == 20.0
-    assert found.trades[0].worst_nanos is None
+    (trade, *_), _ = with_excursions(record(story, with_tape=False), found.trades)
+    assert trade.worst_nanos is None
     assert any("MNQ" in note and "last fill" in note for note in found.notes)
 
 
@@ -253,7 +258,9 @@ def test_trades_add_up_to_what_the_account_says(script: list[tuple[Side, int, in
     if last["position_lots"] == 0:
         assert sum(trade.fee_nanos for trade in found.trades) == found.fee_nanos
         assert found.open_nanos == 0
-    for trade in found.trades:
+    trades, _ = with_excursions(record(story), found.trades)
+    assert len(trades) == len(found.trades)
+    for trade in trades:
         ticks_won = trade.side.sign * (trade.exit_cost - trade.entry_cost)
         assert ticks_won * mnq().tick_value_nanos == trade.gross_nanos
         assert trade.worst_nanos is not None
