@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 
 from broker_api.event import Reason
 from broker_api.live import books
@@ -15,6 +16,7 @@ from broker_api.projectx.wire.records import Order, Trade
 
 UNIT_NS = 1_000
 """The gateway's times are told to the microsecond."""
+NOTHING = Decimal(0)
 _STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
 _RESTS = (OrderType.LIMIT, OrderType.STOP_LIMIT)
 
@@ -169,7 +171,7 @@ class Books(books.Books):
             side=trade.side,
             price_ticks=0 if contract is None else contract.ticks(trade.price),
             lots=trade.size,
-            fee_nanos=to_nanos(trade.fees),
+            fee_nanos=to_nanos((trade.fees or NOTHING) + (trade.commissions or NOTHING)),
             # The gateway does not say: what has rested was there first.
             liquidity=Liquidity.MAKER if is_maker else Liquidity.TAKER,
             number=trade.id,

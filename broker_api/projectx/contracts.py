@@ -64,7 +64,9 @@ def searched(name: str, known: Sequence[Instrument]) -> str:
     return wanted
 
 
-def chosen(text: str, found: Sequence[ContractRecord]) -> ContractRecord:
+def chosen(
+    text: str, found: Sequence[ContractRecord], known: Sequence[Instrument] = ()
+) -> ContractRecord:
     """Of a fuzzy search's answer what was meant. Raises ConfigurationError.
 
     A contract by its name or id, else the first active one of the product; the gateway lists the
@@ -78,7 +80,9 @@ def chosen(text: str, found: Sequence[ContractRecord]) -> ContractRecord:
     if active:
         return active[0]
     names = [root_of(each.name) for each in found]
-    hint = near_miss(text, names) or (f"; its search gives {', '.join(names)}" if names else "")
+    hint = near_miss(text, [*names, *(spec.symbol for spec in known)])
+    if not hint and names:
+        hint = f"; its search gives {', '.join(names)}"
     raise ConfigurationError(f"ProjectX has no contract {text!r}{hint}")
 
 

@@ -16,10 +16,9 @@ from broker_api.instrument import NANOS, Instrument
 from broker_api.live.money import Money
 from broker_api.live.transport import Http
 from broker_api.messages import ProtocolError
-from broker_api.pacer import Pacer
-from broker_api.pacing import NS_SECOND, BackOff, Kind, Window
+from broker_api.pacing import Kind
 from broker_api.projectx.books import UNIT_NS, Books
-from broker_api.projectx.client import Client, Pacing
+from broker_api.projectx.client import Client
 from broker_api.projectx.commands import Commands, Desk
 from broker_api.projectx.config import Place, ProjectXConfig
 from broker_api.projectx.contracts import Contract
@@ -28,17 +27,16 @@ from broker_api.projectx.keeper import Keeper
 from broker_api.projectx.market import Market
 from broker_api.projectx.opening import Opening, account_of, contracts_of, open_account
 from broker_api.projectx.outbox import Lane, Parcel
+from broker_api.projectx.pace import pacing_of
 from broker_api.projectx.tags import Tags
 from broker_api.projectx.tokens import Tokens
+from broker_api.projectx.watchdog import BEATS_A_SILENCE, Watchdog
 from broker_api.projectx.wire.fields import parse_body
 from broker_api.projectx.wire.records import Account, Order, Pushed, Trade
 from broker_api.projectx.wire.requests import OrderOfAccount
 from broker_api.projectx.wire.signalr import Invocation
 from broker_api.secret import Secret
 
-BARS_A_HALF_MINUTE = 30
-"""The lower of the two figures that are told. Source: the gateway's documentation, "Rate limits".
-"""
 UP_SECONDS = 20.0
 QUOTED_SECONDS = 2.0
 BEAT_SECONDS = 0.25
@@ -71,23 +69,6 @@ class Means:
     note: Callable[[str], None]
 
 
-def pacing_of(config: ProjectXConfig, draws: np.random.Generator) -> Pacing:
-    """The gateway's limits, with a part of them kept for cancels."""
-
-    def back_off() -> BackOff:
-        return BackOff(draws, NS_SECOND // 4, 30 * NS_SECOND)
-
-    # A little longer than the gateway's spans: requests take their time to arrive.
-    reserve = min(config.cancel_reserve, config.requests_per_minute // 2)
-    requests = Window(config.requests_per_minute, 61 * NS_SECOND, reserve)
-    bars = Window(BARS_A_HALF_MINUTE, 31 * NS_SECOND)
-    return Pacing(
-        by_request=Pacer([requests], back_off()),
-        by_bars=Pacer([bars], back_off()),
-        wait_max_seconds=config.wait_max_seconds,
-    )
-
-
 class Live:
     """One session. Made by `open_live`; `close` ends it and leaves working orders as they are."""
 
@@ -112,6 +93,7 @@ class Live:
         self._held: list[Pushed] = []
         self._task: asyncio.Task[None] | None = None
         self._heard_at = 0.0
+        self.watchdog: Watchdog | None = None
         user_calls = [Invocation("SubscribeAccounts")]
         user_calls += [Invocation(name, (account.id,)) for name in _USER_CALLS]
         self.user_hub = self._hub("user", means.place.user_hub_url, user_calls, self._on_user)
@@ -163,6 +145,7 @@ class Live:
         since_ns = max(0, self._venue_us * UNIT_NS - LOOK_BACK_NS)
         opening = await open_account(self.client, self.contracts, self.account, since_ns)
         self._assemble(opening)
+        await self._set_watchdog()
         self._begun.set()
         for pushed in self._held:
             self._on_user(pushed)
@@ -211,6 +194,21 @@ class Live:
         self.commands = Commands(self.books, self.keeper, self._lanes, self.contracts, desk)
         self.books.on_change = self.commands.on_change
         self.books.on_stray = self._on_stray
+
+    async def _set_watchdog(self) -> None:
+        means, config = self._means, self._means.config
+        if config.watchdog != "off":
+            orders = {
+                "api_url": means.place.api_url,
+                "user": means.user,
+                "account_id": self.account.id,
+                "scopes": self.tags.scopes,
+                "mode": config.watchdog,
+                "silence_seconds": config.watchdog_seconds,
+                "answer_seconds": config.answer_seconds,
+            }
+            self.watchdog = Watchdog(orders, means.key, means.note)
+            await self.watchdog.start()
 
     # --- events --------------------------------------------------------------------------------
 
@@ -285,9 +283,13 @@ class Live:
         loop = asyncio.get_running_loop()
         config = self._means.config
         next_sweep = loop.time() + config.reconcile_seconds
+        next_beat = loop.time()
         while True:
             await asyncio.sleep(BEAT_SECONDS)
             self.market.deliver_bars()
+            if self.watchdog is not None and loop.time() >= next_beat:
+                await self.watchdog.beat()
+                next_beat = loop.time() + config.watchdog_seconds / BEATS_A_SILENCE
             if loop.time() >= next_sweep:
                 await self._sweep()
                 next_sweep = loop.time() + config.reconcile_seconds
@@ -316,6 +318,8 @@ class Live:
             await asyncio.wait((task,))
         if self._begun.is_set():
             await self.keeper.close()
+        if self.watchdog is not None:
+            await self.watchdog.close()
         await self.user_hub.close()
         await self.market_hub.close()
         await self._http.close()

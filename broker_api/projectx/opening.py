@@ -65,7 +65,7 @@ async def contracts_of(
     found: list[Contract] = []
     for name in names:
         text = searched(name, known)
-        record = chosen(text, await client.contracts(text, live=live))
+        record = chosen(text, await client.contracts(text, live=live), known)
         if any(each.id == record.id for each in found):
             raise ConfigurationError(f"instrument {name!r} is named twice")
         found.append(contract_of(record, known))

@@ -32,7 +32,7 @@ class Tags:
             name = hashlib.sha256(name.encode()).hexdigest()[:_NAME_MAX]
         return f"{PREFIX}{scope}.{name}"
 
-    def owns(self, tag: str | None) -> bool:
-        """Whether a tag is one of these."""
-        scopes = (self.session, *([] if self.own is None else [self.own]))
-        return tag is not None and tag.startswith(tuple(f"{PREFIX}{each}." for each in scopes))
+    @property
+    def scopes(self) -> list[str]:
+        """What stands in the tags before the names."""
+        return [self.session] if self.own is None else [self.session, self.own]

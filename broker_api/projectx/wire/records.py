@@ -92,7 +92,10 @@ class Position:
 
 @response
 class Trade:
-    """One execution; `profit_and_loss` is what it realised, None when it opened or added."""
+    """One execution; `profit_and_loss` is what it realised, None when it opened or added.
+
+    Its cost is `fees` plus `commissions`, which not every account has.
+    """
 
     id: Id
     account_id: Annotated[Id, Key("accountId")]
@@ -100,11 +103,12 @@ class Trade:
     created: Annotated[Instant, Key("creationTimestamp")]
     price: Number
     profit_and_loss: Annotated[Number | None, Key("profitAndLoss")]
-    fees: Number
     side: Side
     size: Count
     voided: Flag
     order_id: Annotated[Id, Key("orderId")]
+    fees: Number | None = None
+    commissions: Annotated[Number | None, ABSENT] = None
 
 
 @response
