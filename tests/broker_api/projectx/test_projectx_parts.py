@@ -233,7 +233,8 @@ def test_orders_are_posted_with_their_tag_and_exact_prices() -> None:
         ({"time_in_force": TimeInForce.DAY}, Reason.UNSUPPORTED),
         ({"order_type": OrderType.MARKET_IF_TOUCHED, "stop_ticks": 1}, Reason.UNSUPPORTED),
         ({"protection_ticks": 4}, Reason.UNSUPPORTED),
-        ({"order_type": OrderType.TRAILING_STOP, "trail_ticks": 2_000}, Reason.STOP_WRONG_SIDE),
+        ({"order_type": OrderType.TRAILING_STOP, "trail_ticks": 2_000}, Reason.UNSUPPORTED),
+        ({"order_type": OrderType.TRAILING_STOP, "trail_ppm": 200_000}, Reason.STOP_WRONG_SIDE),
     ],
 )
 def test_what_the_gateway_does_not_have_is_not_sent(
