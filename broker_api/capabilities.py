@@ -170,7 +170,9 @@ def lacks(has: Capabilities, ask: Ask) -> Iterator[Lack]:
     force, forces = ask.time_in_force, has.forces(ask.order_type)
     if force is not None and force not in forces:
         instead = _FORCE_INSTEAD.get(force, "leave time_in_force away")
-        if force is TimeInForce.FOK and TimeInForce.IOC in forces:
+        if ask.order_type in TRIGGERED and force in (TimeInForce.IOC, TimeInForce.FOK):
+            instead = "leave time_in_force away: what its price sets off acts at once"
+        elif force is TimeInForce.FOK and TimeInForce.IOC in forces:
             instead = 'use "IOC", and close what it filled if a part is not wanted'
         yield Lack(f'time_in_force "{force.name}" of {kind} orders', instead)
     if ask.post_only and not has.post_only:
