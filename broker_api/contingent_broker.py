@@ -110,9 +110,14 @@ class ContingentBroker:
         return notes
 
     @property
+    def is_sending(self) -> bool:
+        """A command of the machine's is under way."""
+        return bool(self._tasks)
+
+    @property
     def is_busy(self) -> bool:
         """Something of the machine's is under way, or waits for its time."""
-        return bool(self._tasks) or self.machine.due_ns() is not None
+        return self.is_sending or self.machine.due_ns() is not None
 
     # --- the connection ------------------------------------------------------------------------
 

@@ -49,6 +49,8 @@ class Stream:
         self._on_bad_frame = on_bad_frame
         self._on_up = on_up
         self._acknowledged = 0
+        self.frames = 0
+        """Messages that came on the present connection."""
         self._line = Line(
             http,
             self._address,
@@ -80,7 +82,7 @@ class Stream:
 
     async def _live(self, socket: aiohttp.ClientWebSocketResponse) -> str:
         """One connection's life; returns why it ended."""
-        self._acknowledged = 0
+        self._acknowledged = self.frames = 0
         for subscription in self._subscriptions:
             await socket.send_str(json.dumps({"method": "subscribe", "subscription": subscription}))
         early: list[Frame] = []
@@ -106,6 +108,7 @@ class Stream:
 
     def take(self, text: str, give: Callable[[Frame], None] | None = None) -> None:
         """One message of the server, to whoever is given or to `on_frame`."""
+        self.frames += 1
         try:
             frame = decode_frame(text)
         except ProtocolError as fault:

@@ -182,8 +182,9 @@ class VenueServer:
                 request.transport.abort()
             self.wire.publish()
             raise asyncio.CancelledError
-        await response.prepare(request)
-        await response.write_eof()
+        with contextlib.suppress(ConnectionError):  # nobody waits for it any more
+            await response.prepare(request)
+            await response.write_eof()
         self.wire.publish()
         return response
 

@@ -14,6 +14,7 @@ from broker_api.contingent_broker import ContingentBroker
 from broker_api.event import EventKind
 from broker_api.hyperliquid.broker import HyperliquidBroker
 from broker_api.hyperliquid.config import HyperliquidConfig
+from broker_api.hyperliquid.live import Clock
 from broker_api.hyperliquid.signing import Signer
 from broker_api.instrument import to_nanos
 from broker_api.plain_order import asked_id
@@ -23,7 +24,12 @@ from tests.venues.local_venue import KEYS, Local
 
 
 def live_broker(
-    venue: Local, *, key: str = KEYS[0], money: AccountConfig | None = None, **settings: Any
+    venue: Local,
+    *,
+    key: str = KEYS[0],
+    money: AccountConfig | None = None,
+    clock: Clock | None = None,
+    **settings: Any,
 ) -> HyperliquidBroker:
     """The adapter for one key of the venue: patient with a slow machine, quick to look again."""
     config = HyperliquidConfig(
@@ -46,6 +52,7 @@ def live_broker(
         account=money or AccountConfig(),
         nonce_folder=None,
         draws=np.random.Generator(np.random.Philox(7)),
+        clock=clock,
     )
 
 
@@ -65,9 +72,9 @@ def broker_of(suite: TradingSuite) -> HyperliquidBroker:
     return broker.plain
 
 
-async def control(venue: Local, path: str, **body: Any) -> Any:
+async def control(venue: Local, path: str, method: str = "POST", **body: Any) -> Any:
     """A control request, beside the loop."""
-    return await asyncio.to_thread(venue.control, path, **body)
+    return await asyncio.to_thread(venue.control, path, method, **body)
 
 
 async def faults(venue: Local, *rules: dict[str, Any]) -> None:

@@ -191,70 +191,78 @@ class ChaosRun:
     # --- afterwards ----------------------------------------------------------------------------
 
     async def _heal(self, suite: TradingSuite) -> None:
-        """Wait until both ends agree and nothing is under way; they have a minute."""
-        deadline = time.monotonic() + HEAL_SECONDS
-        began = time.monotonic()
-        while True:
-            await self._calm(suite, deadline)
-            try:
-                await self.arena.assert_books_agree(suite, self.venue)
-            except (AssertionError, BrokerError):
-                if time.monotonic() > deadline:
-                    raise
-                await asyncio.sleep(1.0)  # asking costs weight
-                continue
-            if not self._unrest(suite):  # the comparison itself may have found something to do
-                break
-        healed_ms = round((time.monotonic() - began) * 1000)
+        healed_ms = await heal(self.arena, suite, self.venue)
         self.counts["most ms to heal"] = max(self.counts["most ms to heal"], healed_ms)
 
-    async def _calm(self, suite: TradingSuite, deadline: float) -> None:
-        """Wait until nothing is uncertain and nothing is looked after."""
-        while unrest := self._unrest(suite):
-            assert time.monotonic() < deadline, unrest
-            await asyncio.sleep(0.02)
-
-    def _unrest(self, suite: TradingSuite) -> str:
-        """What is not settled yet, empty when everything is."""
-        broker = suite.session.broker
-        assert isinstance(broker, ContingentBroker)
-        uncertain = [
-            record.order_id
-            for record in suite.session.ledger.working.values()
-            if record.status in (OrderStatus.UNCERTAIN, OrderStatus.PENDING) and not record.held
-        ]
-        under_way = {
-            f"orders {uncertain} are uncertain": bool(uncertain),
-            "the adapter looks after something": self.arena.keeper_of(suite).busy,
-            "the session's groups are busy": broker.is_busy,
-        }
-        return "; ".join(text for text, is_so in under_way.items() if is_so)
-
     def _check(self, suite: TradingSuite) -> None:
-        """No order twice, none without an owner, no fill of nobody's."""
-        ledger = suite.session.ledger
-        roles = Counter(record.role for record in ledger.orders.values())
-        notes = self.arena.broker_of(suite).notes
-        assert roles[Role.FOREIGN] == 0, f"foreign orders: {roles}; {notes}"
-        lives = Counter(self.arena.names_at_work(suite, self.venue))
-        assert all(count == 1 for count in lives.values()), f"doubled: {lives}"
-        for record in ledger.orders.values():
-            assert record.filled_lots <= record.size_lots, f"order {record.order_id} overfilled"
-        self._check_protection(suite)
-        assert suite.failure is None
+        self.counts["brackets at the end"] += check(self.arena, suite, self.venue)
 
-    def _check_protection(self, suite: TradingSuite) -> None:
-        """What a bracket's entry filled is covered by its stop, unless somebody took that away."""
-        broker = suite.session.broker
-        assert isinstance(broker, ContingentBroker)
-        for group in broker.machine.groups.values():
-            if isinstance(group, Bracket) and group.stop is not None:
-                want = group.want_lots()
-                by_user = group.stop.is_over or group.stop.ends_with is not None
-                assert by_user or want == 0 or group.stop.covers(want), (
-                    f"bracket {group.key}: {want} lots are without a stop"
-                )
-        self.counts["brackets at the end"] += len(broker.machine.groups)
+
+async def heal(arena: Arena, suite: TradingSuite, venue: Controlled) -> int:
+    """Wait until both ends agree and nothing is under way; they have a minute. The ms it took."""
+    began = time.monotonic()
+    deadline = began + HEAL_SECONDS
+    while True:
+        while reason := _unrest(arena, suite):
+            assert time.monotonic() < deadline, reason
+            await asyncio.sleep(0.02)
+        try:
+            await arena.assert_books_agree(suite, venue)
+        except (AssertionError, BrokerError):
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(1.0)  # asking costs weight
+            continue
+        if not _unrest(arena, suite):  # the comparison itself may have found something to do
+            return round((time.monotonic() - began) * 1000)
+
+
+def _unrest(arena: Arena, suite: TradingSuite) -> str:
+    """What is not settled yet, empty when everything is."""
+    broker = suite.session.broker
+    assert isinstance(broker, ContingentBroker)
+    uncertain = [
+        record.order_id
+        for record in suite.session.ledger.working.values()
+        if record.status in (OrderStatus.UNCERTAIN, OrderStatus.PENDING) and not record.held
+    ]
+    under_way = {
+        f"orders {uncertain} are uncertain": bool(uncertain),
+        "the adapter looks after something": arena.keeper_of(suite).busy,
+        "the session's groups are busy": broker.is_busy,
+    }
+    return "; ".join(text for text, is_so in under_way.items() if is_so)
+
+
+def check(arena: Arena, suite: TradingSuite, venue: Controlled) -> int:
+    """No order twice, none without an owner, no fill of nobody's, no position without its stop.
+
+    Returns how many brackets there are.
+    """
+    ledger = suite.session.ledger
+    roles = Counter(record.role for record in ledger.orders.values())
+    notes = arena.broker_of(suite).notes
+    assert roles[Role.FOREIGN] == 0, f"foreign orders: {roles}; {notes}"
+    lives = Counter(arena.names_at_work(suite, venue))
+    assert all(count == 1 for count in lives.values()), f"doubled: {lives}"
+    for record in ledger.orders.values():
+        assert record.filled_lots <= record.size_lots, f"order {record.order_id} overfilled"
+    assert suite.failure is None
+    return _check_protection(suite)
+
+
+def _check_protection(suite: TradingSuite) -> int:
+    """What a bracket's entry filled is covered by its stop, unless somebody took that away."""
+    broker = suite.session.broker
+    assert isinstance(broker, ContingentBroker)
+    for group in broker.machine.groups.values():
+        if isinstance(group, Bracket) and group.stop is not None:
+            want = group.want_lots()
+            by_user = group.stop.is_over or group.stop.ends_with is not None
+            assert by_user or want == 0 or group.stop.covers(want), (
+                f"bracket {group.key}: {want} lots are without a stop"
+            )
+    return len(broker.machine.groups)
 
 
 def run(seed: int, arena: Arena = ARENAS["hyperliquid"]) -> Counter[str]:
@@ -285,6 +293,8 @@ def main() -> None:
             print(f"failed: python -m tests.venues.adapter_chaos {again}")
             raise
         slowest = max(slowest, counts.pop("most ms to heal"))
+        if (seed + 1 - first) % 20 == 0:
+            print(f"{seed + 1 - first} runs", flush=True)
         whole.update(counts)
     for name, number in sorted(whole.items()):
         print(f"{number:>9,}  {name}")

@@ -1,0 +1,209 @@
+"""One strategy with brackets, directly in the simulation and through the adapter to a local venue.
+
+The ways are: directly simulated; through the adapter to a venue whose time is stepped; so with
+faults on every way between them. (The fourth, paper trading, is not there yet.)
+
+The first two tell the same. What is left out of the comparison, because no client of this venue can
+know it, or know it at once:
+
+- the venue's numbers of orders and executions, and the session's running number of events;
+- times of all but fills, which have milliseconds: the answer to an order has no time there;
+- the market's price at which a stop fired: it is not told;
+- what a waiting exit would cover;
+- how events of different orders interleave, but for fills;
+- steps of one instant: an exit that grows twice, or grows and ends, in one instant has one size.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import pytest
+
+from broker_api.config import AccountConfig, SimulationConfig
+from broker_api.event import EventKind, Reason
+from broker_api.instrument import Instrument
+from broker_api.order import NO_PRICE
+from broker_api.suite import TradingSuite
+from examples.turns import turns
+from sim.loop import run
+from sim.venues.sources import Source, synthetic_source
+from tests.venues import adapter_chaos
+from tests.venues.adapter import assert_books_agree, broker_of, control, live_broker
+from tests.venues.arena import HYPERLIQUID as ARENA
+from tests.venues.local_venue import ETH, Local, local_venue
+from tests.venues.stepped import MarketClock, play, roughly, to_the_frame
+
+TRADING: dict[str, Any] = {"size": 0.05, "stop": 1.0, "target": 1.5}
+AT_ONCE: dict[str, Any] = {"entry_latency_ms": 0, "response_latency_ms": 0}
+SELDOM = ARENA.chaos_settings | {"reconcile_seconds": 20.0}
+"""Chaos costs enough of the minute's requests."""
+CASH = 10_000
+_OF_ACCOUNTS = (EventKind.POSITION, EventKind.ACCOUNT, EventKind.FUNDING)
+_RESIZES = (Reason.EXIT_RESIZED, Reason.COMPLETED_BY_SIZE)
+
+
+class Told(NamedTuple):
+    """One event of an order, without what no client can know."""
+
+    kind: str
+    status: int
+    reason: str
+    limit: Decimal | None
+    stop: Decimal | None
+    size: Decimal
+    filled: Decimal
+    left: Decimal
+    fee_nanos: int
+    is_taker: bool
+    time_ms: int
+
+
+def market(seed: int) -> Source:
+    return synthetic_source(ETH, seed=seed, hours=0.3, price=Decimal(3000))
+
+
+def directly(source: Source, rounds: int, **simulation: Any) -> list[dict[str, Any]]:
+    """The events of a run in the simulation."""
+
+    async def main() -> list[dict[str, Any]]:
+        suite = await TradingSuite.create(
+            ["ETH"],
+            tape=source.tape,
+            account=AccountConfig(cash=CASH),
+            simulation=SimulationConfig(**AT_ONCE, **simulation),
+        )
+        async with suite:
+            await turns(suite, rounds, **TRADING)
+            return events_of(suite)
+
+    found: list[dict[str, Any]] = run(main())
+    return found
+
+
+def stepped(source: Source, rounds: int, **simulation: Any) -> list[dict[str, Any]]:
+    """The events of a run through the adapter."""
+
+    async def main(venue: Local) -> list[dict[str, Any]]:
+        clock = MarketClock(venue.engine.venue.now_ns)
+        broker = live_broker(venue, clock=clock, candle_history=0, reconcile_seconds=600)
+        async with await TradingSuite.create(["ETH"], broker=broker) as suite:
+            await play(suite, venue, clock, turns(suite, rounds, **TRADING), to_the_frame)
+            await assert_books_agree(suite, venue)
+            return events_of(suite)
+
+    with local_venue([source], cash=CASH, **simulation) as venue:
+        return asyncio.run(main(venue))
+
+
+def events_of(suite: TradingSuite) -> list[dict[str, Any]]:
+    """The journal's events of orders, and the instrument in whose ticks and lots they are."""
+    rows = suite.session.journal.events()
+    (spec,) = suite.session.instruments
+    return [
+        {name: int(row[name]) for name in rows.dtype.names} | {"spec": spec}
+        for row in rows
+        if row["kind"] not in _OF_ACCOUNTS
+    ]
+
+
+def told(row: dict[str, Any]) -> Told:
+    kind, spec = EventKind(row["kind"]), row["spec"]
+    price = None if kind is EventKind.TRIGGERED else price_of(spec, row["price_ticks"])
+    return Told(
+        kind.name,
+        row["status"],
+        Reason(row["reason"]).name,
+        price,
+        price_of(spec, row["stop_ticks"]),
+        spec.lot_size * row["lots"],
+        spec.lot_size * row["filled_lots"],
+        Decimal(0) if kind is EventKind.HELD else spec.lot_size * row["leaves_lots"],
+        row["fee_nanos"],
+        bool(row["liquidity"]),
+        row["ts_ns"] // 10**6 if kind in (EventKind.FILLED, EventKind.TRIGGERED) else 0,
+    )
+
+
+def price_of(spec: Instrument, ticks: int) -> Decimal | None:
+    return None if ticks == NO_PRICE else (spec.tick_size * ticks).normalize()
+
+
+def by_order(rows: list[dict[str, Any]]) -> dict[int, list[Told]]:
+    """What was told of each order, with the steps of one instant as one."""
+    found: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        before = found.setdefault(row["order_id"], [])
+        is_step = before and before[-1]["ts_ns"] // 10**6 == row["ts_ns"] // 10**6
+        if is_step and is_resize(row) and has_terms(before[-1]):
+            before[-1] = row | {"kind": before[-1]["kind"], "reason": before[-1]["reason"]}
+        else:
+            if is_step and is_resize(before[-1]) and row["kind"] == EventKind.CANCELLED:
+                del before[-1]
+            before.append(row)
+    return {order_id: [told(row) for row in each] for order_id, each in found.items()}
+
+
+def is_resize(row: dict[str, Any]) -> bool:
+    return row["kind"] == EventKind.REPLACED and row["reason"] == Reason.EXIT_RESIZED
+
+
+def has_terms(row: dict[str, Any]) -> bool:
+    return row["kind"] == EventKind.ACTIVATED or is_resize(row)
+
+
+def fills(rows: list[dict[str, Any]]) -> list[tuple[int, Told]]:
+    """Fills of all orders in their order."""
+    return [(row["order_id"], told(row)) for row in rows if row["kind"] == EventKind.FILLED]
+
+
+@pytest.mark.parametrize(("seed", "queue"), [(7, "proportional"), (7, "front"), (9, "front")])
+def test_the_simulation_and_the_adapter_on_a_venue_tell_the_same(seed: int, queue: str) -> None:
+    source = market(seed)
+    there, here = directly(source, 60, queue=queue), stepped(source, 60, queue=queue)
+    assert fills(here) == fills(there)
+    assert by_order(here) == by_order(there)
+    kinds = {EventKind(row["kind"]).name for row in there}
+    assert {"FILLED", "ACTIVATED", "REPLACED", "CANCELLED", "TRIGGERED"} <= kinds
+
+
+@pytest.fixture(params=[2, 13, 22])
+def torn(request: pytest.FixtureRequest) -> Iterator[tuple[int, Local]]:
+    with local_venue([market(7)], cash=CASH, queue="front") as venue:
+        yield request.param, venue
+
+
+@pytest.mark.timeout(600)
+def test_with_faults_nothing_is_lost_doubled_or_left_unprotected(torn: tuple[int, Local]) -> None:
+    seed, venue = torn
+
+    async def main() -> None:
+        clock = MarketClock(venue.engine.venue.now_ns)
+        broker = live_broker(venue, clock=clock, **SELDOM)
+        async with await TradingSuite.create(["ETH"], broker=broker) as suite:
+            await control(venue, "/faults", chaos={"seed": seed, "rates": adapter_chaos.RATES})
+            await play(suite, venue, clock, turns(suite, 25, 20, **TRADING), roughly)
+            await control(venue, "/faults", "DELETE")
+            await play(suite, venue, clock, suite.clock.sleep(60), roughly)
+            await adapter_chaos.heal(ARENA, suite, venue)
+            adapter_chaos.check(ARENA, suite, venue)
+            assert_every_fill_is_told_once(suite, venue)
+
+    asyncio.run(main())
+    assert sum(venue.server.faults.happened.values()) > 15
+
+
+def assert_every_fill_is_told_once(suite: TradingSuite, venue: Local) -> None:
+    """Executions there and fills here are the same, one for one."""
+    user = venue.engine.users[broker_of(suite).account]
+    theirs = sorted((fill.size, fill.price) for fill in user.fills)
+    ours = sorted(
+        (row["spec"].lot_size * row["lots"], price_of(row["spec"], row["price_ticks"]))
+        for row in events_of(suite)
+        if row["kind"] == EventKind.FILLED
+    )
+    assert ours == theirs
+    assert len(ours) >= 3
