@@ -122,8 +122,8 @@ async def run_compiled(
         )
     if not risk.is_open:
         raise ConfigurationError(
-            "a compiled strategy knows no risk limits: max_order_size and max_position_size "
-            "have to be None"
+            "a compiled strategy knows no account rules (docs/risk.md), and this session has "
+            f"{', '.join(risk.rules.names)}"
         )
     if len(session.instruments) != 1:
         names = ", ".join(spec.symbol for spec in session.instruments)

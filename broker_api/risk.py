@@ -128,19 +128,29 @@ class RiskGate:
         return self._text(event.reason, event.value, event.limit)
 
     def status(self) -> list[RuleStatus]:
-        """How the account stands to each rule that it can break by itself."""
-        if self._machine is None:
+        """How the account stands to each rule: value now, limit, and whether it is broken."""
+        machine = self._machine
+        if machine is None:
             return []
-        return [
-            RuleStatus(
-                RULE_NAMES[reason],
-                self._amount(reason, value),
-                self._amount(reason, limit),
-                getattr(self.rules, RULE_NAMES[reason]).action,
-                is_broken,
-            )
-            for reason, value, limit, is_broken in self._machine.measures(self._seen())
+        found = [
+            self._status(reason, value, limit, is_broken)
+            for reason, value, limit, is_broken in machine.measures(self._seen())
         ]
+        most = machine.contracts_limit_ppm
+        if most is not None:
+            value = self._contracts_ppm(self._adding())
+            found.append(self._status(Reason.CONTRACTS, value, most, value > most))
+        rate = self.rules.order_rate
+        if rate is not None:
+            sent = machine.sent_lately(self._session.clock.now_ns())
+            found.append(self._status(Reason.ORDER_RATE, sent, rate.limit, sent > rate.limit))
+        return found
+
+    def _status(self, reason: Reason, value: int, limit: int, is_broken: bool) -> RuleStatus:
+        unit, spec = WORDINGS[reason].unit, self._session.instruments[0]
+        name = RULE_NAMES[reason]
+        now, most = (amount_text(unit, spec, amount) for amount in (value, limit))
+        return RuleStatus(name, now, most, getattr(self.rules, name).action, is_broken)
 
     # --- orders --------------------------------------------------------------------------------
 
@@ -298,8 +308,7 @@ class RiskGate:
         elif kind == EventKind.ACCEPTED:
             self._larger.pop(row.order_id, None)  # of an uncertain order: it is there, like this
         elif kind == EventKind.DEPOSITED and self._machine is not None:
-            self._machine.deposited(row.value)
-            self.look()
+            self._machine.deposited(row.value)  # the account's own event follows
         elif kind in _LOOKED_AT:
             self.look()
         if self._larger and row.order_id not in self._session.ledger.working:
@@ -314,13 +323,13 @@ class RiskGate:
                 del self._larger[order_id]
 
     def _tell(self, events: Sequence[RiskEvent]) -> None:
-        for event in events:
-            self._session.tell(encode(event))
         if self._file is not None and self._machine is not None:
             table = self._machine.state.export()
             if table != self._saved:
-                save_state(self._file, table)
+                save_state(self._file, table)  # kept before anybody is told
                 self._saved = table
+        for event in events:
+            self._session.tell(encode(event))
 
     # --- time ----------------------------------------------------------------------------------
 
@@ -407,9 +416,6 @@ class RiskGate:
     def _text(self, reason: Reason, value: int, limit: int, spec: Instrument | None = None) -> str:
         instrument = spec or self._session.instruments[0]
         return f"{RULE_NAMES[reason]}: {describe(reason, instrument, value, limit)}"
-
-    def _amount(self, reason: Reason, amount: int) -> str:
-        return amount_text(WORDINGS[reason].unit, self._session.instruments[0], amount)
 
 
 def _could_add(record: OrderRecord) -> bool:

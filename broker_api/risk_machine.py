@@ -270,8 +270,8 @@ class RiskMachine:
             assert wish.limit_ticks is not None, "an order without a limit is in every band"
             yield Reason.FAR_FROM_MARKET, wish.limit_ticks, edge
         rate = self.rules.order_rate
-        if rate is not None and self._sent_lately(wish.now_ns) >= rate.limit:
-            yield Reason.ORDER_RATE, self._sent_lately(wish.now_ns) + 1, rate.limit
+        if rate is not None and self.sent_lately(wish.now_ns) >= rate.limit:
+            yield Reason.ORDER_RATE, self.sent_lately(wish.now_ns) + 1, rate.limit
 
     def _band_edge(self, wish: Wish) -> int | None:
         """The end of the price band that the order's limit is beyond, None if it is inside."""
@@ -288,10 +288,11 @@ class RiskMachine:
 
     def _count(self, now_ns: int) -> None:
         if self.rules.order_rate is not None:
-            self._sent_lately(now_ns)
+            self.sent_lately(now_ns)
             self.state.sent_ns.append(now_ns)
 
-    def _sent_lately(self, now_ns: int) -> int:
+    def sent_lately(self, now_ns: int) -> int:
+        """Orders and changes within the last minute."""
         sent = self.state.sent_ns
         while sent and sent[0] <= now_ns - RATE_WINDOW_NS:
             sent.popleft()

@@ -197,9 +197,14 @@ class RiskRules(Settings):
     check_seconds: Annotated[float, Field(ge=0.01, le=3600)] = 1.0
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The rules that limit something."""
+        return tuple(name for name in RULE_NAMES.values() if getattr(self, name) is not None)
+
+    @property
     def is_empty(self) -> bool:
         """True when nothing is limited."""
-        return all(getattr(self, name) is None for name in RULE_NAMES.values())
+        return not self.names
 
     @property
     def watches_equity(self) -> bool:

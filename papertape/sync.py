@@ -95,6 +95,7 @@ class TradingSuite:
         self._session = session
         self.orders: Any = _Face(suite.orders, session)
         self.positions: Any = _Face(suite.positions, session)
+        self.risk: Any = _Face(suite.risk, session)
         self.account = suite.account
         self.clock = suite.clock
 

@@ -10,10 +10,17 @@ import pytest
 
 from broker_api.catalog import find, load_catalog
 from broker_api.config import AccountConfig, BrokerSpec, SimulationConfig
-from broker_api.errors import AccountHaltedError, ConfigurationError, RiskLimitError
-from broker_api.event import SESSION_KINDS, EventKind, RiskHalted
+from broker_api.errors import (
+    AccountHaltedError,
+    ConfigurationError,
+    RateLimited,
+    RiskLimitError,
+)
+from broker_api.event import SESSION_KINDS, EventKind, RiskHalted, encode
 from papertape import TradingSuite, run
+from papertape.sync import TradingSuite as SyncSuite
 from sim.broker import SimBroker
+from sim.funds import Deposit
 from tests.sim.market import tape_of
 
 MNQ = replace(find(load_catalog(), "MNQ"), calendar="24/7")
@@ -26,12 +33,16 @@ FALL = ("0 84000", "100 84000", "200 83900", "300 83800", "3600 83800")
 def tape(*rows):
     lines = []
     for row in rows:
-        second, bid = map(int, row.split())
-        lines.append(f"{second * SECOND} 50x{bid} {bid + 1}x50")
+        second, _, what = row.partition(" ")
+        if what.isdigit():
+            row = f"{int(second) * SECOND} 50x{what} {int(what) + 1}x50"
+        elif what in ("halt", "resume"):
+            row = f"{int(second) * SECOND} {what}"
+        lines.append(row)
     return tape_of(lines, symbol="MNQ")
 
 
-def play(strategy, risk, *, rows=CALM, latency_ms=1.0, state=None, account="SIM"):
+def play(strategy, risk, *, rows=CALM, latency_ms=1.0, state=None, account="SIM", broker=SimBroker):
     """Run `strategy(suite, orders)` under the rules; returns its result and the suite."""
 
     async def main():
@@ -40,8 +51,8 @@ def play(strategy, risk, *, rows=CALM, latency_ms=1.0, state=None, account="SIM"
             entry_latency_ms=latency_ms, response_latency_ms=latency_ms, queue="front"
         )
         spec = BrokerSpec((MNQ,), (played,), settings, AccountConfig(name=account))
-        broker = SimBroker(spec, [played])
-        suite = await TradingSuite.create("MNQ", broker=broker, risk=risk, risk_state=state)
+        venue = broker(spec, [played])
+        suite = await TradingSuite.create("MNQ", broker=venue, risk=risk, risk_state=state)
         async with suite:
             return await strategy(suite, suite["MNQ"].orders), suite
 
@@ -263,7 +274,10 @@ def test_how_the_account_stands_to_its_rules():
         return suite.risk.status()
 
     rules = {"daily_loss": {"limit": 900}, "trailing_drawdown": {"limit": 2000}}
-    (drawdown, loss), suite = play(strategy, rules, rows=FALL)
+    rules |= {"contracts": {"limit": 5.5}, "order_rate": {"limit": 10}}
+    (drawdown, loss, contracts, rate), suite = play(strategy, rules, rows=FALL)
+    assert contracts == ("contracts", "4", "5.5", "refuse", False)
+    assert rate == ("order_rate", "0", "10", "refuse", False)
     assert (drawdown.rule, drawdown.limit) == ("trailing_drawdown", "48000.00")
     assert (loss.rule, loss.value, loss.is_broken) == ("daily_loss", "203.48", False)
     assert told(suite) == []
@@ -280,3 +294,83 @@ def test_without_rules_nothing_is_watched_and_the_state_is_empty():
 def test_a_state_needs_rules():
     with pytest.raises(ConfigurationError, match="risk_state"):
         play(stay, None, state={})
+
+
+HALTED = ("0 84000", "100 84000", "210 83800", "211 halt", "270 resume", "271 83790", "3600 83790")
+
+
+def test_a_close_that_the_market_refuses_is_tried_again_until_it_is_done():
+    async def strategy(suite, orders):
+        await orders.place_market_order("MNQ", 0, 4)
+        await asyncio.sleep(260)
+        held = lots(suite)
+        await asyncio.sleep(300)
+        return held
+
+    # the first look behind the fall comes when the market is halted already
+    rules = {"daily_loss": {"limit": 150}, "check_seconds": 50}
+    held, suite = play(strategy, rules, rows=HALTED)
+    assert held == 4
+    assert lots(suite) == 0
+    assert any("market of MNQ is halted" in note for note in suite.risk.notes)
+
+
+class Refusing(SimBroker):
+    """Changes do not leave it."""
+
+    async def replace(self, request):
+        raise RateLimited("not now")
+
+
+def test_a_change_that_was_not_sent_counts_no_longer():
+    async def strategy(suite, orders):
+        resting = await orders.place_limit_order("MNQ", 0, 1, 20_000)
+        with pytest.raises(RateLimited):
+            await orders.modify_order(resting, size=3)
+        await orders.place_limit_order("MNQ", 0, 2, 20_000)
+
+    play(strategy, {"contracts": {"limit": 3}}, broker=Refusing)
+
+
+class Paying(SimBroker):
+    """Money comes and goes, and is told of at once."""
+
+    async def connect(self, on_event):
+        self.sink = on_event
+        return await super().connect(on_event)
+
+    def pay(self, nanos):
+        for event in self.exchange.change_funds(Deposit(nanos)):
+            self.sink(encode(event), self.clock.now_ns())
+
+
+def test_a_withdrawal_lowers_every_level():
+    async def strategy(suite, orders):
+        suite.session.broker.pay(-900 * SECOND)
+        await orders.place_market_order("MNQ", 0, 1)
+        return suite.account.equity, suite.risk.halted
+
+    (equity, halted), suite = play(strategy, {"trailing_drawdown": {"limit": 500}}, broker=Paying)
+    assert equity < 49_100
+    assert halted is None
+    assert suite.risk.export()["start_nanos"] == 49_100 * SECOND
+
+
+def test_without_two_sides_the_band_is_measured_from_the_last_print():
+    async def strategy(suite, orders):
+        await asyncio.sleep(5)
+        assert suite["MNQ"].data.last_quote.ask is None
+        await orders.place_limit_order("MNQ", 0, 1, 21_004)
+        with pytest.raises(RiskLimitError, match="price_band"):
+            await orders.place_limit_order("MNQ", 0, 1, 20_990)
+
+    rows = ["0 50x84000 84001x50", f"{SECOND} sell 1@84020 5x84000 -", f"{60 * SECOND} 5x84000 -"]
+    play(strategy, {"price_band": {"ticks": 30}}, rows=rows)
+
+
+def test_the_face_without_await_has_the_rules():
+    with SyncSuite.create(["MNQ"], risk={"daily_loss": {"limit": 5}}) as suite:
+        suite["MNQ"].orders.place_market_order("MNQ", "buy", 9)
+        suite.sleep(300)
+        assert "daily_loss" in suite.risk.halted
+        assert suite.risk.status()[0].is_broken
