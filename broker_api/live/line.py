@@ -23,8 +23,9 @@ class Line:
     """One WebSocket of a venue, over as many connections as it takes. `start` and `close` it.
 
     `address` is asked before each connection, `talk` has it while it lasts and returns why it
-    ended, `on_down` is told so. A connection on which nothing came for `silence_seconds` is dead,
-    whatever the socket says. Addresses may hold a token: they are never told.
+    ended, `on_down` is told so, `on_refused` the status of a refusal. A connection on which nothing
+    came for `silence_seconds` is dead, whatever the socket says. Addresses may hold a token: they
+    are never told.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Line:
         on_down: Callable[[str], None],
         silence_seconds: float,
         draws: np.random.Generator,
+        on_refused: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         self._http = http
         self._address = address
@@ -43,10 +45,16 @@ class Line:
         self._on_down = on_down
         self._silence_seconds = silence_seconds
         self._draws = draws
+        self._on_refused = on_refused
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._task: asyncio.Task[None] | None = None
         self.connections = 0
         """How many times it was connected."""
+
+    @property
+    def is_up(self) -> bool:
+        """There is a connection."""
+        return self._socket is not None
 
     def start(self) -> None:
         """Begin to connect. Idempotent."""
@@ -84,6 +92,8 @@ class Line:
                     pause = PAUSE_FIRST_SECONDS
             except aiohttp.WSServerHandshakeError as refusal:
                 why = f"the venue refused it with status {refusal.status}"
+                if self._on_refused is not None:
+                    await self._on_refused(refusal.status)
             except (aiohttp.ClientError, ConnectionError, TimeoutError, BrokerError) as failure:
                 why = str(failure) or type(failure).__name__
             finally:

@@ -24,7 +24,8 @@ _RESTS = (OrderType.LIMIT, OrderType.STOP_LIMIT)
 class Books(books.Books):
     """The orders of one session, as the gateway tells of them.
 
-    `on_stray` is told of an order of the session's that works although it was given up.
+    `on_stray` is told of an order of the session's that works although it was given up, `note`
+    takes what people should know.
     """
 
     def __init__(self, money: Money, contracts: Sequence[Contract]) -> None:
@@ -40,6 +41,7 @@ class Books(books.Books):
         """Total sizes at the gateway of orders that were asked for with another one."""
         self._deferred: dict[int, list[Trade]] = {}
         self.on_stray: Callable[[Order], None] = lambda order: None
+        self.note: Callable[[str], None] = lambda text: None
 
     # --- orders ----------------------------------------------------------------------------------
 
@@ -138,7 +140,18 @@ class Books(books.Books):
                 return False
             if track.request.order_type in _STOPS:
                 self.trigger(track, execution.ts)
+            if track.request.reduce_only:
+                self._say_beyond(track, trade.size)
         return self.execute(execution)
+
+    def _say_beyond(self, track: Track, lots: int) -> None:
+        """An order that only reduces trades more than is open: its size came too late."""
+        left = -self.money.positions[track.index].lots * track.request.side.sign
+        if lots > left:
+            self.note(
+                f"order {track.order_id} only reduces, and has traded {lots - max(0, left)} more "
+                "than was open: the position has turned"
+            )
 
     def _waits(self, track: Track, trade: Trade) -> bool:
         """Whether this fills the order or not depends on a change of its size that is under way."""

@@ -11,7 +11,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from broker_api.errors import BrokerError, NotConnectedError
+from broker_api.errors import BrokerError, ConfigurationError, NotConnectedError
 from broker_api.live.transport import Http, OutcomeUnknown, Throttled, Unauthorised
 from broker_api.messages import Many, ProtocolError, decode, encode
 from broker_api.pacer import Pacer
@@ -28,6 +28,7 @@ from broker_api.projectx.wire.records import (
     Trade,
     open_envelope,
 )
+from broker_api.secret import Secret
 
 READ_ATTEMPTS = 4
 READ_PAUSE_SECONDS = 0.1
@@ -82,17 +83,34 @@ class Client:
 
     async def _send(self, path: str, body: Any) -> Any:
         for attempt in range(TOKEN_ATTEMPTS):
-            try:
-                token = await self.tokens.token()
-            except (OutcomeUnknown, Throttled) as failure:
-                raise NotConnectedError(f"{failure}; {path} was not sent") from None
+            token = await self._logged_in(path)
             try:
                 return await self._http.post(path, body, bearer(token))
             except Unauthorised:
                 if attempt + 1 == TOKEN_ATTEMPTS:
                     raise
-                await self.tokens.refused(token)
+            await self._logged_in(path, token)
         raise AssertionError("the last attempt has raised")
+
+    async def _logged_in(self, path: str, refused: Secret | None = None) -> Secret:
+        """A token, not the one that was refused. Raises NotConnectedError: nothing was sent."""
+        try:
+            if refused is not None:
+                await self.tokens.refused(refused)
+            return await self.tokens.token()
+        except (OutcomeUnknown, Throttled, ConfigurationError) as failure:
+            raise NotConnectedError(f"{failure}; {path} was not sent") from None
+
+    async def log_in(self) -> None:
+        """The first login, tried a few times. Raises ConfigurationError for a refused key."""
+        for attempt in range(READ_ATTEMPTS):
+            try:
+                await self.tokens.token()
+                return
+            except (OutcomeUnknown, NotConnectedError, Throttled):
+                if attempt + 1 == READ_ATTEMPTS:
+                    raise
+                await asyncio.sleep(READ_PAUSE_SECONDS * 2**attempt)
 
     # --- searches --------------------------------------------------------------------------------
 

@@ -50,6 +50,7 @@ class Desk:
     arrival_seconds: float
     settle_seconds: float
     touch: Callable[[int], Touch]
+    hub_is_up: Callable[[], bool]
     venue_us: Callable[[], int]
     now_ms: Callable[[], int]
     note: Callable[[str], None]
@@ -144,6 +145,8 @@ class Commands:
     async def _heard_of(self, track: Track) -> None:
         """Wait a little for the hub's word: what an order traded at once is known then."""
         is_market = track.request.order_type is OrderType.MARKET
+        if not self._desk.hub_is_up():
+            return
 
         def is_known() -> bool:
             return track.has_ended or (not is_market and track.order_id in self._books.told)

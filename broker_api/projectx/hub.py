@@ -7,6 +7,7 @@ was missed in between is for `on_up` to find out; events are never handed on bef
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import quote
 
@@ -31,12 +32,13 @@ from broker_api.projectx.wire.signalr import (
     decode_message,
     encode_message,
 )
+from broker_api.secret import Secret
 
 PING_SECONDS = 15.0
 SILENCE_SECONDS = 45.0
 """The gateway pings every 15 s: a connection on which nothing came for so long is dead."""
 SUBSCRIBED_SECONDS = 10.0
-LOGGED_OUT = "GatewayLogout"
+UNAUTHORISED = 401
 
 
 class Hub:
@@ -71,7 +73,14 @@ class Hub:
             on_down=on_down,
             silence_seconds=SILENCE_SECONDS,
             draws=draws,
+            on_refused=self._refused,
         )
+        self._token: Secret | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """There is a connection."""
+        return self._line.is_up
 
     @property
     def connections(self) -> int:
@@ -92,10 +101,16 @@ class Hub:
 
     async def _address(self) -> str:
         try:
-            token = await self._tokens.token()
+            self._token = token = await self._tokens.token()
         except ConfigurationError as refusal:  # of a key that was good: perhaps it is again
             raise BrokerError(str(refusal)) from None
         return f"{self._url}?access_token={quote(token.reveal(), safe='')}"
+
+    async def _refused(self, status: int) -> None:
+        """The gateway has ended the token's session: another one is needed."""
+        if status == UNAUTHORISED and self._token is not None:
+            with contextlib.suppress(BrokerError, ConfigurationError):  # it is tried again
+                await self._tokens.refused(self._token)
 
     async def _talk(self, socket: aiohttp.ClientWebSocketResponse) -> str:
         """One connection's life; returns why it ended."""

@@ -187,6 +187,7 @@ class Live:
             arrival_seconds=config.arrival_seconds,
             settle_seconds=config.settle_seconds,
             touch=self.market.touch,
+            hub_is_up=lambda: self.user_hub.is_up,
             venue_us=self.venue_us,
             now_ms=means.clock.now_ms,
             note=means.note,
@@ -194,6 +195,7 @@ class Live:
         self.commands = Commands(self.books, self.keeper, self._lanes, self.contracts, desk)
         self.books.on_change = self.commands.on_change
         self.books.on_stray = self._on_stray
+        self.books.note = means.note
 
     async def _set_watchdog(self) -> None:
         means, config = self._means, self._means.config
@@ -334,6 +336,7 @@ async def open_live(means: Means, symbols: Sequence[str]) -> tuple[Live, Opening
     try:
         tokens = Tokens(http.post, means.user, means.key, means.clock.now_ms)
         client = Client(http, tokens, pacing_of(config, means.draws))
+        await client.log_in()
         account = account_of(await client.accounts(), config, means.environment)
         client.account_id = account.id
         contracts = await contracts_of(client, symbols, means.known, live=config.live_data)

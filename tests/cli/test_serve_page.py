@@ -58,6 +58,20 @@ def test_the_steps_of_the_sdks_example_run_one_after_the_other(
     assert "nearest are 1234.500 and 1234.600" in ended.out
 
 
+def test_the_first_program_of_the_projectx_page_runs_against_the_gateway(
+    process: Callable[..., Ended], script: Callable[..., Path], tmp_path: Path
+) -> None:
+    page = (ROOT / "docs" / "projectx.md").read_text("utf-8")
+    (program,) = re.findall(r"^```py\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    ended = process(
+        *("serve", "projectx", "--port", "0", "--exec", f"python {script(program).name}"),
+        PAPERTAPE_HOME=str(tmp_path / "home"),
+    )
+    assert ended.code == 0, ended.err
+    assert "account: SIM-1 equity: 50000.0" in ended.out
+    assert "cancelled - cancelled by the user" in ended.out
+
+
 def test_every_step_of_the_document_is_on_the_page() -> None:
     assert [each for each in SPEC if each not in PAGE] == []
     assert len(BLOCKS) == 9
