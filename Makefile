@@ -11,7 +11,7 @@ CODE := broker_api sim data scenarios reports papertape
 WRITTEN := $(CODE) $(wildcard tests examples benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help projectx-env setup demo test check nightly coverage bench browser format
+.PHONY: help projectx-env sdk-before setup demo test check nightly coverage bench browser format
 
 help:  ## show what can be made
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile
@@ -59,6 +59,14 @@ projectx-env: .venv-projectx/.installed
 COMPILING := tests/sim/test_compiled.py tests/sim/test_instruments.py tests/sim/test_accounts.py
 PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 
+# Hyperliquid's SDK in its version before: the tests that use the newest run with it as well.
+sdk-before: .sdk-before/.installed
+
+.sdk-before/.installed: tests/vendor/sdk_before.txt $(DEV)
+	@rm -rf .sdk-before
+	@$(PIP) install --quiet --no-deps --target .sdk-before --requirement $<
+	@touch $@
+
 test: $(DEV)  ## run every test
 	@echo "compiling the exchange (a minute, once)"
 	@$(BIN)/python -m pytest -q $(COMPILING)
@@ -70,7 +78,7 @@ check: $(DEV)  ## format, lint, types and the quick tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -x -q $(PARALLEL) -m "not slow and not browser"
 
-nightly: $(DEV) projectx-env  ## everything, also with the kernel as plain Python, and a million sessions
+nightly: $(DEV) projectx-env sdk-before  ## everything, also with the kernel as plain Python, and a million sessions
 	$(BIN)/ruff check $(WRITTEN)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest

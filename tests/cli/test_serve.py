@@ -98,17 +98,17 @@ def test_the_ready_line_comes_and_a_signal_ends_the_venue(
         answer = requests.post(
             said["PAPERTAPE_VENUE_URL"] + "/info",
             json={"type": "clearinghouseState", "user": said["PAPERTAPE_ACCOUNT"]},
-            timeout=10,
+            timeout=60,
         )
         assert answer.json()["withdrawable"] == "10000.0"
         token_file = Path(said["PAPERTAPE_CONTROL_TOKEN_FILE"])
         assert stat.S_IMODE(token_file.stat().st_mode) == 0o600
         headers = {"Authorization": f"Bearer {token_file.read_text().strip()}"}
-        state = requests.get(said["PAPERTAPE_CONTROL_URL"] + "/state", headers=headers, timeout=10)
+        state = requests.get(said["PAPERTAPE_CONTROL_URL"] + "/state", headers=headers, timeout=60)
         assert state.json()["markets"][0]["plays"] == "still, opened at 3000"
         assert is_key(said["HYPERLIQUID_SECRET_KEY"])
         running.send_signal(signal.SIGTERM)
-        assert running.wait(20) == 0
+        assert running.wait(60) == 0
     assert not token_file.exists()
 
 
@@ -136,7 +136,7 @@ def test_a_signal_ends_the_program_too(
         while "waiting" not in running.stdout.readline():
             pass
         running.send_signal(signal.SIGTERM)
-        assert running.wait(20) == 128 + signal.SIGTERM
+        assert running.wait(60) == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize(

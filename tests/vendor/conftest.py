@@ -1,6 +1,12 @@
-"""Programs of vendors' packages that need a Python of their own are tested where it was made."""
+"""Vendors' packages that need a place of their own are tested where it was made (see Makefile)."""
 
 from pathlib import Path
 
-PYTHON = Path(__file__).resolve().parents[2] / ".venv-projectx" / "bin" / "python"
-collect_ignore = [] if PYTHON.exists() else ["test_projectx_package.py"]
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = ROOT / ".venv-projectx" / "bin" / "python"
+SDK_BEFORE = ROOT / ".sdk-before"
+_PLACES = {
+    "test_projectx_package.py": PYTHON,
+    "test_sdk_before.py": SDK_BEFORE / ".installed",
+}
+collect_ignore = [name for name, place in _PLACES.items() if not place.exists()]
