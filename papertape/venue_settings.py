@@ -23,6 +23,7 @@ DEFAULT_MARKETS = (
     "BTC=synthetic:seed=1,hours=3",
     "ETH=sample",
     "OP=synthetic:seed=2,hours=3,price=1.8",
+    "SOL=synthetic:seed=3,hours=3,price=184.8",
 )
 """What plays when no market is named: what the examples of the vendor's SDK trade."""
 

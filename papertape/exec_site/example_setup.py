@@ -32,7 +32,8 @@ def setup(
     value = float(info.user_state(wallet.address)["marginSummary"]["accountValue"])
     if value == 0 and not info.spot_user_state(wallet.address)["balances"]:
         raise RuntimeError(f"{wallet.address} has no money on {base_url}")
-    return wallet.address, info, Exchange(wallet, base_url, perp_dexs=perp_dexs)
+    exchange = Exchange(wallet, base_url, account_address=wallet.address, perp_dexs=perp_dexs)
+    return wallet.address, info, exchange
 
 
 def setup_multi_sig_wallets() -> list[Any]:

@@ -31,6 +31,7 @@ address, info, exchange = example_utils.setup(constants.TESTNET_API_URL, skip_ws
 answer = exchange.order("ETH", True, 0.2, 1100, {"limit": {"tif": "Gtc"}})
 print("placed", answer["response"]["data"]["statuses"][0])
 print("open", [order["limitPx"] for order in info.open_orders(address)])
+print("own key", exchange.account_address == exchange.wallet.address == address)
 sys.exit(7)
 """
 
@@ -50,6 +51,7 @@ def test_a_program_runs_against_the_venue_and_its_exit_code_is_the_commands(
     assert ended.code == 7, ended.err
     assert "placed {'resting': {'oid': 1}}" in ended.out
     assert "open ['1100.0']" in ended.out
+    assert "own key True" in ended.out
     assert re.search(r"^ready: hyperliquid at http://127\.0\.0\.1:\d+,", ended.out, re.MULTILINE)
     assert [path.name for path in Path(home["PAPERTAPE_HOME"]).iterdir()] == [FILE]
 
