@@ -75,7 +75,7 @@ class ProjectXConfig(Settings):
     wait_max_seconds: float = Field(default=5.0, ge=0, le=60)
     settle_seconds: float = Field(default=1.0, gt=0, le=60)
     reconcile_seconds: float = Field(default=20.0, ge=1, le=600)
-    quiet_seconds: float = Field(default=90.0, ge=20, le=3_600)
+    quiet_seconds: float = Field(default=90.0, ge=1, le=3_600)
     requests_per_minute: int = Field(default=200, ge=20, le=10_000)
     cancel_reserve: int = Field(default=40, ge=0, le=1_000)
     bar_history: int = Field(default=500, ge=0, le=5_000)

@@ -297,8 +297,9 @@ class Live:
                 next_sweep = loop.time() + config.reconcile_seconds
             if loop.time() >= self._heard_at + config.quiet_seconds:
                 self._heard_at = loop.time()
-                self._means.note(f"the market hub was silent for {config.quiet_seconds:g} s")
-                await self.market_hub.drop()
+                if self.market.is_open():
+                    self._means.note(f"the market hub was silent for {config.quiet_seconds:g} s")
+                    await self.market_hub.drop()
 
     def _on_renewed(self) -> None:
         """Hubs keep the token of their connection: they connect again with the new one."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from broker_api.broker import RowSink
+from broker_api.calendar import load_calendar
 from broker_api.instrument import NANOS
 from broker_api.live.candles import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, Candles, Sum
 from broker_api.live.feed import Feed
@@ -103,6 +104,13 @@ class Market:
             )
             view.feed.candles.deliver(self._now_ns())
         return record.timestamp
+
+    def is_open(self) -> bool:
+        """Whether any product trades now, by its calendar: silence means something then."""
+        now_ns = self._now_ns()
+        return any(
+            load_calendar(view.contract.spec.calendar).is_open(now_ns) for view in self._views
+        )
 
     # --- history -------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import pytest
 
 from broker_api.errors import OrderUncertainError
 from broker_api.order import OrderStatus
+from broker_api.projectx.wire.fields import time_ns
 from broker_api.projectx.wire.signalr import Invocation
 from broker_api.suite import TradingSuite
 from tests.venues.adapter import control, faults, names, order_of, until
@@ -83,7 +84,7 @@ def test_an_order_that_never_arrived_is_refused_and_not_sent_again(
 
 def test_an_order_that_arrives_after_it_was_given_up_is_cancelled(venue: Gateway) -> None:
     async def story(suite: TradingSuite, venue: Gateway) -> None:
-        await faults(venue, {"kind": "delay_before", "match": "place", "ms": 6_000})
+        await faults(venue, {"kind": "delay_before", "match": "place", "ms": 10_000})
         with pytest.raises(OrderUncertainError, match="no answer within 2 s"):
             await suite["MNQ"].orders.place_limit_order("MNQ", "buy", 2, 20_000)
         await until(lambda: order_of(suite, 1).is_terminal, PATIENCE)
@@ -244,6 +245,27 @@ def test_an_order_of_somebody_else_is_told_as_his(venue: Gateway) -> None:
         assert foreign.role.name == "FOREIGN"
 
     play(venue, story)
+
+
+@pytest.mark.parametrize(("day", "is_dropped"), [("2026-11-18", True), ("2026-11-21", False)])
+def test_a_silent_market_hub_is_connected_again_while_the_market_is_open(
+    venue: Gateway, day: str, is_dropped: bool
+) -> None:
+    clock = AheadClock(venue)
+    noon_ns = time_ns(f"{day}T18:00:00Z")
+    venue.wall.ahead_s = (noon_ns - clock.now_ns()) / 1e9
+
+    async def story(suite: TradingSuite, venue: Gateway) -> None:
+        live = broker_of(suite).live
+        first = live.market_hub.connections
+        if is_dropped:
+            await until(lambda: live.market_hub.connections > first, PATIENCE)
+            return
+        heard = live._heard_at
+        await until(lambda: live._heard_at > heard, PATIENCE)  # it was silent, and that is all
+        assert live.market_hub.connections == first
+
+    play(venue, story, clock=clock, quiet_seconds=1.0, reconcile_seconds=600.0)
 
 
 # --- tokens --------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def test_exits_that_both_filled_are_traded_back_and_said(venue: Gateway) -> None
         await suite.on("protection", lambda event: told.append(event.kind.name))
         await bought(suite)
         # The session hears of the first exit only after the market has been at both.
-        await faults(venue, {"kind": "frame_delay", "match": "GatewayUserOrder", "ms": 3_000})
+        await faults(venue, {"kind": "frame_delay", "match": "GatewayUserOrder", "ms": 6_000})
         await move(venue, 21_060)
         await move(venue, 20_960)
         await until(lambda: "DOUBLE_EXIT" in told, PATIENCE)

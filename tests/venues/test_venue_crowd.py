@@ -13,12 +13,21 @@ import pytest
 
 from broker_api.hyperliquid.signing import Signer, sign_l1
 from broker_api.hyperliquid.wire.schema import encode
+from broker_api.projectx.wire.enums import OrderStatus
+from broker_api.secret import Secret
 from sim.venues.hyperliquid.engine import Options
+from sim.venues.projectx.engine import AccountSettings, ProjectXEngine
+from sim.venues.projectx.serve import VenueSettings, make_server
+from sim.venues.server import ServerSettings, VenueServer, in_background
+from tests.venues.controlled import TOKEN, WallTime
+from tests.venues.local_gateway import BUY, CONTRACT, LIMIT, MARKET, SELL, still_futures
 from tests.venues.local_venue import KEYS, Local, local_venue
 
-ORDERS = 1_000
+ORDERS, CLIENTS = 1_000, len(KEYS)
 
 Post = Callable[[dict[str, Any]], Awaitable[Any]]
+
+# --- Hyperliquid ---------------------------------------------------------------------------------
 
 
 def order(is_buy: bool, price: str, tif: str) -> dict[str, Any]:
@@ -38,7 +47,7 @@ def body(signer: Signer, action: dict[str, Any], nonce: int) -> dict[str, Any]:
     }
 
 
-async def trade(signer: Signer, post: Post) -> None:
+async def trade_perpetuals(signer: Signer, post: Post) -> None:
     """Place and cancel, buy and sell, by turns; every answer is as it should be."""
     nonce = time.time_ns() // 1_000_000
     for _ in range(ORDERS // 4):
@@ -66,7 +75,7 @@ async def by_http(session: aiohttp.ClientSession, url: str, signer: Signer) -> N
         async with session.post(url + "/exchange", json=envelope) as answer:
             return await answer.json()
 
-    await trade(signer, post)
+    await trade_perpetuals(signer, post)
 
 
 async def by_socket(session: aiohttp.ClientSession, url: str, signer: Signer) -> None:
@@ -79,13 +88,13 @@ async def by_socket(session: aiohttp.ClientSession, url: str, signer: Signer) ->
             assert data["id"] == envelope["nonce"]
             return data["response"]["payload"]
 
-        await trade(signer, post)
+        await trade_perpetuals(signer, post)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("way", [by_http, by_socket], ids=["http", "websocket"])
-def test_every_order_of_eight_clients_is_accounted_for(
+def test_every_order_of_eight_clients_of_hyperliquid_is_accounted_for(
     way: Callable[[aiohttp.ClientSession, str, Signer], Awaitable[None]],
 ) -> None:
     async def crowd(url: str) -> None:
@@ -112,3 +121,66 @@ def check(venue: Local) -> None:
         assert ledger.positions[1].lots == 0
     assert len(oids) == engine.oids
     assert len(tids) == len(KEYS) * ORDERS // 2
+
+
+# --- ProjectX ------------------------------------------------------------------------------------
+
+
+async def trade_futures(session: aiohttp.ClientSession, url: str, number: int) -> None:
+    """Place and cancel, buy and sell, by turns; every answer is as it should be."""
+
+    async def ask(path: str, **body: Any) -> dict[str, Any]:
+        async with session.post(f"{url}/api/{path}", json=body, headers=headers) as answer:
+            found: dict[str, Any] = await answer.json()
+            assert found["success"], found
+            return found
+
+    headers: dict[str, str] = {}
+    login = await ask("Auth/loginKey", userName=f"user {number}", apiKey=f"a key of {number}")
+    headers = {"Authorization": f"Bearer {login['token']}"}
+    account = 1001 + number
+    about = {"accountId": account, "contractId": CONTRACT, "size": 1}
+    for turn in range(ORDERS // 4):
+        tag = f"{number}.{turn}"
+        placed = await ask(
+            "Order/place", **about, type=LIMIT, side=BUY, limitPrice=20_000.0, customTag=tag
+        )
+        await ask("Order/cancel", accountId=account, orderId=placed["orderId"])
+        for side in (BUY, SELL):
+            await ask("Order/place", **about, type=MARKET, side=side)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_every_order_of_eight_clients_of_projectx_is_accounted_for() -> None:
+    users = {f"user {number}": Secret(f"a key of {number}") for number in range(CLIENTS)}
+    settings = VenueSettings(
+        sources=still_futures(),
+        server=ServerSettings(Secret(TOKEN)),
+        keys=users,
+        accounts=tuple(AccountSettings(f"A{number}", user) for number, user in enumerate(users)),
+    )
+
+    async def crowd(url: str) -> None:
+        async with aiohttp.ClientSession() as session:
+            await asyncio.gather(*[trade_futures(session, url, n) for n in range(CLIENTS)])
+
+    with in_background(lambda: make_server(settings, WallTime())) as server:
+        asyncio.run(crowd(server.url))
+        check_futures(server)
+
+
+def check_futures(server: VenueServer) -> None:
+    engine = server.runner.engine
+    assert isinstance(engine, ProjectXEngine)
+    assert len(engine.orders) == CLIENTS * ORDERS * 3 // 4
+    trades = set()
+    for account in engine.accounts:
+        found = [each.status for each in engine.orders.values() if each.account is account]
+        assert found.count(OrderStatus.CANCELLED) == ORDERS // 4
+        assert found.count(OrderStatus.FILLED) == ORDERS // 2
+        trades |= {trade.id for trade in account.trades}
+        ledger = engine.venue.ledgers[account.number]
+        assert ledger.cash_nanos == engine.venue.exchange.cash_nanos(account.number)
+        assert ledger.positions[0].lots == 0
+    assert len(trades) == CLIENTS * ORDERS // 2
