@@ -34,6 +34,8 @@ FLATTEN_RETRY_SECONDS_MAX = 60.0
 NOTES_MAX = 100
 _LOOKED_AT = frozenset({EventKind.ACCOUNT, EventKind.FUNDING, EventKind.LIQUIDATION})
 """Events after which the account is looked at: a fill ends with its ACCOUNT."""
+_NOTED = {EventKind.RISK_FLATTENED: "flattened", EventKind.RISK_HALTED: "halted"}
+"""Events that the reader of a run should know of."""
 _NEVER_ADD = (*EXIT_ROLES, Role.LIQUIDATION, Role.REPAIR)
 _SLEEP_NS_MIN = 1_000
 
@@ -329,7 +331,15 @@ class RiskGate:
                 save_state(self._file, table)  # kept before anybody is told
                 self._saved = table
         for event in events:
+            if event.KIND in _NOTED:
+                done = _NOTED[event.KIND]
+                when = to_datetime(event.ts_ns).isoformat(timespec="seconds")
+                self._note(f"account {done} at {when} by {self.describe(event)}")
             self._session.tell(encode(event))
+
+    def _note(self, text: str) -> None:
+        if len(self.notes) < NOTES_MAX:
+            self.notes.append(text)
 
     # --- time ----------------------------------------------------------------------------------
 
@@ -382,8 +392,8 @@ class RiskGate:
         pause = FLATTEN_RETRY_SECONDS
         while (reason := self._machine.wants_flat) is not None and not self._is_flat():
             failures = await self._flatten(f"risk {RULE_NAMES[reason]}")
-            for failure in failures[: NOTES_MAX - len(self.notes)]:
-                self.notes.append(f"while a risk rule closed positions: {failure}")
+            for failure in failures:
+                self._note(f"while a risk rule closed positions: {failure}")
             if not self._is_flat():
                 await self._session.clock.sleep(pause)
                 pause = min(2 * pause, FLATTEN_RETRY_SECONDS_MAX)

@@ -120,7 +120,9 @@ class Trader:
         await self.orders.close_position("MNQ")
 
 
-def play(seed: int, **settings: bool) -> tuple[TradingSuite, int]:
+def play(
+    seed: int, make: type[SimBroker] = SimBroker, **settings: bool
+) -> tuple[TradingSuite, int]:
     """One session; returns its suite and how many commands were refused."""
     draws = np.random.Generator(np.random.Philox(seed))
     played = tape_of(market(draws), symbol="MNQ")
@@ -131,7 +133,7 @@ def play(seed: int, **settings: bool) -> tuple[TradingSuite, int]:
     traders: list[Trader] = []
 
     async def main() -> TradingSuite:
-        broker = SimBroker(spec, [played])
+        broker = make(spec, [played])
         suite = await TradingSuite.create("MNQ", broker=broker, risk=RULES)
         traders.append(Trader(suite, draws))
         async with suite:

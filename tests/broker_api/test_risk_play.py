@@ -6,6 +6,7 @@ import pytest
 
 from broker_api.event import SESSION_KINDS
 from tests.broker_api.risk_play import check, play
+from tests.broker_api.test_session_groups import PlainSim
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -13,6 +14,11 @@ def test_never_more_contracts_nothing_after_a_halt_and_losses_bounded(seed):
     suite, refused = play(seed)
     check(suite)
     assert refused > 0
+
+
+@pytest.mark.parametrize("seed", range(20, 24))
+def test_the_same_holds_where_the_session_keeps_brackets_and_pairs(seed):
+    check(play(seed, PlainSim)[0])
 
 
 def test_random_sessions_come_to_their_halts():

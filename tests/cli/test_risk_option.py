@@ -44,6 +44,7 @@ def test_rules_of_a_file_hold_and_are_in_configuration_and_report(folder):
     assert config["risk"]["daily_loss"]["limit"] == "60"
     summary = json.loads((folder / "summary.json").read_text())
     assert any("every 2 s while a position is open" in each for each in summary["assumptions"])
+    assert any(each.startswith("account halted at 2025-01-14T14:") for each in summary["notes"])
     assert "every 2 s while a position is open" in (folder / "report.html").read_text()
 
 
