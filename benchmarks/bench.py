@@ -36,14 +36,16 @@ WORKLOADS = {
     "W4": "market maker every 100 ticks, Python callback",
     "W4c": "the same, compiled",
     "W5": "SMA cross on a year of one-minute bars, brackets",
+    "W5c": "the same, compiled",
     "W6": "64 combinations of W5, on all processors",
+    "W6c": "the same, compiled",
     "W6T": "64 combinations of W3 compiled on a million ticks, on all processors",
     "load": "Parquet never seen before to the first row",
     "read": "the same columns read by pyarrow alone: the floor of load",
     "orders": "2,000 orders placed and cancelled by a coroutine",
     "import": "import of broker_api",
 }
-NO_SIZE = ("W5", "W6", "W6T", "orders", "import")
+NO_SIZE = ("W5", "W5c", "W6", "W6c", "W6T", "orders", "import")
 COMBINATIONS = 64
 ROUNDS = 2_000
 
@@ -64,13 +66,17 @@ def prepare(name: str, rows: int) -> tuple[Callable[[], Any], int, str]:
 
     if name in ("load", "read"):
         return (_load if name == "load" else _read)(rows), rows, "ticks"
-    if name == "W5":
+    if name in ("W5", "W5c"):
         tape = w.year_of_bars()
-        return lambda: w.play(tape, w.averaging), len(tape) // 4, "bars"
-    if name in ("W6", "W6T"):
-        (w.year_of_bars() if name == "W6" else w.ticks_tape(1_000_000)).index  # noqa: B018
-        action = w.swept_bars if name == "W6" else lambda: w.swept_ticks(1_000_000)
-        return action, COMBINATIONS, "runs"
+        strategy = w.averaging if name == "W5" else w.averaging_compiled
+        return lambda: w.play(tape, strategy), len(tape) // 4, "bars"
+    if name == "W6T":
+        w.ticks_tape(1_000_000).index  # noqa: B018 - made before the clock starts
+        return lambda: w.swept_ticks(1_000_000), COMBINATIONS, "runs"
+    if name in ("W6", "W6c"):
+        w.year_of_bars().index  # noqa: B018
+        swept = "averaging_swept" if name == "W6" else "averaging_compiled"
+        return lambda: w.swept_bars(swept), COMBINATIONS, "runs"
     tape = w.ticks_tape(1_000_000 if name == "orders" else rows)
     tape.index  # noqa: B018 - mapped before the clock starts
     if name == "orders":

@@ -250,6 +250,32 @@ async def averaging(suite: TradingSuite, fast: int = 10, slow: int = 30) -> None
     await mnq.data.on_bar("1min", bar)
 
 
+@compiled.strategy(
+    state={"fast": 10, "slow": 30, "seen": int, "closes": (int, 64), "quick": int, "calm": int,
+           "was_above": bool}
+)  # fmt: skip
+def compiled_averaging(ctx, me):  # type: ignore[no-untyped-def]
+    at, slow, fast = me.seen, me.slow, me.fast
+    me.calm += ctx.close
+    me.quick += ctx.close
+    if at >= slow:
+        me.calm -= me.closes[(at - slow) % 64]
+    if at >= fast:
+        me.quick -= me.closes[(at - fast) % 64]
+    me.closes[at % 64] = ctx.close
+    me.seen = at + 1
+    if at + 1 < slow:
+        return
+    is_above = me.quick * slow > me.calm * fast
+    if is_above and not me.was_above and compiled.position_lots(ctx) == 0:
+        compiled.place_bracket(ctx, 0, 1, 40, 80)
+    me.was_above = is_above
+
+
+async def averaging_compiled(suite: TradingSuite, fast: int = 10, slow: int = 30) -> None:
+    await suite.run_compiled("MNQ", compiled_averaging, bars="1min", fast=fast, slow=slow)
+
+
 # --- W6 and W6T: 64 combinations of W5, and of W3 compiled ---------------------------------------
 
 
@@ -267,8 +293,8 @@ def swept(strategy: str, tape: Path, fast: list[int], slow: list[int]) -> Outcom
     return Outcome(digest, len(table), int(table["fills"].sum()), 0)
 
 
-def swept_bars() -> Outcome:
-    return swept("averaging_swept", bars_path(), list(range(5, 21, 2)), list(range(25, 65, 5)))
+def swept_bars(strategy: str) -> Outcome:
+    return swept(strategy, bars_path(), list(range(5, 21, 2)), list(range(25, 65, 5)))
 
 
 def swept_ticks(rows: int) -> Outcome:

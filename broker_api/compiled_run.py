@@ -97,9 +97,14 @@ class RunsCompiled(Protocol):
     """A broker that runs compiled strategies."""
 
     async def run_compiled(
-        self, strategy: Any, parameters: Mapping[str, Any], until_ns: int | None, books: RunBooks
+        self,
+        strategy: Any,
+        parameters: Mapping[str, Any],
+        books: RunBooks,
+        until_ns: int | None,
+        bar_ns: int | None,
     ) -> None:
-        """Run until the tape ends, or until a time."""
+        """Run until the tape ends, or until a time; on every row, or on bars of a length."""
         ...
 
 
@@ -110,6 +115,7 @@ async def run_compiled(
     strategy: Any,
     parameters: Mapping[str, Any],
     until_ns: int | None,
+    bar_ns: int | None,
 ) -> None:
     """Run a compiled strategy. Raises ConfigurationError where it cannot run as other tiers do."""
     session.check()
@@ -133,6 +139,7 @@ async def run_compiled(
     runner = cast(RunsCompiled, broker)
     session.is_occupied = True
     try:
-        await runner.run_compiled(strategy, parameters, until_ns, RunBooks(session, index))
+        books = RunBooks(session, index)
+        await runner.run_compiled(strategy, parameters, books, until_ns, bar_ns)
     finally:
         session.is_occupied = False

@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -257,16 +257,24 @@ class TradingSuite(Mapping[str, InstrumentContext]):
     # --- compiled strategies -------------------------------------------------------------------
 
     async def run_compiled(
-        self, instrument: str, strategy: Any, *, until_ns: int | None = None, **parameters: Any
+        self,
+        instrument: str,
+        strategy: Any,
+        *,
+        bars: str | int | timedelta | None = None,
+        until_ns: int | None = None,
+        **parameters: Any,
     ) -> None:
         """Run a function that `papertape.compiled.strategy` made, until the tape ends.
 
+        It is called for every row, with `bars` ("1min", as for `on_bar`) for every bar instead.
         `parameters` set fields of its record; `until_ns` ends it earlier. The session is afterwards
         as after any run. Raises StrategyError for an exception in the function, what the session
         refuses, and ConfigurationError for settings under which it cannot run.
         """
         index = self.session.index_of(instrument)
-        await run_compiled(self.session, self.risk, index, strategy, parameters, until_ns)
+        bar_ns = None if bars is None else timeframe_ns(bars)
+        await run_compiled(self.session, self.risk, index, strategy, parameters, until_ns, bar_ns)
 
     # --- the end -------------------------------------------------------------------------------
 

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from broker_api.config import SimulationConfig
 from data.schema import ROWS_OF_BAR, IntColumn, Mask
 from data.tape import Tape
+from sim.bar_turn import BarPaths, prepare_bars
+from sim.handles import TapeHandle
 
-_BARS_AHEAD = 1024
 _FLAT = 0
 
 
@@ -28,44 +29,24 @@ class BarOrder:
         px = columns.px.copy()
         bid = px - simulation.spread_ticks // 2
         ask = bid + simulation.spread_ticks
-        self._bars = [column.reshape(-1, ROWS_OF_BAR) for column in (px, bid, ask)]
-        self._ts = columns.ts
-        self._wanted = _low_first(self._bars[0], simulation.bar_path)
-        self._low_first: Mask = np.zeros(len(px) // ROWS_OF_BAR, dtype=np.bool_)
-        self._sign = _FLAT
-        self._ready = 0
-        shown = [bars.reshape(-1) for bars in self._bars]
-        for column in shown:
-            column.flags.writeable = columns.px.flags.writeable
-        px, bid, ask = shown
+        shape = (-1, ROWS_OF_BAR)
+        wanted = _low_first(px.reshape(shape), simulation.bar_path)
+        self.paths = BarPaths(
+            px.reshape(shape),
+            bid.reshape(shape),
+            ask.reshape(shape),
+            np.stack([wanted[sign] for sign in (-1, _FLAT, 1)]).astype(np.int8),
+            np.zeros(len(px) // ROWS_OF_BAR, dtype=np.int8),
+            np.zeros(2, dtype=np.int64),
+        )
+        px, bid, ask = px[:], bid[:], ask[:]
+        for shown in (px, bid, ask):
+            shown.flags.writeable = columns.px.flags.writeable
         self.tape = replace(tape, columns=columns._replace(px=px, bid=bid, ask=ask))
 
-    def prepare(self, position: int, cursor: int, until_ns: int) -> int:
-        """Put the bars behind row `cursor` in order for a position; returns up to what time they
-        are, `until_ns` at most."""
-        sign = (position > 0) - (position < 0)
-        # A bar may still be turned while only its open has been met.
-        first = (cursor + ROWS_OF_BAR - 1) // ROWS_OF_BAR
-        if sign != self._sign:
-            self._sign, self._ready = sign, first
-        if self._ready < first:
-            # The run began here: a bar under way goes on as it must have begun.
-            self._turn(self._ready, first)
-        bars = len(self._low_first)
-        while self._ready < bars and self._ts[self._ready * ROWS_OF_BAR] <= until_ns:
-            if self._ready >= first + _BARS_AHEAD:
-                return int(self._ts[self._ready * ROWS_OF_BAR]) - 1
-            self._turn(self._ready, min(bars, first + _BARS_AHEAD))
-        return until_ns
-
-    def _turn(self, first: int, end: int) -> None:
-        """Swap the extremes of the bars that stand in the wrong order."""
-        wanted = self._wanted[self._sign][first:end]
-        wrong = np.flatnonzero(self._low_first[first:end] != wanted) + first
-        for bars in self._bars:
-            bars[wrong, 1], bars[wrong, 2] = bars[wrong, 2], bars[wrong, 1]
-        self._low_first[first:end] = wanted
-        self._ready = end
+    def prepare(self, handle: TapeHandle, position: int, cursor: int, until_ns: int) -> int:
+        """See `bar_turn.prepare`; `handle` is that of `tape`."""
+        return int(prepare_bars(self.paths, handle, position, cursor, until_ns))
 
 
 def _low_first(bars: IntColumn, bar_path: str) -> dict[int, Mask]:

@@ -53,6 +53,7 @@ KERNEL_FILES = (
     "queue.py",
     "rules.py",
     "path.py",
+    "bar_turn.py",
     "trailing.py",
     "exits.py",
     "groups.py",
@@ -67,6 +68,7 @@ KERNEL_FILES = (
     "entries.py",
     "strategy.py",
     "strategy_loop.py",
+    "strategy_bars.py",
     "strategy_door.py",
 )
 """The files that may import numba, and whose contents name the folder of compiled code."""

@@ -281,7 +281,7 @@ class SimBroker:
         Returns the time at which one of them acted or began a task, None when none did. The
         exchange stays behind meanwhile: nobody looks, or nothing is published before.
         """
-        ticks = self._market.ticks
+        ticks, until_ns = self._market.ticks, min(until_ns, self._tape_end_ns + 1)
         while not self._closing and (stretch := ticks.stretch(until_ns)) is not None:
             spawn = stretch.spawner()
             if spawn is not None:
@@ -344,8 +344,9 @@ class SimBroker:
         if self._next_delivery_ns() <= now_ns:
             self._loop.call_soon(self._deliver_due, now_ns)
             scheduled = True
-        if not self._closing and self._market.ticks.next_ns() <= now_ns:
-            self._loop.call_soon(self._market.ticks.deliver, now_ns)
+        seen_ns = min(now_ns, self._tape_end_ns)  # nothing is told of a time that is not there
+        if not self._closing and self._market.ticks.next_ns() <= seen_ns:
+            self._loop.call_soon(self._market.ticks.deliver, seen_ns)
             scheduled = True
         return scheduled
 
@@ -391,7 +392,12 @@ class SimBroker:
     # --- compiled strategies --------------------------------------------------------------------
 
     async def run_compiled(
-        self, strategy: Any, parameters: Mapping[str, Any], until_ns: int | None, books: RunBooks
+        self,
+        strategy: Any,
+        parameters: Mapping[str, Any],
+        books: RunBooks,
+        until_ns: int | None,
+        bar_ns: int | None,
     ) -> None:
         """Run a compiled strategy as soon as nothing of the session is under way.
 
@@ -406,7 +412,7 @@ class SimBroker:
             return
         self.flush()  # what a run before this one left
         settings = self._spec.simulation
-        run = CompiledRun(self.exchange, settings, strategy, parameters, end_ns, books)
+        run = CompiledRun(self.exchange, settings, strategy, parameters, end_ns, books, bar_ns)
         self._compiled, self._played = run, run.played
         try:
             await run.done

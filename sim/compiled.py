@@ -17,6 +17,8 @@ from broker_api.config import near_miss
 from broker_api.errors import ConfigurationError
 from sim.strategy_door import compile_strategy
 
+ARRAY_MAX = 1 << 16
+"""Places of an array in a strategy's state."""
 _TYPES: dict[type, str] = {int: "<i8", float: "<f8", bool: "<i8"}
 
 
@@ -66,11 +68,15 @@ def strategy(
     """Make a function of (ctx, me) a compiled strategy.
 
     `state` names the fields of `me`: a type (int, float, bool) starts at zero, a number is the
-    start value. Any of them may be set by `suite.run_compiled(...)`. Raises ConfigurationError for
-    something else.
+    start value; any of them may be set by `suite.run_compiled(...)`. A type and a length, such as
+    `(float, 30)`, is an array of zeros. Raises ConfigurationError for something else.
     """
-    layout, values = [], {}
+    layout: list[tuple[Any, ...]] = []
+    values = {}
     for name, given in state.items():
+        if isinstance(given, tuple):
+            layout.append((name, *_array(name, given)))
+            continue
         kind = given if isinstance(given, type) else type(given)
         if kind not in _TYPES or not name.isidentifier():
             raise ConfigurationError(
@@ -85,6 +91,17 @@ def strategy(
         return CompiledStrategy(function, np.dtype(layout), values)
 
     return decorate
+
+
+def _array(name: str, given: tuple[Any, ...]) -> tuple[str, tuple[int]]:
+    """The type and shape of an array's field."""
+    if len(given) == 2 and given[0] in _TYPES and name.isidentifier():
+        length = given[1]
+        if isinstance(length, int) and 1 <= length <= ARRAY_MAX:
+            return _TYPES[given[0]], (length,)
+    raise ConfigurationError(
+        f"state {name!r}: {given!r} is no array: (int, 30), a type and up to {ARRAY_MAX:,} places"
+    )
 
 
 def _checked(name: str, value: Any, is_whole: bool) -> int | float:

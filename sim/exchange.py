@@ -35,6 +35,7 @@ from data.schema import ROWS_OF_BAR
 from data.tape import Tape
 from sim import entries
 from sim.bar_order import BarOrder
+from sim.bar_turn import BarPaths, no_bars
 from sim.book import (
     BY_CALENDAR,
     MAX_EVENTS,
@@ -196,6 +197,11 @@ class Exchange:
         return self._array, self._handles[0], self._events
 
     @property
+    def bar_paths(self) -> BarPaths:
+        """The bars of the only tape, where it is one of bars, and their order."""
+        return self._bar_orders[0].paths if self._bar_orders else no_bars()
+
+    @property
     def next_break_ns(self) -> int:
         """The next time at which something other than rows and commands happens."""
         sessions_ns = min(self._margins.next_ns, self._boundaries.next_ns)
@@ -317,7 +323,8 @@ class Exchange:
         book, stop_ns = self._book, until_ns
         for index, order in self._bar_orders.items():
             position, cursor = int(book["p_position"][index]), int(book["i_cursor"][index])
-            stop_ns = min(stop_ns, order.prepare(position, cursor, until_ns))
+            handle = self._handles[index]
+            stop_ns = min(stop_ns, order.prepare(handle, position, cursor, until_ns))
         return stop_ns
 
     def _run_stretch(self, until_ns: int) -> bool:

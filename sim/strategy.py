@@ -66,6 +66,14 @@ SCALAR_FIELDS = (
     "trade_ticks",  # NO_PRICE, 0 and 0 where the row is no print
     "trade_lots",
     "trade_side",
+    "bar_start_ns",  # of the bar that is complete, where the strategy is told bars
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume_lots",
+    "bar",  # the first bar that has not been told
+    "turns",  # 1: the tape is made of bars, whose extremes are put in order as events come
     "position",
     "entries",  # working orders that max_concurrent_orders counts
     "entries_max",

@@ -18,7 +18,6 @@ from numba.extending import intrinsic
 
 from sim.book import is_compiled
 from sim.strategy import CONTEXT
-from sim.strategy_loop import play
 
 _typeof: Callable[[Any], Any] = numba.typeof
 _known_signatures: set[tuple[Any, ...]] = set()
@@ -91,16 +90,20 @@ def _call_signature() -> Any:
     return types.void(numba.from_dtype(CONTEXT), types.intp)
 
 
-def play_strategy(call: Callable[..., Any], records: np.ndarray[Any, Any], *arguments: Any) -> int:
-    """See `strategy_loop.play`; `records` is an array of the strategy's one record."""
-    door: Any = play
+def play_strategy(
+    door: Any, call: Callable[..., Any], records: np.ndarray[Any, Any], *arguments: Any
+) -> int:
+    """Call a loop, `strategy_loop.play` or `strategy_bars.play_bars`.
+
+    `records` is an array of the strategy's one record.
+    """
     if not is_compiled():
         return int(door(call, records[0], *arguments))
     shapes = tuple(map(_typeof, arguments))
-    if shapes not in _known_signatures:
+    if (door, shapes) not in _known_signatures:
         signature = (types.FunctionType(_call_signature()), types.intp, *shapes)
         door.disable_compile(False)
         door.compile(signature)
         door.disable_compile()
-        _known_signatures.add(shapes)
+        _known_signatures.add((door, shapes))
     return int(door(call, records.ctypes.data, *arguments))

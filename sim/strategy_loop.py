@@ -74,7 +74,7 @@ LOG_WIDTH = OUT_WIDTH + 2
 """A row of the log: the command, when it was sent, how many events were published before."""
 (NEWS_DUE, NEWS_KIND, NEWS_ID, NEWS_STATUS, NEWS_FILLED, NEWS_POSITION) = map(i8, range(6))
 NEWS_WIDTH = 6
-DONE, MARGIN, DRAIN, GROW, REFUSED = i8(0), i8(1), i8(2), i8(3), i8(4)
+DONE, MARGIN, DRAIN, GROW, REFUSED, TURN = i8(0), i8(1), i8(2), i8(3), i8(4), i8(5)
 ENTRY_LATENCY, RESPONSE_LATENCY, FEED_LATENCY = i8(0), i8(1), i8(2)
 EVENTS_AT_ONCE = MAX_EVENTS // 2
 """Room in the buffer of events for one transaction."""
@@ -268,6 +268,8 @@ def process_rows(
             book["interest_stale"] = _YES
         if is_crowded(book, ctx, news):
             return DRAIN
+        if ctx["turns"] and book["event_count"] > before:
+            return TURN
 
 
 @njit
@@ -305,6 +307,8 @@ def bring_up(
         note_events(ctx, news, events, before, book["event_count"], latency[RESPONSE_LATENCY])
         if is_crowded(book, ctx, news):
             return DRAIN
+        if ctx["turns"]:
+            return TURN
     end = row_at(ctx, tape, until_ns)
     return process_rows(book, tape, events, ctx, news, end, latency[RESPONSE_LATENCY])
 

@@ -26,19 +26,20 @@ from broker_api.instrument import MAX_TICKS
 from broker_api.latency import to_ns
 from broker_api.order import Command
 from broker_api.refusals import not_active, refusal
+from data.bars import bars_from_tape
 from data.tape import Tape
-from sim import strategy, strategy_loop
+from sim import strategy, strategy_bars, strategy_loop
 from sim.book import COMMAND, is_compiled
 from sim.compiled import CompiledStrategy
 from sim.exchange import Exchange
 from sim.strategy_door import play_strategy
-from sim.strategy_log import PlayedLog, command_of
+from sim.strategy_log import IntTable, PlayedLog, command_of
 
 _LOG_ROWS = 1 << 16
 _NEWS_ROWS = 1 << 16
 
 
-def check_settings(simulation: SimulationConfig, tape: Tape) -> None:
+def check_settings(simulation: SimulationConfig, tape: Tape, bar_ns: int | None) -> None:
     """Raise ConfigurationError for a setting under which a compiled run would be another run."""
     for name in ("entry_latency_ms", "response_latency_ms", "feed_latency_ms"):
         if not isinstance(getattr(simulation, name), int | float):
@@ -51,8 +52,26 @@ def check_settings(simulation: SimulationConfig, tape: Tape) -> None:
             f"simulation.when_closed: {simulation.when_closed!r} is not for a compiled strategy; "
             'it needs "reject"'
         )
-    if tape.bar_interval_ns:
-        raise ConfigurationError("a compiled strategy runs on ticks; this tape is made of bars")
+    length_ns = tape.bar_interval_ns
+    if length_ns and bar_ns is None:
+        raise ConfigurationError(
+            "this tape is made of bars: say how long the bars are that the strategy is told, "
+            'run_compiled(..., bars="1min")'
+        )
+    if length_ns and bar_ns is not None and bar_ns % length_ns:
+        raise ConfigurationError(
+            f"bars: {bar_ns} ns are not a whole number of the tape's bars of {length_ns} ns"
+        )
+
+
+def bar_table(tape: Tape, bar_ns: int, feed_ns: int, now_ns: int, end_ns: int) -> IntTable:
+    """The bars that complete after `now_ns` and up to `end_ns`, see `strategy_bars.BAR_FIELDS`."""
+    first_ns = (now_ns - feed_ns) // bar_ns * bar_ns
+    last_ns = min((int(tape.columns.ts[-1]) // bar_ns + 1) * bar_ns, end_ns - feed_ns)
+    found = bars_from_tape(tape, bar_ns, first_ns, max(first_ns, last_ns // bar_ns * bar_ns))
+    ends = found.ts + bar_ns
+    prices = (found.open, found.high, found.low, found.close)
+    return np.column_stack((ends + feed_ns, ends, found.ts, *prices, found.volume))
 
 
 class CompiledRun:
@@ -66,8 +85,10 @@ class CompiledRun:
         parameters: Mapping[str, Any],
         end_ns: int,
         books: RunBooks,
+        bar_ns: int | None,
     ) -> None:
-        check_settings(simulation, exchange.tapes[0])
+        check_settings(simulation, exchange.tapes[0], bar_ns)
+        self._bar_ns = bar_ns
         self._exchange = exchange
         self._books = books
         self._strategy = played
@@ -93,7 +114,9 @@ class CompiledRun:
         self._begun = False
         self._failure: Exception | None = None
         last_ns = min(end_ns, exchange.end_ns) - self._feed_ns
-        self._last = int(np.searchsorted(self._ts, last_ns, side="right")) - 1
+        last = int(np.searchsorted(self._ts, last_ns, side="right")) - 1
+        self._door: Any = strategy_loop.play
+        self._told: tuple[Any, ...] = (last,)
         self.played = PlayedLog(books, self._response_ns)
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -103,6 +126,12 @@ class CompiledRun:
         told = int(np.searchsorted(self._ts, now_ns - self._feed_ns, side="right"))
         context["told"] = told
         context["seen"] = context["hit"] = -1
+        context["turns"] = bool(self._exchange.tapes[0].bar_interval_ns)
+        if self._bar_ns is not None:
+            tape, paths = self._exchange.tapes[0], self._exchange.bar_paths
+            end_ns = min(self._end_ns, self._exchange.end_ns)
+            bars = bar_table(tape, self._bar_ns, self._feed_ns, now_ns, end_ns)
+            self._door, self._told = strategy_bars.play_bars, (bars, paths)
         context["next_id"] = 1
         for known in books.working():
             strategy_loop.note_known(self._contexts, np.array(known, dtype=np.int64))
@@ -147,6 +176,7 @@ class CompiledRun:
         while True:
             try:
                 code = play_strategy(
+                    self._door,
                     self._call,
                     self._records,
                     self._book,
@@ -157,7 +187,7 @@ class CompiledRun:
                     self._news,
                     self._log,
                     self._latency,
-                    self._last,
+                    *self._told,
                     bound_ns,
                 )
             except Exception as failure:
@@ -183,6 +213,7 @@ class CompiledRun:
 
     def _publish(self, rows: list[EventRow]) -> None:
         """What the exchange published outside of the loop, for the log and the strategy."""
+        self._context["hit"] = -1  # rows went by, and it may be others that concern orders now
         if rows:
             events = np.array(rows, dtype=np.int64).reshape(-1).view(EVENT_ROW)
             self._make_room(len(rows))

@@ -8,7 +8,13 @@ from sim.book import KERNEL_FILES
 from tests.differential.mutants import ROOT, WRONG_RULES, Verdict, judge, known_killers
 from tests.differential.wrong_rules import WrongRule
 
-WITHOUT_RULES = ("handles.py", "strategy.py", "strategy_loop.py", "strategy_door.py")
+WITHOUT_RULES = (
+    "handles.py",
+    "strategy.py",
+    "strategy_loop.py",
+    "strategy_bars.py",
+    "strategy_door.py",
+)
 """Files that hand calls on, and those that are none of the exchange: the session of a compiled
 strategy, which `tests/sim/test_compiled.py` compares with a session in Python."""
 

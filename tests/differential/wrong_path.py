@@ -84,6 +84,24 @@ PATH = (
         "if False:",
     ),
     W(
+        "the path of a bar does not mind the position",
+        "bar_turn.py",
+        "        sign = _ONE if position > 0 else -_ONE\n",
+        "        sign = ZERO\n",
+    ),
+    W(
+        "a bar under way is turned",
+        "bar_turn.py",
+        "    first = (cursor + ROWS - 1) // ROWS\n",
+        "    first = cursor // ROWS\n",
+    ),
+    W(
+        "a bar is turned once",
+        "bar_turn.py",
+        "            stands[bar] = wanted[bar]\n",
+        "            pass\n",
+    ),
+    W(
         "the mark of the path outlives its row",
         "path.py",
         'book["bar_step"] = NO_BAR\n    book["bar_low"]',

@@ -1,0 +1,119 @@
+"""The loop of a compiled strategy that is told bars: as `strategy_loop.py`, one call a bar.
+
+Bars are known ahead. At one instant: rows, commands that arrive, events that are delivered, then
+the bar's call. A tape of bars is put in order as its events come, as `bar_order.py` does it for
+Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from data.index import TapeRows
+from data.schema import IntColumn
+from sim.bar_turn import READY, BarPaths, prepare
+from sim.book import NEVER, NONE, ZERO, Book, CommandRow, EventRows, entry, i8, njit
+from sim.handles import TapeHandle, rows_of
+from sim.strategy import AT_ONCE_MAX, Context
+from sim.strategy_loop import (
+    DONE,
+    GROW,
+    REFUSED,
+    TURN,
+    Table,
+    bring_up,
+    keep_sent,
+    show,
+    tell_news,
+)
+
+BAR_FIELDS = ("due_ns", "end_ns", "start_ns", "open", "high", "low", "close", "volume")
+(BAR_DUE, BAR_END, BAR_START, BAR_OPEN, BAR_HIGH, BAR_LOW, BAR_CLOSE, BAR_VOLUME) = map(
+    i8, range(8)
+)
+_ROOM, _ONE = i8(AT_ONCE_MAX), i8(1)
+
+
+@njit
+def show_bar(ctx: Context, tape: TapeRows, bars: Table, at: int) -> None:
+    """Put a bar before the strategy, and the market as it is seen at its end."""
+    end_ns, row, ts = bars[at, BAR_END], ctx["told"], tape.ts
+    while row < len(ts) and ts[row] <= end_ns:
+        row += 1
+    ctx["told"] = row
+    if row > 0:
+        show(ctx, tape, row - 1)
+    ctx["trade_ticks"] = NONE
+    ctx["trade_lots"] = ZERO
+    ctx["trade_side"] = ZERO
+    ctx["ts_ns"] = end_ns
+    ctx["bar_start_ns"] = bars[at, BAR_START]
+    ctx["open"] = bars[at, BAR_OPEN]
+    ctx["high"] = bars[at, BAR_HIGH]
+    ctx["low"] = bars[at, BAR_LOW]
+    ctx["close"] = bars[at, BAR_CLOSE]
+    ctx["volume_lots"] = bars[at, BAR_VOLUME]
+
+
+@njit
+def bring_bars_up(
+    book: Book,
+    tape: TapeRows,
+    events: EventRows,
+    command: CommandRow,
+    ctx: Context,
+    news: Table,
+    log: Table,
+    until_ns: int,
+    latency: IntColumn,
+    paths: BarPaths,
+) -> int:
+    """As `bring_up`; on a tape of bars, those ahead are put in order for each new position."""
+    code = DONE
+    while True:
+        stop_ns = until_ns
+        if ctx["turns"]:
+            cursor, ready = book["i_cursor"][ZERO], paths.state[READY]
+            stop_ns = prepare(paths, tape.ts, book["p_position"][ZERO], cursor, until_ns)
+            if code == TURN or paths.state[READY] != ready:
+                ctx["hit"] = cursor  # the row that concerns an order may be another of its bar
+        code = bring_up(book, tape, events, command, ctx, news, log, stop_ns, latency)
+        if code != TURN and (code != DONE or stop_ns == until_ns):
+            return code
+
+
+@entry
+def play_bars(
+    call: Callable[..., None],
+    me: int,
+    books: Book,
+    handle: TapeHandle,
+    events: EventRows,
+    commands: CommandRow,
+    contexts: Context,
+    news: Table,
+    log: Table,
+    latency: IntColumn,
+    bars: Table,
+    paths: BarPaths,
+    bound_ns: int,
+) -> int:
+    """Tell the strategy bars, and do all that happens before `bound_ns`. See `play`."""
+    book, ctx, command, tape = books[0], contexts[0], commands[0], rows_of(handle)
+    while True:
+        if ctx["sent"] + _ROOM > len(log):
+            return GROW
+        at = ctx["bar"]
+        due_ns = bars[at, BAR_DUE] if at < len(bars) else NEVER
+        until_ns = min(due_ns, bound_ns - _ONE)
+        code = bring_bars_up(book, tape, events, command, ctx, news, log, until_ns, latency, paths)
+        if code != DONE or due_ns >= bound_ns:
+            return code
+        tell_news(ctx, news, due_ns)
+        show_bar(ctx, tape, bars, at)
+        ctx["bar"] = at + _ONE
+        call(ctx, me)
+        if ctx["out_count"]:
+            keep_sent(ctx, log, due_ns)
+        if ctx["refused"]:
+            return REFUSED
