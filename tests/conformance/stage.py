@@ -228,7 +228,8 @@ LIVE = {
         "hyperliquid", "ETH", 3_000.0, 0.1, local_venue.local_venue, adapter.live_broker
     ),
     "projectx": Venue(
-        "projectx", "MNQ", 21_000.0, 1, local_gateway.local_gateway, projectx_adapter.live_broker
+        *("projectx", "MNQ", 21_000.0, 1, local_gateway.local_gateway),
+        lambda server: projectx_adapter.live_broker(server, answer_seconds=30.0),
     ),
 }
 """By name. A new adapter joins with one line here, and its table in broker_api/capabilities.py."""
