@@ -40,7 +40,14 @@ from broker_api.order import (
     order_ids_of,
     requests_of,
 )
-from broker_api.plain_order import MADE_NAME, PlainOrder, Protection, Voice, asked_id
+from broker_api.plain_order import (
+    MADE_NAME,
+    PlainOrder,
+    Protection,
+    Voice,
+    asked_id,
+    is_repair,
+)
 
 __all__ = ["Contingency", "Protection", "Reaction", "RecordedEvent", "refold"]
 
@@ -178,12 +185,13 @@ class Contingency:
     def _is_news(self, row: EventRow) -> bool:
         """False for what comes of a group's order after the group: answers that were overtaken.
 
-        A refusal that concerns an entry may answer a command of the user's.
+        A refusal that concerns an entry or a repair may answer a command of the user's.
         """
         owner = self.owners.get(asked_id(row.order_id))
         if owner is None or row.kind == EventKind.FILLED:
             return True
-        return row.order_id == owner and row.kind in _REFUSED_CHANGES
+        is_users = row.order_id == owner or is_repair(row.order_id)
+        return is_users and row.kind in _REFUSED_CHANGES
 
     # --- the session's commands ----------------------------------------------------------------
 

@@ -33,11 +33,13 @@ from broker_api.projectx.keeper import Keeper
 from broker_api.projectx.outbox import Lane, Parcel
 from broker_api.projectx.reducing import Reducing
 from broker_api.projectx.tags import Tags
-from broker_api.projectx.wire.codes import reason_of
+from broker_api.projectx.wire.codes import CancelCode, reason_of
 from broker_api.projectx.wire.records import Reply
 from broker_api.projectx.wire.requests import ModifyOrder, OrderOfAccount
 
 CANCEL_ATTEMPTS = 3
+_NOT_ALLOWED = (CancelCode.UNKNOWN_ERROR, CancelCode.ACCOUNT_REJECTED)
+"""Of a cancel: the order is there, and the gateway will not end it."""
 _PROTECTIVE = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
 
 
@@ -337,6 +339,10 @@ class Commands:
             return track.ended
         if track.has_ended:
             return self._books.refuse_cancel(track, Reason.ORDER_NOT_ACTIVE, desk.venue_us())
+        self._books.asked_to_end.pop(track.order_id, None)
+        if reply is not None and reply.code in _NOT_ALLOWED:
+            desk.note(f"the cancel of order {track.order_id}: the gateway says: {reply.text}")
+            return self._books.refuse_cancel(track, Reason.REFUSED_BY_VENUE, desk.venue_us())
         return self._books.refuse_cancel(track, Reason.UNKNOWN_ORDER, desk.venue_us())
 
     async def _look(self, track: Track) -> None:

@@ -41,6 +41,8 @@ UP_SECONDS = 20.0
 QUOTED_SECONDS = 2.0
 BEAT_SECONDS = 0.25
 NOTES_MAX = 1_000
+BARS_AGAIN = 60
+"""Bars of each length that are read again after a lost connection."""
 LOOK_BACK_NS = 24 * 3_600 * NANOS
 _USER_CALLS = ("SubscribeOrders", "SubscribePositions", "SubscribeTrades")
 
@@ -131,7 +133,7 @@ class Live:
     async def open(self) -> Opening:
         """Subscribe, and take the account as it is with nothing lost in between."""
         means, config = self._means, self._means.config
-        await self.market.fetch_bars(self.client, config.bar_history, live=config.live_data)
+        await self._fetch_bars(config.bar_history)
         self.user_hub.start()
         self.market_hub.start()
         try:
@@ -221,6 +223,12 @@ class Live:
 
     async def _on_market_up(self) -> None:
         self._heard_at = asyncio.get_running_loop().time()
+        if self._begun.is_set():  # bars that were missed meanwhile
+            self.keeper.start(self._fetch_bars(min(self._means.config.bar_history, BARS_AGAIN)))
+
+    async def _fetch_bars(self, count: int) -> None:
+        config = self._means.config
+        await self.market.fetch_bars(self.client, count, live=config.live_data)
 
     def _on_user(self, pushed: Pushed) -> None:
         if not self._begun.is_set():

@@ -249,6 +249,17 @@ def test_a_double_exit_is_said_and_traded_back_once_when_no_more_can_fill():
     assert bench.ledger.orders[bench.plain[-1].order_id].role is Role.REPAIR
 
 
+def test_the_answer_to_a_cancel_of_a_repair_is_told_though_its_group_is_over():
+    bench = Bench().protected()
+    bench.fill(3, 4, 1_020)
+    bench.fill(2, 3, 990)
+    bench.cancelled(2)
+    bench.accept(-1)
+    bench.fill(-1, 3, 995)
+    assert bench.machine.groups == {}
+    assert bench.refuse_cancel(-1).told == ["repair 1 cancel rejected (order_not_active)"]
+
+
 def test_a_repair_waits_until_an_uncertain_sibling_is_known():
     bench = Bench().protected()
     bench.fill(3, 4, 1_020)

@@ -71,6 +71,10 @@ async def main() -> None:
             if len(heard) == len(HEARD):
                 break
             await asyncio.sleep(0.05)
+        counted = suite.orders.get_order_statistics()
+        kinds = ("orders_placed", "market_orders", "limit_orders", "stop_orders", "orders_modified")
+        found["counted"] = [counted[kind] for kind in kinds]
+        found["errors"] = (await suite.get_stats())["total_errors"]
         found["left"] = len(await suite.positions.get_all_positions())
         found["trades"] = len(await client.search_trades())
         found["bars"] = len(await client.get_bars("MNQ", days=5, interval=5))

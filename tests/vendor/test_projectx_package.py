@@ -37,6 +37,8 @@ def test_the_vendors_package_connects_trades_and_hears_of_it() -> None:
         "open": 1,
         "bracket": True,
         "held": [2],
+        "counted": [7, 3, 2, 2, 1],
+        "errors": 0,
         "left": 0,
         "trades": 3,
         "bars": 1,

@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 from broker_api.errors import OrderUncertainError
 from broker_api.order import OrderStatus
+from broker_api.projectx.config import ProjectXConfig
+from broker_api.projectx.pace import pacing_of
 from broker_api.projectx.wire.fields import time_ns
 from broker_api.projectx.wire.signalr import Invocation
 from broker_api.suite import TradingSuite
@@ -235,6 +238,41 @@ def test_searches_wait_when_there_are_too_many(venue: Gateway) -> None:
         await broker_of(suite).live.keeper.sweep()
 
     play(venue, story, reconcile_seconds=60.0)
+
+
+def test_commands_wait_for_the_limit_and_cancels_have_a_reserve(venue: Gateway) -> None:
+    async def story(suite: TradingSuite, venue: Gateway) -> None:
+        orders = suite["MNQ"].orders
+        placing = [orders.place_limit_order("MNQ", "buy", 1, 20_000) for _ in range(40)]
+        answers = await asyncio.gather(*placing, return_exceptions=True)
+        kinds = [type(each).__name__ for each in answers]
+        placed = kinds.count("OrderResponse")
+        assert kinds.count("RateLimited") == 40 - placed
+        assert 3 < placed < 30
+        assert placed_orders(venue) == placed
+        assert (await orders.cancel_order(1)).status is OrderStatus.CANCELLED
+        assert len(suite.session.ledger.working) == placed - 1
+        broker_of(suite).live.client.pacing = pacing_of(
+            ProjectXConfig(requests_per_minute=5_000), np.random.Generator(np.random.Philox(1))
+        )
+
+    limits = {"requests_per_minute": 40, "cancel_reserve": 10, "wait_max_seconds": 1.0}
+    play(venue, story, reconcile_seconds=600.0, bar_history=0, **limits)
+
+
+def test_bars_that_were_missed_are_read_again(venue: Gateway) -> None:
+    async def story(suite: TradingSuite, venue: Gateway) -> None:
+        live = broker_of(suite).live
+        before = live.market_hub.connections
+        await faults(venue, {"kind": "disconnect", "match": "GatewayQuote"})
+        await faults(venue, {"kind": "frame_drop", "match": "GatewayTrade"})
+        await move(venue, 21_012)  # nobody tells of it
+        await until(lambda: live.market_hub.connections > before, PATIENCE)
+        await until(
+            lambda: any(bar.close == 21_012 for bar in suite["MNQ"].data.bars("1min", 10)), PATIENCE
+        )
+
+    play(venue, story, reconcile_seconds=600.0)
 
 
 def test_an_order_of_somebody_else_is_told_as_his(venue: Gateway) -> None:
