@@ -64,7 +64,7 @@ class Pacer:
         entry = self._queue.add(now_ns, weight, kind, key=key, wait_max_ns=wait_max_ns)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._futures[entry.number] = future
-        self._serve()
+        self._serve_at(now_ns)  # of this very moment: a bound of 0 has not passed yet
         try:
             if not future.done() or self._waking > 1:
                 await asyncio.wait((future,))
@@ -82,8 +82,10 @@ class Pacer:
             self._serve()
 
     def _serve(self) -> None:
+        self._serve_at(self._now_ns())
+
+    def _serve_at(self, now_ns: int) -> None:
         """Let go who may, refuse who would be late, and set the timer for the next."""
-        now_ns = self._now_ns()
         gone, late = self._queue.serve(now_ns)
         for entry in gone:
             self._settle(entry, None)

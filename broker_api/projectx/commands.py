@@ -317,6 +317,7 @@ class Commands:
                 reply: Reply | None = await parcel.answer
                 break
             except (NotSentError, ProtocolError):
+                self._books.asked_to_end.pop(track.order_id, None)
                 raise
             except BrokerError as failure:
                 # To cancel twice is to cancel once, so this is the one command to send again.
@@ -360,6 +361,11 @@ class Commands:
         self._books.flush(track)
         self._reducing.mind(track.index)
 
+    def mind_all(self) -> None:
+        """Orders that only reduce are looked at once more: a message about one may have failed."""
+        for index in range(len(self._contracts)):
+            self._reducing.mind(index)
+
     def _resize(self, track: Track, lots: int) -> None:
         """Give an order that only reduces another size at the gateway; the session's stays."""
         message = ModifyOrder(self._desk.account_id, track.oid, size=lots)
@@ -382,8 +388,11 @@ class Commands:
         self._keeper.start(self._ended(track))
 
     async def _ended(self, track: Track) -> None:
-        if not track.has_ended:
-            await self.cancel(CancelRequest(track.order_id), Reason.REDUCE_ONLY_DONE)
+        try:
+            if not track.has_ended:
+                await self.cancel(CancelRequest(track.order_id), Reason.REDUCE_ONLY_DONE)
+        finally:
+            self._reducing.settled(track)
 
 
 def _is_protective(request: OrderRequest) -> bool:

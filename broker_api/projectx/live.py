@@ -285,6 +285,7 @@ class Live:
     async def _sweep(self) -> None:
         try:
             await self.keeper.sweep()
+            self.commands.mind_all()
         except BrokerError as failure:
             self._means.note(f"the comparison with the gateway failed: {failure}")
 

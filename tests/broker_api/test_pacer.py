@@ -42,6 +42,18 @@ def test_turns_come_as_the_limit_allows_and_cancels_first():
     assert run(main()) == [(0, "a"), (10, "cancel"), (20, "b"), (30, "question")]
 
 
+def test_who_may_not_wait_at_all_goes_when_there_is_room():
+    async def main():
+        log = Log(pacer())
+        await log.go("a", wait_max_seconds=0.0)
+        with pytest.raises(RateLimited):
+            await log.go("b", wait_max_seconds=0.0)
+        return [name for _, name in log.went]
+
+    # In real time, in which some passes between any two lines.
+    assert asyncio.run(main()) == ["a"]
+
+
 def test_with_room_a_turn_begins_before_any_other_task_runs():
     async def main():
         log, seen = Log(pacer(2)), []

@@ -260,6 +260,23 @@ def test_commands_wait_for_the_limit_and_cancels_have_a_reserve(venue: Gateway) 
     play(venue, story, reconcile_seconds=600.0, bar_history=0, **limits)
 
 
+def test_an_order_that_only_reduces_is_made_smaller_though_a_message_was_lost(
+    venue: Gateway,
+) -> None:
+    async def story(suite: TradingSuite, venue: Gateway) -> None:
+        orders = suite["MNQ"].orders
+        await orders.place_market_order("MNQ", "buy", 4)
+        exit_ = await orders.place_limit_order("MNQ", "sell", 4, 21_100, reduce_only=True)
+        number = suite.session.ledger.orders[exit_.order_id].venue_order_id
+        await faults(venue, {"kind": "500_before", "match": "modify"})
+        await orders.place_market_order("MNQ", "sell", 3)
+        engine = venue.server.runner.engine
+        await until(lambda: engine.orders[number].lots == 1, PATIENCE)
+        assert not venue.server.faults.rules
+
+    play(venue, story, reconcile_seconds=1.0)
+
+
 def test_bars_that_were_missed_are_read_again(venue: Gateway) -> None:
     async def story(suite: TradingSuite, venue: Gateway) -> None:
         live = broker_of(suite).live

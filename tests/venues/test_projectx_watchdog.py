@@ -18,12 +18,20 @@ from tests.venues.projectx_adapter import broker_of, live_suite
 
 PROGRAM = """
 import asyncio
+import numpy as np
+from broker_api.catalog import load_catalog
+from broker_api.projectx.broker import ProjectXBroker
+from broker_api.projectx.config import ProjectXConfig
 from broker_api.suite import TradingSuite
-from tests.venues.projectx_adapter import live_broker
-from types import SimpleNamespace
 
 async def main():
-    broker = live_broker(SimpleNamespace(url={url!r}), watchdog={mode!r}, reconcile_seconds=600)
+    broker = ProjectXBroker(
+        ProjectXConfig(base_url={url!r}, watchdog={mode!r}, bar_history=0),
+        ["MNQ"],
+        known=tuple(load_catalog().values()),
+        environment={{"PROJECT_X_USERNAME": {user!r}, "PROJECT_X_API_KEY": {key!r}}},
+        draws=np.random.Generator(np.random.Philox(7)),
+    )
     suite = await TradingSuite.create(["MNQ"], broker=broker)
     orders = suite["MNQ"].orders
     await orders.place_limit_order("MNQ", "buy", 1, 20_000)
@@ -54,7 +62,9 @@ def test_orders_of_a_program_that_was_killed_are_cancelled(
     venue.place(MARKET, BUY)  # something to protect
     foreign = venue.place(1, BUY, limitPrice=19_000.0)
     script = tmp_path / "program.py"
-    script.write_text(PROGRAM.format(url=venue.url, mode=mode), encoding="utf-8")
+    script.write_text(
+        PROGRAM.format(url=venue.url, mode=mode, user=USER, key=KEY), encoding="utf-8"
+    )
     program = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
     assert program.stdout is not None
     try:
