@@ -263,22 +263,49 @@ class ContingentBroker:
                         future.set_result(decode(row))
 
     async def _carried(self, command: Command) -> None:
-        """Send a command of the machine's; what comes of it comes as an event."""
+        """Send a command of the machine's; what comes of it comes as an event.
+
+        By the time of the answer that has come: whoever waits for it still gets the answer itself.
+        """
         try:
             if isinstance(command, ReplaceRequest):
-                await self.plain.replace(command)
+                self._hand_on(command, _CHANGED, await self.plain.replace(command))
             elif isinstance(command, CancelRequest):
-                await self.plain.cancel(command)
+                self._hand_on(command, _ENDED, await self.plain.cancel(command))
             else:
                 await self.plain.submit(command)
-        except OrderUncertainError:
+        except OrderUncertainError as doubt:
             self._tell_doubt(command)
+            if isinstance(command, ReplaceRequest | CancelRequest):
+                answers = _CHANGED if isinstance(command, ReplaceRequest) else _ENDED
+                self._hand_on(command, answers, doubt)
         except TradingError as failure:
             reason = failure.reason if isinstance(failure, OrderError) else None
             self._tell_not_sent(command, reason or Reason.NOT_ARRIVED)
         except Exception as failure:  # a fault of the plain broker's: who knows what was sent
             self.failure = self.failure or failure
             self._tell_doubt(command)
+
+    def _hand_on(
+        self,
+        command: ReplaceRequest | CancelRequest,
+        answers: tuple[EventKind, ...],
+        answer: Event | OrderUncertainError,
+    ) -> None:
+        """End the waits for a user's command that no event of its own has answered.
+
+        The order had ended by itself meanwhile, or was uncertain already. Commands for exits and
+        legs are the machine's to answer.
+        """
+        if self.machine.has_leg(command.order_id):
+            return
+        for future in self._answers.pop((command.order_id, answers), ()):
+            if future.done():
+                continue
+            if isinstance(answer, OrderUncertainError):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
 
     def _tell_doubt(self, command: Command) -> None:
         """Nobody knows what became of a command, if the plain broker has not said so itself."""

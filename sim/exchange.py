@@ -19,6 +19,7 @@ from broker_api.event import EVENT_ROW, Event, EventKind, EventRow, decode
 from broker_api.instrument import Instrument
 from broker_api.order import (
     TERMINAL_STATUSES,
+    BeyondTop,
     BracketRequest,
     CancelRequest,
     Command,
@@ -152,6 +153,20 @@ class Exchange:
     def cash_nanos(self, account: int = 0) -> int:
         """An account's cash, in 1e-9 of its currency."""
         return int(self._book["a_cash"][account])
+
+    def taken_lots(self, instrument: int, sign: int) -> tuple[int, int, int]:
+        """What orders took from the side of the tape that buyers (+1) or sellers (-1) take from.
+
+        Lots at the best price and behind it, and the row at which somebody last looked: it counts
+        until the touch of that side changes. Nothing where the touch is never used up.
+        """
+        if self._book["beyond_top"] == BeyondTop.INFINITE:
+            return 0, 0, 0
+        names = [
+            f"i_taken_{'ask' if sign > 0 else 'bid'}{what}" for what in ("", "_beyond", "_row")
+        ]
+        at_best, beyond, row = (int(self._book[name][instrument]) for name in names)
+        return at_best, beyond, row
 
     def row_in_force(self, instrument: int, ts_ns: int) -> int:
         """The newest row of an instrument's tape at `ts_ns`, -1 before the first."""

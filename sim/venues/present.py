@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from broker_api.instrument import NANOS, Instrument
+from broker_api.order import Side
 from data.schema import IntColumn, RowKind
 from data.tape import Tape
 
@@ -66,6 +67,15 @@ class Present:
             int(columns.ask[row]) if ask_lots else None,
             ask_lots,
         )
+
+    def is_unchanged(self, side: Side, since_row: int, row: int) -> bool:
+        """Whether a side's price and size are the same at every row from one to another."""
+        columns = self.tape.columns
+        is_bid = side is Side.BUY
+        prices, sizes = (columns.bid, columns.bid_qty) if is_bid else (columns.ask, columns.ask_qty)
+        rows = slice(since_row, row + 1)
+        same = (prices[rows] == prices[since_row]) & (sizes[rows] == sizes[since_row])
+        return bool(same.all())
 
     def last_print(self, row: int) -> Print | None:
         """The newest trade up to the row."""

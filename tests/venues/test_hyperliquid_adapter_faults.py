@@ -131,6 +131,26 @@ def test_a_cancel_is_sent_again_until_it_is_known(venue: Local, kind: str) -> No
     play(venue, story)
 
 
+def test_a_cancel_of_an_order_that_is_uncertain_may_be_so_too(venue: Local) -> None:
+    async def story(suite: TradingSuite, venue: Local) -> None:
+        orders = suite["ETH"].orders
+        await faults(
+            venue,
+            {"kind": "500_after", "match": "order"},
+            {"kind": "frame_drop", "match": "orderUpdates"},
+            {"kind": "500_before", "match": "orderStatus", "count": 1_000},
+            {"kind": "500_before", "match": "cancelByCloid", "count": 3},
+        )
+        for command in (orders.place_limit_order("ETH", "buy", 0.2, 1100), orders.cancel_order(1)):
+            with pytest.raises(OrderUncertainError):
+                await asyncio.wait_for(command, 60)
+        await asyncio.to_thread(venue.control, "/faults", "DELETE")
+        await until(lambda: order_of(suite, 1).status is OrderStatus.OPEN)
+        assert (await orders.cancel_order(1)).status is OrderStatus.CANCELLED
+
+    play(venue, story, reconcile_seconds=60.0)
+
+
 @pytest.mark.parametrize("kind", ["drop_after", "500_after", "drop_before", "500_before"])
 def test_a_change_whose_answer_was_lost_is_found_out_about(venue: Local, kind: str) -> None:
     async def story(suite: TradingSuite, venue: Local) -> None:

@@ -228,6 +228,30 @@ def test_a_book_shows_no_more_than_the_exchange_assumes() -> None:
         assert len(book["levels"][1]) == 1
 
 
+def test_a_book_lacks_what_was_taken_until_the_touch_changes(venue: Local) -> None:
+    def best(side: int, **more: Any) -> list[list[Any]]:
+        levels = ask(venue, "l2Book", coin="ETH", **more)["levels"][side][:2]
+        return [[level["px"], level["sz"], level["n"]] for level in levels]
+
+    trader = venue.trader
+    trader.exchange.update_leverage(25, "ETH")
+    trader.limit(True, 60, 3100, "Ioc")
+    assert best(1) == [["3000.1", "40.0", 1], ["3000.2", "100.0", 1]]
+    other = venue.another()
+    other.exchange.update_leverage(25, "ETH")
+    other.limit(True, 50, 3100, "Ioc")
+    assert best(1) == [["3000.2", "90.0", 1], ["3000.3", "100.0", 1]]
+    assert best(1, nSigFigs=4) == [["3001.0", "890.0", 9], ["3002.0", "1000.0", 10]]
+    assert ask(venue, "allMids")["ETH"] == "3000.05"
+    # The next taker finds what the book showed.
+    third = venue.another()
+    filled = third.limit(True, 0.5, 3000.2, "Ioc")["filled"]
+    assert (filled["totalSz"], filled["avgPx"]) == ("0.5", "3000.2")
+    assert best(0)[0] == ["2999.9", "100.0", 1]
+    venue.price(3001)
+    assert best(1)[0] == ["3001.1", "100.0", 1]
+
+
 def test_volumes_and_prices_of_a_day_are_the_tapes() -> None:
     source = synthetic_source(BTC, seed=2, hours=0.1)
     with local_venue([source]) as venue:

@@ -1,7 +1,8 @@
 """The book as the wire shows it: the tape's touch, levels assumed behind it, and users' orders.
 
 Where the exchange assumes that every further tick shows what the touch shows (`beyond_top` ladder),
-the book shows it, too; otherwise it has the touch alone. What users have taken is not deducted.
+the book shows it, too; otherwise it has the touch alone. What users took is missing until the touch
+changes, as it is for the next taker.
 """
 
 from __future__ import annotations
@@ -39,22 +40,42 @@ def _side(
 
 
 def _shown(engine: HyperliquidEngine, asset: Asset, side: Side, depth: int, step: int) -> _Levels:
-    """What the tape shows and the exchange assumes behind it: each tick counts as one order."""
+    """What the tape shows and the exchange assumes behind it, less what was taken.
+
+    Each tick that has something left counts as one order.
+    """
     touch = engine.venue.touch(asset.index)
     best, lots = touch.ask_ticks, touch.ask_lots
     if side is Side.BUY:
         best, lots = touch.bid_ticks, touch.bid_lots
     if best is None:
         return {}
-    first = _rounded(best, side, step)
-    count = abs(best - first) + 1 if engine.has_ladder else 1
-    levels = {first: (count * lots, count)}
-    if engine.has_ladder:
-        for number in range(1, depth):
-            price = first - side.sign * step * number
-            if price > 0:
-                levels[price] = (step * lots, step)
-    return levels
+    at_best, beyond = _taken(engine, asset, side)
+    price = _rounded(best, side, step)
+    there = max(0, lots - at_best)
+    count = abs(best - price) if engine.has_ladder else 0
+    levels: _Levels = {}
+    while True:
+        used = min(beyond, count * lots)
+        beyond -= used
+        left, orders = count * lots - used, -(-(count * lots - used) // lots)
+        if there + left:
+            levels[price] = (there + left, orders + (there > 0))
+        price, there, count = price - side.sign * step, 0, step
+        if not engine.has_ladder or len(levels) >= depth or price <= 0:
+            return levels
+
+
+def _taken(engine: HyperliquidEngine, asset: Asset, side: Side) -> tuple[int, int]:
+    """Lots that users took of what the tape shows on a side: at the best price, and behind it."""
+    venue, present = engine.venue, engine.venue.presents[asset.index]
+    at_best, beyond, row = venue.exchange.taken_lots(asset.index, -side.sign)
+    is_told = present.tape.bbo_after_trade and not present.tape.bar_interval_ns
+    if at_best + beyond == 0 or not is_told:
+        return 0, 0
+    if not present.is_unchanged(side, row, venue.row(asset.index)):
+        return 0, 0
+    return at_best, beyond
 
 
 def _rounded(ticks: int, side: Side, step: int) -> int:
