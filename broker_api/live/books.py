@@ -96,7 +96,10 @@ class Books:
             )
             self._tell(track, track.answer)
         for execution in self._unclaimed.pop(oid or 0, ()):
-            self._take(track, execution)
+            if track.has_ended:
+                self.money.book_foreign(execution)
+            else:
+                self._take(track, execution)
 
     def reject(self, track: Track, reason: Reason, ts: int, value: int = 0, limit: int = 0) -> None:
         """The venue refused the order: it does not exist."""

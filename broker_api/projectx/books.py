@@ -9,6 +9,7 @@ from broker_api.event import Reason
 from broker_api.live import books
 from broker_api.live.money import Execution, Money
 from broker_api.live.tracks import Track
+from broker_api.messages import ProtocolError
 from broker_api.order import Liquidity, OrderType
 from broker_api.projectx.contracts import Contract, to_nanos
 from broker_api.projectx.wire.enums import OrderStatus
@@ -51,6 +52,8 @@ class Books(books.Books):
         What is older than what is known changes nothing, but an end is always one. An event about
         an order that is refused may be of another one under the same tag, which a search tells.
         """
+        if record.size <= 0 or not 0 <= record.fill_volume <= record.size:
+            raise ProtocolError("order", f"{record.id}: {record.fill_volume} of {record.size}")
         track = self.find(record.id, record.custom_tag)
         if track is None:
             return None
@@ -131,6 +134,8 @@ class Books(books.Books):
 
     def trade(self, trade: Trade) -> bool:
         """One execution; False when it was told before or is no news of the session."""
+        if trade.size <= 0:
+            raise ProtocolError("trade", f"{trade.id}: a size of {trade.size}")
         if trade.voided:
             return False
         execution = self._execution(trade)
