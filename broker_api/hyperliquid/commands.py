@@ -70,6 +70,7 @@ class Commands:
         slippage: Decimal,
         settle_seconds: float,
         touch: Callable[[int], Touch],
+        mark_ticks: Callable[[int], int | None],
         venue_ms: Callable[[], int],
         note: Callable[[str], None],
     ) -> None:
@@ -82,6 +83,7 @@ class Commands:
         self._slippage = slippage
         self._settle_seconds = settle_seconds
         self._touch = touch
+        self._mark_ticks = mark_ticks
         self._venue_ms = venue_ms
         self._note = note
         self._shrinking = set[int]()
@@ -240,6 +242,7 @@ class Commands:
                 raise NotTaken(Reason.NOT_MODIFIABLE)
             if terms.left_lots <= 0:
                 raise NotTaken(Reason.SIZE_BELOW_FILLED, terms.size_lots, track.filled_lots)
+            self._check_trigger(track, terms.stop_ticks)
             touch = self._touch(track.index)
             order = wire_order(
                 draft, self._contracts[track.index], track.name, touch, self._slippage
@@ -259,6 +262,17 @@ class Commands:
             track.change = None
             raise
         return owned(self._changed(track, parcel))
+
+    def _check_trigger(self, track: Track, stop_ticks: int | None) -> None:
+        """Refuse a new trigger that the mark has reached: the venue would, and end the order."""
+        mark = self._mark_ticks(track.index)
+        if stop_ticks is None or stop_ticks == track.stop_ticks or mark is None:
+            return
+        waits_for_rise = track.request.side is Side.BUY
+        if track.request.order_type in (OrderType.MARKET_IF_TOUCHED, OrderType.LIMIT_IF_TOUCHED):
+            waits_for_rise = not waits_for_rise
+        if mark >= stop_ticks if waits_for_rise else mark <= stop_ticks:
+            raise NotTaken(Reason.STOP_WRONG_SIDE, stop_ticks, mark)
 
     async def _changed(self, track: Track, parcel: Parcel) -> OrderReplaced | ReplaceRejected:
         asked_lots = self._contracts[track.index].lots(parcel.changes[0].order.size)

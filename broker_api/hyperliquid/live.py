@@ -184,6 +184,7 @@ class Live:
             slippage=config.slippage,
             settle_seconds=config.settle_seconds,
             touch=self.market.touch,
+            mark_ticks=self.market.mark_ticks,
             venue_ms=self.venue_ms,
             note=means.note,
         )

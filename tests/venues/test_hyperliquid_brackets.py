@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
+from broker_api.errors import OrderRejectedError
 from broker_api.suite import TradingSuite
 from tests.venues.adapter import (
     assert_books_agree,
@@ -57,6 +58,23 @@ def test_a_target_that_fills_ends_its_stop(venue: Local) -> None:
         assert order_of(suite, 3).status == "filled"
         assert order_of(suite, 2).status == "cancelled"
         assert suite["ETH"].positions.net_size() == 0
+
+    play(venue, story)
+
+
+def test_a_stop_that_is_moved_through_the_market_stays_where_it_is(venue: Local) -> None:
+    """The venue would refuse the change and end the stop."""
+
+    async def story(suite: TradingSuite, venue: Local) -> None:
+        await bought(suite)
+        before = order_of(suite, 2).stop_price
+        with pytest.raises(OrderRejectedError, match="3050"):
+            await suite["ETH"].orders.modify_order(2, stop_price=3050)
+        assert order_of(suite, 2).status == "open"
+        assert order_of(suite, 2).stop_price == before
+        assert "UNPROTECTED" not in names(suite, 2)
+        await suite["ETH"].orders.modify_order(2, stop_price=2950)
+        assert order_of(suite, 2).stop_price == 2950
 
     play(venue, story)
 

@@ -1,4 +1,9 @@
-"""Eight clients at once, a thousand orders each: every one is accounted for."""
+"""Eight clients at once, a thousand orders each: every one is accounted for.
+
+    python -m tests.venues.test_venue_crowd
+
+says how many commands a second a venue took, with the clients in the same process as the venue.
+"""
 
 from __future__ import annotations
 
@@ -97,13 +102,22 @@ async def by_socket(session: aiohttp.ClientSession, url: str, signer: Signer) ->
 def test_every_order_of_eight_clients_of_hyperliquid_is_accounted_for(
     way: Callable[[aiohttp.ClientSession, str, Signer], Awaitable[None]],
 ) -> None:
+    perpetuals(way)
+
+
+def perpetuals(way: Callable[[aiohttp.ClientSession, str, Signer], Awaitable[None]]) -> float:
+    """The crowd on a local Hyperliquid; the seconds it took."""
+
     async def crowd(url: str) -> None:
         async with aiohttp.ClientSession() as session:
             await asyncio.gather(*[way(session, url, Signer(key)) for key in KEYS])
 
     with local_venue(options=Options(counts_requests=False)) as venue:
+        began = time.monotonic()
         asyncio.run(crowd(venue.url))
+        seconds = time.monotonic() - began
         check(venue)
+    return seconds
 
 
 def check(venue: Local) -> None:
@@ -153,6 +167,11 @@ async def trade_futures(session: aiohttp.ClientSession, url: str, number: int) -
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_every_order_of_eight_clients_of_projectx_is_accounted_for() -> None:
+    futures()
+
+
+def futures() -> float:
+    """The crowd on a local ProjectX Gateway; the seconds it took."""
     users = {f"user {number}": Secret(f"a key of {number}") for number in range(CLIENTS)}
     settings = VenueSettings(
         sources=still_futures(),
@@ -166,8 +185,11 @@ def test_every_order_of_eight_clients_of_projectx_is_accounted_for() -> None:
             await asyncio.gather(*[trade_futures(session, url, n) for n in range(CLIENTS)])
 
     with in_background(lambda: make_server(settings, WallTime())) as server:
+        began = time.monotonic()
         asyncio.run(crowd(server.url))
+        seconds = time.monotonic() - began
         check_futures(server)
+    return seconds
 
 
 def check_futures(server: VenueServer) -> None:
@@ -184,3 +206,18 @@ def check_futures(server: VenueServer) -> None:
         assert ledger.cash_nanos == engine.venue.exchange.cash_nanos(account.number)
         assert ledger.positions[0].lots == 0
     assert len(trades) == CLIENTS * ORDERS // 2
+
+
+def main() -> None:
+    """The rates of all ways."""
+    ways = {
+        "hyperliquid over HTTP": lambda: perpetuals(by_http),
+        "hyperliquid over WebSocket": lambda: perpetuals(by_socket),
+        "projectx over HTTP": futures,
+    }
+    for name, play in ways.items():
+        print(f"{CLIENTS * ORDERS / play():>7,.0f} commands a second: {name}")
+
+
+if __name__ == "__main__":
+    main()
