@@ -125,6 +125,11 @@ class Live:
         user = self.client.account
         return [{"type": name, "user": user} for name in OWN] + self.market.subscriptions()
 
+    @property
+    def lines(self) -> tuple[Stream, ...]:
+        """Its connections, which count their frames."""
+        return (self.stream,)
+
     def venue_ms(self) -> int:
         """The newest time that the venue has told."""
         return self._venue_ms

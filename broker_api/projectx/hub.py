@@ -76,6 +76,8 @@ class Hub:
             on_refused=self._refused,
         )
         self._token: Secret | None = None
+        self.frames = 0
+        """How many have come over the present connection and been taken."""
 
     @property
     def is_up(self) -> bool:
@@ -115,6 +117,7 @@ class Hub:
     async def _talk(self, socket: aiohttp.ClientWebSocketResponse) -> str:
         """One connection's life; returns why it ended."""
         splitter, early = Splitter(), list[Message]()
+        self.frames = 0
         async with asyncio.timeout(SUBSCRIBED_SECONDS):
             await socket.send_str(HANDSHAKE_REQUEST)
             why = await self._greeted(socket, splitter, early)
@@ -135,6 +138,7 @@ class Hub:
                     if isinstance(message, Close):
                         return f"the gateway ended it: {message.error or 'without a reason'}"
                     self._hand_on(message)
+                self.frames += 1
         finally:
             pinging.cancel()
             await asyncio.wait((pinging,))
@@ -151,6 +155,7 @@ class Hub:
             if received.type is not aiohttp.WSMsgType.TEXT:
                 return f"it closed before it shook hands ({received.type.name.lower()})"
             texts = list(splitter.feed(received.data))
+            self.frames += 1
             if texts:
                 check_handshake_answer(texts[0])
                 early += [each for text in texts[1:] if (each := self._decoded(text)) is not None]
@@ -170,6 +175,7 @@ class Hub:
             received = await socket.receive()
             if received.type is not aiohttp.WSMsgType.TEXT:
                 return f"it closed before it had subscribed ({received.type.name.lower()})"
+            self.frames += 1
             for message in self._messages(splitter, received.data):
                 if isinstance(message, Completion):
                     if message.error is not None:

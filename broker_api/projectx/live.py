@@ -124,6 +124,11 @@ class Live:
             draws=means.draws,
         )
 
+    @property
+    def lines(self) -> tuple[Hub, ...]:
+        """Its connections, which count their frames."""
+        return (self.user_hub, self.market_hub)
+
     def venue_us(self) -> int:
         """The newest time that the gateway has told."""
         return self._venue_us

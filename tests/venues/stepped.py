@@ -15,10 +15,10 @@ from typing import Any
 from broker_api.contingent_broker import ContingentBroker
 from broker_api.suite import TradingSuite
 from broker_api.wall_clock import WallClock
-from tests.venues.adapter import broker_of, control
-from tests.venues.local_venue import Local
+from tests.venues.adapter import control
+from tests.venues.controlled import Controlled
 
-Quiet = Callable[[TradingSuite, Local], Awaitable[None]]
+Quiet = Callable[[TradingSuite, Controlled], Awaitable[None]]
 TURN_SECONDS = 0.002
 
 
@@ -64,7 +64,7 @@ class MarketClock(WallClock):
 
 async def play(
     suite: TradingSuite,
-    venue: Local,
+    venue: Controlled,
     clock: MarketClock,
     strategy: Coroutine[Any, Any, None],
     quiet: Quiet,
@@ -86,7 +86,7 @@ async def play(
         clock.go_to(moved["market_ns"])
 
 
-async def to_the_frame(suite: TradingSuite, venue: Local) -> None:
+async def to_the_frame(suite: TradingSuite, venue: Controlled) -> None:
     """Wait until the session has done all that it does at this time, and has heard of all of it.
 
     For venues without faults: every frame that was sent comes.
@@ -99,7 +99,7 @@ async def to_the_frame(suite: TradingSuite, venue: Local) -> None:
         await asyncio.sleep(TURN_SECONDS)
 
 
-async def roughly(suite: TradingSuite, venue: Local) -> None:
+async def roughly(suite: TradingSuite, venue: Controlled) -> None:
     """Wait until nothing is under way, as far as the session knows."""
     while True:
         seen = _progress(suite, venue)
@@ -112,21 +112,28 @@ async def roughly(suite: TradingSuite, venue: Local) -> None:
 def _is_at_work(suite: TradingSuite) -> bool:
     broker = suite.session.broker
     assert isinstance(broker, ContingentBroker)
-    return broker.is_sending or broker_of(suite).live.keeper.busy
+    return broker.is_sending or _live(suite).keeper.busy
 
 
-def _progress(suite: TradingSuite, venue: Local) -> tuple[int, ...]:
+def _progress(suite: TradingSuite, venue: Controlled) -> tuple[int, ...]:
     """Grows with everything that happens: here, there and between."""
-    live = broker_of(suite).live
-    return (len(venue.server.runner.inputs), live.stream.frames, len(suite.session.journal))
+    frames = sum(line.frames for line in _live(suite).lines)
+    return (len(venue.server.runner.inputs), frames, len(suite.session.journal))
 
 
-async def _caught_up(suite: TradingSuite, venue: Local) -> None:
+def _live(suite: TradingSuite) -> Any:
+    """The parts of the adapter's session."""
+    broker: Any = suite.session.broker
+    return broker.plain.live
+
+
+async def _caught_up(suite: TradingSuite, venue: Controlled) -> None:
     """Wait until every frame that the venue has sent is read here."""
-    stream = broker_of(suite).live.stream
+    lines = _live(suite).lines
     await control(venue, "/state", "GET")  # what was published before is queued by now
     while True:
-        (socket,) = venue.server.sockets
-        if not socket.has_frames and stream.frames == socket.sent:
+        sockets = list(venue.server.sockets)
+        is_read = sum(line.frames for line in lines) == sum(socket.sent for socket in sockets)
+        if is_read and len(sockets) == len(lines) and not any(each.has_frames for each in sockets):
             return
         await asyncio.sleep(TURN_SECONDS)

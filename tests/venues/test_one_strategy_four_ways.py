@@ -12,6 +12,9 @@ know it, or know it at once:
 - what a waiting exit would cover;
 - how events of different orders interleave, but for fills;
 - steps of one instant: an exit that grows twice, or grows and ends, in one instant has one size.
+
+Seeds are such that no row of the market fills an entry and its exit at once: exits that the client
+places are not there yet then. (Of 24 runs of ProjectX one had such a row.)
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from broker_api.catalog import load_catalog
 from broker_api.config import AccountConfig, SimulationConfig
 from broker_api.event import EventKind, Reason
 from broker_api.instrument import Instrument
@@ -32,16 +36,15 @@ from examples.turns import turns
 from sim.loop import run
 from sim.venues.sources import Source, synthetic_source
 from tests.venues import adapter_chaos
-from tests.venues.adapter import assert_books_agree, broker_of, control, live_broker
-from tests.venues.arena import HYPERLIQUID as ARENA
-from tests.venues.local_venue import ETH, Local, local_venue
+from tests.venues.adapter import control
+from tests.venues.arena import HYPERLIQUID, PROJECTX, Arena
+from tests.venues.controlled import Controlled
 from tests.venues.stepped import MarketClock, play, roughly, to_the_frame
 
-TRADING: dict[str, Any] = {"size": 0.05, "stop": 1.0, "target": 1.5}
 AT_ONCE: dict[str, Any] = {"entry_latency_ms": 0, "response_latency_ms": 0}
-SELDOM = ARENA.chaos_settings | {"reconcile_seconds": 20.0}
+SELDOM = {"reconcile_seconds": 20.0}
 """Chaos costs enough of the minute's requests."""
-CASH = 10_000
+CATALOG = load_catalog()
 _OF_ACCOUNTS = (EventKind.POSITION, EventKind.ACCOUNT, EventKind.FUNDING)
 _RESIZES = (Reason.EXIT_RESIZED, Reason.COMPLETED_BY_SIZE)
 
@@ -62,41 +65,51 @@ class Told(NamedTuple):
     time_ms: int
 
 
-def market(seed: int) -> Source:
-    return synthetic_source(ETH, seed=seed, hours=0.3, price=Decimal(3000))
+def market(arena: Arena, seed: int) -> Source:
+    spec = CATALOG[arena.symbol]
+    is_perpetual = arena is HYPERLIQUID
+    return synthetic_source(
+        spec, seed=seed, hours=0.3, price=Decimal(arena.price), is_perpetual=is_perpetual
+    )
 
 
-def directly(source: Source, rounds: int, **simulation: Any) -> list[dict[str, Any]]:
+def directly(arena: Arena, source: Source, rounds: int, **simulation: Any) -> list[dict[str, Any]]:
     """The events of a run in the simulation."""
 
     async def main() -> list[dict[str, Any]]:
         suite = await TradingSuite.create(
-            ["ETH"],
+            [arena.symbol],
             tape=source.tape,
-            account=AccountConfig(cash=CASH),
+            account=AccountConfig(cash=arena.cash),
             simulation=SimulationConfig(**AT_ONCE, **simulation),
         )
         async with suite:
-            await turns(suite, rounds, **TRADING)
+            await turns(suite, rounds, **arena.turns)
             return events_of(suite)
 
     found: list[dict[str, Any]] = run(main())
     return found
 
 
-def stepped(source: Source, rounds: int, **simulation: Any) -> list[dict[str, Any]]:
+def stepped(arena: Arena, source: Source, rounds: int, **simulation: Any) -> list[dict[str, Any]]:
     """The events of a run through the adapter."""
 
-    async def main(venue: Local) -> list[dict[str, Any]]:
-        clock = MarketClock(venue.engine.venue.now_ns)
-        broker = live_broker(venue, clock=clock, candle_history=0, reconcile_seconds=600)
-        async with await TradingSuite.create(["ETH"], broker=broker) as suite:
-            await play(suite, venue, clock, turns(suite, rounds, **TRADING), to_the_frame)
-            await assert_books_agree(suite, venue)
+    async def main(venue: Controlled) -> list[dict[str, Any]]:
+        clock = clock_of(venue)
+        broker = arena.broker(venue, clock=clock, **arena.calm_settings)
+        async with await TradingSuite.create([arena.symbol], broker=broker) as suite:
+            await play(suite, venue, clock, turns(suite, rounds, **arena.turns), to_the_frame)
+            await arena.assert_books_agree(suite, venue)
             return events_of(suite)
 
-    with local_venue([source], cash=CASH, **simulation) as venue:
+    with arena.venue([source], **simulation) as venue:
         return asyncio.run(main(venue))
+
+
+def clock_of(venue: Controlled) -> MarketClock:
+    """A clock of the market's time."""
+    engine: Any = venue.server.runner.engine
+    return MarketClock(engine.venue.now_ns)
 
 
 def events_of(suite: TradingSuite) -> list[dict[str, Any]]:
@@ -160,46 +173,65 @@ def fills(rows: list[dict[str, Any]]) -> list[tuple[int, Told]]:
     return [(row["order_id"], told(row)) for row in rows if row["kind"] == EventKind.FILLED]
 
 
-@pytest.mark.parametrize(("seed", "queue"), [(7, "proportional"), (7, "front"), (9, "front")])
-def test_the_simulation_and_the_adapter_on_a_venue_tell_the_same(seed: int, queue: str) -> None:
-    source = market(seed)
-    there, here = directly(source, 60, queue=queue), stepped(source, 60, queue=queue)
+@pytest.mark.parametrize(
+    ("arena", "seed", "queue"),
+    [
+        (HYPERLIQUID, 7, "proportional"),
+        (HYPERLIQUID, 7, "front"),
+        (HYPERLIQUID, 9, "front"),
+        (PROJECTX, 3, "proportional"),
+        (PROJECTX, 8, "front"),
+    ],
+    ids=lambda each: getattr(each, "name", str(each)),
+)
+def test_the_simulation_and_the_adapter_on_a_venue_tell_the_same(
+    arena: Arena, seed: int, queue: str
+) -> None:
+    source = market(arena, seed)
+    there = directly(arena, source, 60, queue=queue)
+    here = stepped(arena, source, 60, queue=queue)
     assert fills(here) == fills(there)
     assert by_order(here) == by_order(there)
     kinds = {EventKind(row["kind"]).name for row in there}
     assert {"FILLED", "ACTIVATED", "REPLACED", "CANCELLED", "TRIGGERED"} <= kinds
 
 
-@pytest.fixture(params=[2, 13, 22])
-def torn(request: pytest.FixtureRequest) -> Iterator[tuple[int, Local]]:
-    with local_venue([market(7)], cash=CASH, queue="front") as venue:
-        yield request.param, venue
+Torn = tuple[Arena, int, Controlled]
+
+
+@pytest.fixture(
+    params=[(HYPERLIQUID, 2), (HYPERLIQUID, 13), (HYPERLIQUID, 22), (PROJECTX, 2), (PROJECTX, 13)],
+    ids=lambda each: f"{each[0].name}-{each[1]}",
+)
+def torn(request: pytest.FixtureRequest) -> Iterator[Torn]:
+    arena, seed = request.param
+    with arena.venue([market(arena, 7)], queue="front") as venue:
+        yield arena, seed, venue
 
 
 @pytest.mark.timeout(600)
-def test_with_faults_nothing_is_lost_doubled_or_left_unprotected(torn: tuple[int, Local]) -> None:
-    seed, venue = torn
+def test_with_faults_nothing_is_lost_doubled_or_left_unprotected(torn: Torn) -> None:
+    arena, seed, venue = torn
 
     async def main() -> None:
-        clock = MarketClock(venue.engine.venue.now_ns)
-        broker = live_broker(venue, clock=clock, **SELDOM)
-        async with await TradingSuite.create(["ETH"], broker=broker) as suite:
+        clock = clock_of(venue)
+        broker = arena.broker(venue, clock=clock, **arena.chaos_settings | SELDOM)
+        async with await TradingSuite.create([arena.symbol], broker=broker) as suite:
             await control(venue, "/faults", chaos={"seed": seed, "rates": adapter_chaos.RATES})
-            await play(suite, venue, clock, turns(suite, 25, 20, **TRADING), roughly)
+            await play(suite, venue, clock, turns(suite, 25, 20, **arena.turns), roughly)
             await control(venue, "/faults", "DELETE")
             await play(suite, venue, clock, suite.clock.sleep(60), roughly)
-            await adapter_chaos.heal(ARENA, suite, venue)
-            adapter_chaos.check(ARENA, suite, venue)
-            assert_every_fill_is_told_once(suite, venue)
+            await adapter_chaos.heal(arena, suite, venue)
+            adapter_chaos.check(arena, suite, venue)
+            assert_every_fill_is_told_once(arena, suite, venue)
 
     asyncio.run(main())
     assert sum(venue.server.faults.happened.values()) > 15
 
 
-def assert_every_fill_is_told_once(suite: TradingSuite, venue: Local) -> None:
+def assert_every_fill_is_told_once(arena: Arena, suite: TradingSuite, venue: Controlled) -> None:
     """Executions there and fills here are the same, one for one."""
-    user = venue.engine.users[broker_of(suite).account]
-    theirs = sorted((fill.size, fill.price) for fill in user.fills)
+    theirs = sorted(arena.fills_there(suite, venue))
     ours = sorted(
         (row["spec"].lot_size * row["lots"], price_of(row["spec"], row["price_ticks"]))
         for row in events_of(suite)
