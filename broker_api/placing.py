@@ -71,6 +71,8 @@ class Placing:
     def __init__(self, session: Session, risk: RiskGate) -> None:
         self._session = session
         self._risk = risk
+        self._supported: set[Ask] = set()
+        """What the venue was found to have: a session asks for little, and often."""
 
     # --- single orders -------------------------------------------------------------------------
 
@@ -156,6 +158,8 @@ class Placing:
 
     def _check_supported(self, ask: Ask, symbol: str) -> None:
         """Refuse what the broker does not have, instead of sending something like it."""
+        if ask in self._supported:
+            return
         session = self._session
         lack = next(lacks(session.capabilities, ask), None)
         if lack is not None:
@@ -163,6 +167,7 @@ class Placing:
                 f"{lack.what}: {session.venue} does not support this for {symbol}; {lack.instead}",
                 reason=Reason.UNSUPPORTED,
             )
+        self._supported.add(ask)
 
     def _check_value(self, draft: Draft) -> None:
         """In a rehearsal: refuse what is worth less than the venue would take."""

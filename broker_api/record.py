@@ -9,6 +9,7 @@ from broker_api.view import Fill, Order
 
 EXIT_ROLES = (Role.STOP_EXIT, Role.TARGET_EXIT)
 UNASKED_ROLES = (Role.LIQUIDATION, Role.FOREIGN, Role.REPAIR)
+_NO_ENTRIES = (*EXIT_ROLES, *UNASKED_ROLES)
 """Orders that the session did not ask for: it neither counts nor ends them."""
 
 
@@ -81,7 +82,7 @@ class OrderRecord:
     @property
     def is_entry(self) -> bool:
         """True for what `max_concurrent_orders` counts: neither an exit nor reduce-only."""
-        return not self.reduce_only and self.role not in (*EXIT_ROLES, *UNASKED_ROLES)
+        return not self.reduce_only and self.role not in _NO_ENTRIES
 
     def _sibling_id(self) -> int | None:
         """The other leg: a bracket's group is entry, stop, target; an OCO's is its two legs."""

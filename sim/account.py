@@ -10,6 +10,7 @@ from broker_api.instrument import MAX_TIERS
 from data.schema import IntColumn
 from sim.book import (
     MAKER,
+    MAX_WALK_LEVELS,
     NEVER,
     NO_SLOT,
     NONE,
@@ -28,6 +29,8 @@ from sim.book import (
 
 PPM = i8(1_000_000)
 NANOS = i8(1_000_000_000)
+_OVERFLOW, _WALK = i8(1 << 61), i8(2 * MAX_WALK_LEVELS)
+"""Products of price, size and tick value stay below the first, so that sums of two fit an int64."""
 
 
 @njit
@@ -412,3 +415,31 @@ def set_margin_wake(book: Book, holding: int, room: int) -> None:
     else:
         at_ask = book["i_value_ask"][instrument]
         book["p_margin_ask_ge"][holding] = at_ask + room // (per_tick + grows) + 1
+
+
+@njit
+def farthest(price: int, one: int, other: int) -> int:
+    """The largest absolute value of a price and two others that may be missing."""
+    if one != NONE:
+        price = max(price, abs(one))
+    if other != NONE:
+        price = max(price, abs(other))
+    return price
+
+
+@njit
+def size_limit(book: Book, account: int, instrument: int, price: int) -> int:
+    """The largest further size whose money still fits 64 bits, at prices up to `price`."""
+    there = abs(book["p_position"][holding_of(account, instrument)])
+    for index in range(book["active_count"]):
+        slot = book["active"][index]
+        if book["o_account"][slot] == account:
+            there += book["o_live"][slot]
+    worst = farthest(price, book["i_value_bid"][instrument], book["i_value_ask"][instrument])
+    # Prices may still move: room for twice the highest, and for a walk beyond it.
+    worst = 2 * worst + _WALK
+    value = book["i_tick_value"][instrument]
+    if worst > _OVERFLOW // value:
+        return ZERO
+    most: int = _OVERFLOW // (worst * value) - there
+    return max(ZERO, most)

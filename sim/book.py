@@ -355,7 +355,6 @@ COMMAND = np.dtype(
             "time_in_force",
             "role",
             "size",
-            "size_limit",  # beyond it money would not fit an int64
             "limit",
             "stop",
             "protection",

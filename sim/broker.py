@@ -121,6 +121,7 @@ class SimBroker:
             spec.simulation, spec.instruments, self._calendars, tapes
         )
         self._sent_at_ns = -1
+        self._flushed_ns = -1
         self._sent_at_once = 0
         self._deliveries: deque[tuple[int, EventRow, asyncio.Future[Any] | None]] = deque()
         self._answers_due: deque[int] = deque()
@@ -240,6 +241,7 @@ class SimBroker:
     def advance(self, deadline_ns: int | None) -> int | None:
         """Run the market until something is delivered or the deadline; see virtual_loop.Driver."""
         exchange = self.exchange
+        self._flushed_ns = -1
         while True:
             if self._compiled is not None and self._next_flight_ns() == NEVER_NS:
                 return self._compiled.advance(deadline_ns)
@@ -379,11 +381,15 @@ class SimBroker:
 
     def flush(self) -> None:
         """See `Broker.flush`. During a stretch the exchange is brought up to the row's time."""
-        if self._exchange is not None and self._exchange.now_ns < self._loop.now_ns:
-            self._run_market(self._loop.now_ns)
+        now_ns = self._loop.now_ns
+        if now_ns == self._flushed_ns:
+            return  # nothing comes to be due without time, or the market, going on
+        self._flushed_ns = now_ns
+        if self._exchange is not None and self._exchange.now_ns < now_ns:
+            self._run_market(now_ns)
         self._tell_played()
-        if self._deliveries and self._deliveries[0][0] <= self._loop.now_ns:
-            self._deliver_due(self._loop.now_ns)
+        if self._deliveries and self._deliveries[0][0] <= now_ns:
+            self._deliver_due(now_ns)
 
     def close_market(self) -> None:
         """The tape has ended: only what is in flight is served from now on."""
@@ -423,6 +429,7 @@ class SimBroker:
     def _end_compiled(self) -> None:
         """What is under way goes the broker's own way from here."""
         run, self._compiled = self._compiled, None
+        self._flushed_ns = -1
         if run is None:
             return
         for sent_ns, command in run.under_way():

@@ -74,6 +74,8 @@ def strategy(
     layout: list[tuple[Any, ...]] = []
     values = {}
     for name, given in state.items():
+        if hasattr(np.record, name):
+            raise ConfigurationError(f"state {name!r}: records have a {name} already; rename it")
         if isinstance(given, tuple):
             layout.append((name, *_array(name, given)))
             continue

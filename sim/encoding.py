@@ -18,10 +18,7 @@ from broker_api.order import (
     OrderType,
     TimeInForce,
 )
-from sim.book import COMMAND, MAX_INSTRUMENTS, MAX_WALK_LEVELS, NEVER
-
-_OVERFLOW = 1 << 61
-"""Products of price, size and tick value stay below this, so that sums of two fit an int64."""
+from sim.book import COMMAND, NEVER
 
 
 class _Record(NamedTuple):
@@ -35,7 +32,6 @@ class _Record(NamedTuple):
     time_in_force: int
     role: int
     size: int
-    size_limit: int
     limit: int
     stop: int
     protection: int
@@ -106,11 +102,9 @@ class Encoder:
 
     def __init__(
         self,
-        book: np.void,
         instruments: Sequence[Instrument],
         calendars: Sequence[SessionCalendar],
     ) -> None:
-        self._book = book
         self._instruments = tuple(instruments)
         self._calendars = tuple(calendars)
         self._index = {each.symbol: index for index, each in enumerate(self._instruments)}
@@ -149,7 +143,6 @@ class Encoder:
             time_in_force=request.time_in_force,
             role=0,
             size=request.size_lots,
-            size_limit=self.size_limit(account, index, (limit, stop, trail, activation)),
             limit=or_none(limit),
             stop=or_none(stop),
             protection=or_none(request.protection_ticks),
@@ -173,19 +166,6 @@ class Encoder:
             on_partial=group.on_partial,
         )
         self.commands[at] = record
-
-    def size_limit(self, account: int, index: int, prices: tuple[int | None, ...]) -> int:
-        """The largest further size whose money still fits the kernel's integers."""
-        book = self._book
-        there = abs(int(book["p_position"][account * MAX_INSTRUMENTS + index]))
-        for slot in book["active"][: int(book["active_count"])].tolist():
-            if book["o_account"][slot] == account:
-                there += int(book["o_live"][slot])
-        known = [int(book["i_value_bid"][index]), int(book["i_value_ask"][index])]
-        known += [price for price in prices if price is not None]
-        # Prices may still move: room for twice the highest, and for a walk beyond it.
-        worst = 2 * max(abs(price) for price in known) + 2 * MAX_WALK_LEVELS
-        return max(0, _OVERFLOW // (worst * self._instruments[index].tick_value_nanos) - there)
 
     def _expiry_ns(self, index: int, request: OrderRequest, now_ns: int) -> int:
         if request.time_in_force is TimeInForce.DAY:

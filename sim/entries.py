@@ -146,14 +146,13 @@ def replace(
     limit: int,
     stop: int,
     trail: int,
-    size_limit: int,
     ended_status: int,
 ) -> None:
     """See `replacing.replace`."""
     rows = rows_of(tape)
     replacing.replace(
         books[0], rows, events, row, account, order_id,
-        size, limit, stop, trail, size_limit, ended_status,
+        size, limit, stop, trail, ended_status,
     )  # fmt: skip
     refresh(books[0])
 

@@ -104,7 +104,7 @@ class Exchange:
         self._event_count = self._array["event_count"]
         self._next_expiry = self._array["next_expiry"]
         self._record_ts = self._array["ts"]
-        self._encoder = Encoder(self._book, self._instruments, self._calendars)
+        self._encoder = Encoder(self._instruments, self._calendars)
         self._events = np.zeros(MAX_EVENTS, dtype=EVENT_ROW)
         self._ended: list[dict[int, int]] = [{} for _ in self.accounts]
         self._rows = MergedRows(self._array, self._events, self._handles, self._ts)
@@ -445,6 +445,8 @@ class Exchange:
         door(self._array, handle, self._events, row, self._encoder.commands)
 
     def _instrument_of_order(self, order_id: int, account: int) -> int:
+        if self._is_single:
+            return 0
         book = self._book
         for slot in book["active"][: int(book["active_count"])]:
             if book["o_order_id"][slot] == order_id and book["o_account"][slot] == account:
@@ -453,7 +455,6 @@ class Exchange:
 
     def _replace(self, command: ReplaceRequest, account: int) -> None:
         index = self._instrument_of_order(command.order_id, account)
-        prices = (command.limit_ticks, command.stop_ticks, command.trail_ticks)
         entries.replace(
             self._array,
             self._handles[index],
@@ -465,7 +466,6 @@ class Exchange:
             or_none(command.limit_ticks),
             or_none(command.stop_ticks),
             or_none(command.trail_ticks),
-            self._encoder.size_limit(account, index, prices),
             self._ended[account].get(command.order_id, 0),
         )
 

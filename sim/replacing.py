@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from broker_api.event import Reason
 from data.index import TapeRows
-from sim.account import free_margin, required_margin
+from sim.account import farthest, free_margin, required_margin, size_limit
 from sim.arrival import arrive, run_activations
 from sim.book import (
     ENTRY,
@@ -66,7 +66,9 @@ NO_REASON = i8(Reason.NONE)
 
 
 @njit
-def check_replace_size(book: Book, slot: int, size: int, size_limit: int) -> Finding:
+def check_replace_size(
+    book: Book, slot: int, size: int, limit: int, stop: int, trail: int
+) -> Finding:
     """(reason, value, limit) of a new total size: not below what is filled, within the limits."""
     instrument = book["o_instrument"][slot]
     if size <= 0:
@@ -75,7 +77,9 @@ def check_replace_size(book: Book, slot: int, size: int, size_limit: int) -> Fin
         return SIZE_BELOW_FILLED, size, book["o_filled"][slot]
     if size < book["i_min_lots"][instrument] and size != book["o_filled"][slot]:
         return SIZE_BELOW_MINIMUM, size, book["i_min_lots"][instrument]
-    most = min(book["i_max_lots"][instrument], book["o_size"][slot] + size_limit)
+    price = farthest(farthest(ZERO, limit, stop), trail, NONE)
+    further = size_limit(book, book["o_account"][slot], instrument, price)
+    most = min(book["i_max_lots"][instrument], book["o_size"][slot] + further)
     if size > most:
         return SIZE_ABOVE_MAXIMUM, size, most
     return OK, 0, 0
@@ -176,7 +180,6 @@ def replace(
     limit: int,
     stop: int,
     trail: int,
-    size_limit: int,
     ended_status: int,
 ) -> None:
     """A change arrives. NONE leaves a value; a refusal leaves the order as it was."""
@@ -190,13 +193,14 @@ def replace(
         return
     instrument = book["o_instrument"][slot]
     found = check_replace_kind(book, slot, size, limit, stop, trail)
+    named_stop = stop
     if found[0] == OK and trail != NONE:
         stop = stop_at_distance(book, slot, trail)
     new_size = book["o_size"][slot] if size == NONE else size
     new_limit = book["o_limit"][slot] if limit == NONE else limit
     new_stop = book["o_stop"][slot] if stop == NONE else stop
     if found[0] == OK and size != NONE:
-        found = check_replace_size(book, slot, size, size_limit)
+        found = check_replace_size(book, slot, size, limit, named_stop, trail)
     if found[0] == OK and is_exit(book, slot):
         found = check_exit_size(book, slot, new_size)
     if found[0] == OK:

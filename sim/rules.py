@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from broker_api.event import Reason
 from data.index import TapeRows
-from sim.account import free_margin, met_ticks, parts_per_million, required_margin
+from sim.account import (
+    farthest,
+    free_margin,
+    met_ticks,
+    parts_per_million,
+    required_margin,
+    size_limit,
+)
 from sim.book import (
     BY_TAPE,
     LIMIT,
@@ -262,13 +269,18 @@ def check_market_open(book: Book, instrument: int) -> Finding:
 
 
 @njit
-def check_size(book: Book, instrument: int, size: int, size_limit: int) -> Finding:
+def check_size(book: Book, command: CommandRow) -> Finding:
     """(reason, value, limit) of a size outside the instrument's limits, or beyond `size_limit`."""
+    instrument, size = command["instrument"], command["size"]
     if size <= 0:
         return SIZE_NOT_POSITIVE, size, book["i_min_lots"][instrument]
     if size < book["i_min_lots"][instrument]:
         return SIZE_BELOW_MINIMUM, size, book["i_min_lots"][instrument]
-    most = min(book["i_max_lots"][instrument], size_limit)
+    price = farthest(
+        farthest(ZERO, command["limit"], command["stop"]), command["trail"], command["activation"]
+    )
+    there = size_limit(book, command["account"], instrument, price)
+    most = min(book["i_max_lots"][instrument], there)
     if size > most:
         return SIZE_ABOVE_MAXIMUM, size, most
     return OK, 0, 0
@@ -398,7 +410,7 @@ def check_order(book: Book, tape: TapeRows, row: int, command: CommandRow) -> Fi
     if found[0] == OK and command["expires"] <= book["ts"]:
         found = EXPIRY_IN_THE_PAST, command["expires"], book["ts"]
     if found[0] == OK:
-        found = check_size(book, instrument, command["size"], command["size_limit"])
+        found = check_size(book, command)
     if found[0] == OK:
         found = check_prices(book, command)
     if found[0] == OK:

@@ -24,7 +24,6 @@ from sim.book import (
     GTC,
     MARKET,
     MAX_EVENTS,
-    MAX_WALK_LEVELS,
     NEVER,
     NONE,
     ROW_OPEN,
@@ -80,7 +79,6 @@ EVENTS_AT_ONCE = MAX_EVENTS // 2
 """Room in the buffer of events for one transaction."""
 _FULL, _NO, _YES = i8(EVENTS_AT_ONCE), i8(0), i8(1)
 _ROOM = i8(AT_ONCE_MAX)
-_OVERFLOW, _WALK = i8(1 << 61), i8(2 * MAX_WALK_LEVELS)
 
 
 @njit
@@ -149,26 +147,7 @@ def tell_news(ctx: Context, news: Table, now_ns: int) -> None:
 
 
 @njit
-def size_limit(book: Book, limit: int, stop: int) -> int:
-    """The largest further size whose money still fits the kernel's integers; see `Encoder`."""
-    there = abs(book["p_position"][ZERO])
-    for index in range(book["active_count"]):
-        there += book["o_live"][book["active"][index]]
-    worst: int = max(abs(book["i_value_bid"][ZERO]), abs(book["i_value_ask"][ZERO]))
-    if limit != NONE:
-        worst = max(worst, abs(limit))
-    if stop != NONE:
-        worst = max(worst, abs(stop))
-    worst = 2 * worst + _WALK
-    value = book["i_tick_value"][ZERO]
-    if worst > _OVERFLOW // value:
-        return ZERO
-    most: int = _OVERFLOW // (worst * value) - there
-    return max(ZERO, most)
-
-
-@njit
-def write_command(book: Book, command: CommandRow, log: Table, at: int) -> None:
+def write_command(command: CommandRow, log: Table, at: int) -> None:
     """An order of the log as the exchange's record."""
     limit, stop = log[at, OUT_LIMIT], log[at, OUT_STOP]
     command["order_id"] = log[at, OUT_ID]
@@ -178,7 +157,6 @@ def write_command(book: Book, command: CommandRow, log: Table, at: int) -> None:
     command["type"] = log[at, OUT_TYPE]
     command["time_in_force"] = TIF_NONE if log[at, OUT_TYPE] == MARKET else GTC
     command["size"] = log[at, OUT_LOTS]
-    command["size_limit"] = size_limit(book, limit, stop)
     command["limit"] = limit
     command["stop"] = stop
     command["protection"] = NONE
@@ -222,12 +200,11 @@ def execute(
             venue.cancel(book, tape, events, row, ZERO, order_id, ended)
         else:
             lots, limit, stop = log[at, OUT_LOTS], log[at, OUT_LIMIT], log[at, OUT_STOP]
-            most = size_limit(book, limit, stop)
             replacing.replace(
-                book, tape, events, row, ZERO, order_id, lots, limit, stop, NONE, most, ended
+                book, tape, events, row, ZERO, order_id, lots, limit, stop, NONE, ended
             )
         return
-    write_command(book, command, log, at)
+    write_command(command, log, at)
     if kind == SEND_BRACKET:
         venue.place_bracket(book, tape, events, row, command)
     else:

@@ -152,14 +152,14 @@ def test_a_tape_of_bars_wants_bars_of_its_length(bars: Any, text: str) -> None:
 
 
 def test_a_strategy_may_keep_an_array() -> None:
-    @compiled.strategy(state={"closes": (int, 4), "means": (float, 2), "seen": int, "sum": int})
+    @compiled.strategy(state={"closes": (int, 4), "means": (float, 2), "seen": int, "total": int})
     def averages(ctx: Any, me: Any) -> None:
-        me.sum += ctx.close - me.closes[me.seen % 4]
+        me.total += ctx.close - me.closes[me.seen % 4]
         me.closes[me.seen % 4] = ctx.close
         me.seen += 1
-        me.means[me.seen % 2] = me.sum / 4
+        me.means[me.seen % 2] = me.total / 4
         if me.seen > 4 and me.means[me.seen % 2] > me.means[1 - me.seen % 2]:
-            compiled.place_limit(ctx, 0, 1, me.sum // 4)
+            compiled.place_limit(ctx, 0, 1, me.total // 4)
 
     async def strategy(suite: TradingSuite) -> None:
         await suite.run_compiled("MNQ", averages, bars="1min", until_ns=START_NS + 40 * MINUTE)
@@ -171,6 +171,11 @@ def test_a_strategy_may_keep_an_array() -> None:
     sent = [each.command for each in suite.session.journal.recorded_commands()]
     assert [order.limit_ticks for order in sent] == wanted[: len(sent)]
     assert len(sent) > 5
+
+
+def test_a_name_that_records_have_themselves_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="'sum': records have a sum already"):
+        compiled.strategy(state={"sum": int})
 
 
 @pytest.mark.parametrize("given", [(int, 0), (int,), (str, 3), (int, 1 << 17), (int, 2.5)])
