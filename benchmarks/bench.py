@@ -31,6 +31,7 @@ WORKLOADS = {
     "call": "as many bare calls of a Python function: the floor of W1",
     "W1": "a callback for every tick that does nothing",
     "W2": "a bracket every 10,000 ticks, woken by a timer",
+    "W2g": "200 brackets, however long the tape is: how cost grows with ticks alone",
     "W3": "EMA cross on every tick, Python callback",
     "W3c": "the same, compiled",
     "W4": "market maker every 100 ticks, Python callback",
@@ -42,6 +43,8 @@ WORKLOADS = {
     "W6T": "64 combinations of W3 compiled on a million ticks, on all processors",
     "load": "Parquet never seen before to the first row",
     "read": "the same columns read by pyarrow alone: the floor of load",
+    "cold": "a process from its start to W2's result, Parquet never seen before",
+    "warm": "the same with the tape in the cache",
     "orders": "2,000 orders placed and cancelled by a coroutine",
     "import": "import of broker_api",
 }
@@ -84,6 +87,7 @@ def prepare(name: str, rows: int) -> tuple[Callable[[], Any], int, str]:
     strategies = {
         "W1": w.no_op,
         "W2": w.brackets(tape),
+        "W2g": w.brackets(tape, max(1, rows // 201)),
         "W3": w.crossing,
         "W3c": w.crossing_compiled,
         "W4": w.making,
@@ -182,10 +186,58 @@ def measure_import(repeats: int) -> dict[str, Any]:
     return {"seconds": median, "unit": "imports", "rate": 1 / median, "ratio": None}
 
 
+def measure_start(name: str, rows: int, repeats: int) -> dict[str, Any]:
+    """Seconds of a whole process that plays W2. The kernel is compiled and kept before."""
+    import shutil
+    import tempfile
+
+    from tapes import tape_path
+
+    seconds, base, outcome = [], [], {}
+    for number in range(repeats + 1):
+        folder = Path(tempfile.mkdtemp(dir=tape_path(rows).parent))
+        try:
+            file = folder / "ticks.parquet"
+            file.hardlink_to(tape_path(rows))  # its cache lies beside it
+            command = [sys.executable, __file__, "--play", str(file)]
+            for _ in range(2 if name == "warm" else 1):
+                base.append(calibration())
+                start = time.perf_counter()
+                done = subprocess.run(command, capture_output=True, text=True, check=True)
+                last = time.perf_counter() - start
+            outcome = json.loads(done.stdout)
+        finally:
+            shutil.rmtree(folder)
+        if number:  # the first one may have compiled
+            seconds.append(last)
+    median = statistics.median(seconds)
+    return {
+        "seconds": median,
+        "spread": (max(seconds) - min(seconds)) / median,
+        "ratio": median / statistics.median(base),
+        "rate": rows / median,
+        "unit": "ticks",
+        **outcome,
+    }
+
+
+def play_once(file: Path) -> dict[str, Any]:
+    """W2 on a file, as a program of its own would."""
+    import workloads as w
+
+    from data.tape import open_tape
+
+    tape = open_tape(file, w.instrument())
+    outcome = w.play(tape, w.brackets(tape))
+    return {"peak_mb": peak_mb(), "fills": outcome.fills, "digest": outcome.digest[:8]}
+
+
 def in_its_own_process(name: str, rows: int, repeats: int) -> dict[str, Any]:
     """`measure` in a new process, so that memory and caches are its own."""
     if name == "import":
         return measure_import(repeats)
+    if name in ("cold", "warm"):
+        return measure_start(name, rows, repeats)
     command = [sys.executable, __file__, "--one", name, "--rows", str(rows)]
     command += ["--repeats", str(repeats)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -231,8 +283,12 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--save", action="store_true", help="write benchmarks/baseline.json")
     parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--play", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     sizes = [int(float(size)) for size in given.rows.split(",")]
+    if given.play:
+        print(json.dumps(play_once(given.play)))
+        return 0
     if given.one:
         print(json.dumps(measure(given.one, sizes[0], given.repeats)))
         return 0

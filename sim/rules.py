@@ -276,8 +276,10 @@ def check_size(book: Book, command: CommandRow) -> Finding:
         return SIZE_NOT_POSITIVE, size, book["i_min_lots"][instrument]
     if size < book["i_min_lots"][instrument]:
         return SIZE_BELOW_MINIMUM, size, book["i_min_lots"][instrument]
+    # A trailing stop is at its distance already; the order itself names other prices.
+    stop = NONE if command["type"] == TRAILING_STOP else command["stop"]
     price = farthest(
-        farthest(ZERO, command["limit"], command["stop"]), command["trail"], command["activation"]
+        farthest(ZERO, command["limit"], stop), command["trail"], command["activation"]
     )
     there = size_limit(book, command["account"], instrument, price)
     most = min(book["i_max_lots"][instrument], there)
