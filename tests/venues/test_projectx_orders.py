@@ -231,6 +231,7 @@ def test_unsigned_ticks_are_a_setting() -> None:
         ({"limitPrice": None}, 2, "Invalid price. A price is missing."),
         ({"limitPrice": 20_000.1}, 2, "Invalid price. Price is not a multiple of the tick size."),
         ({"limitPrice": -5.0}, 2, "Invalid price. Price is outside allowed range."),
+        ({"limitPrice": 1e12}, 2, "Invalid price. Price is outside allowed range."),
         ({"type": 0}, 2, "Invalid order type"),
         ({"type": STOP, "stopPrice": 20_000.0}, 2, "Invalid stop price"),
         ({"type": TRAILING, "trailPrice": 20_000.0}, 2, "Invalid stop price"),

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from sim.venues.projectx.engine import ProjectXEngine
 
 TRAIL_TICKS_MAX = 1000
+VALUE_NANOS_MAX = 1 << 62
+"""What the largest order may be worth at a price: the exchange counts money in 64 bits."""
 _NEEDS = {
     OrderType.LIMIT: ("limit_price",),
     OrderType.STOP: ("stop_price",),
@@ -165,10 +167,13 @@ def _request(engine: ProjectXEngine, record: OrderRecord, body: PlaceOrder) -> O
 
 
 def ticks_of(market: Market, price: Decimal) -> int:
-    """A price in ticks. Raises Refused for one between two ticks."""
-    ticks = price / market.instrument.tick_size
+    """A price in ticks. Raises Refused for one between two ticks, or far out of every range."""
+    spec = market.instrument
+    ticks = price / spec.tick_size
     if ticks != int(ticks):
         raise Refused(words_of(Reason.PRICE_OFF_TICK))
+    if abs(ticks) * spec.max_lots * spec.tick_value_nanos > VALUE_NANOS_MAX:
+        raise Refused(words_of(Reason.PRICE_OUTSIDE_BAND))
     return int(ticks)
 
 
