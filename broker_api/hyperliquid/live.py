@@ -52,7 +52,6 @@ PROTECTIVE_SECONDS = 4.0
 """How long stops and reduce-only orders are valid at most: another one waits until it is over."""
 UP_SECONDS = 20.0
 BEAT_SECONDS = 0.25
-NOTES_MAX = 1_000
 
 
 class Clock(SessionClock, Protocol):

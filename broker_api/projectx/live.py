@@ -40,7 +40,6 @@ from broker_api.secret import Secret
 UP_SECONDS = 20.0
 QUOTED_SECONDS = 2.0
 BEAT_SECONDS = 0.25
-NOTES_MAX = 1_000
 BARS_AGAIN = 60
 """Bars of each length that are read again after a lost connection."""
 LOOK_BACK_NS = 24 * 3_600 * NANOS
