@@ -69,6 +69,8 @@ def prepare(name: str, rows: int) -> tuple[Callable[[], Any], int, str]:
 
     if name in ("load", "read"):
         return (_load if name == "load" else _read)(rows), rows, "ticks"
+    if name == "call":
+        return lambda: w.bare_calls(rows), rows, "calls"
     if name in ("W5", "W5c"):
         tape = w.year_of_bars()
         strategy = w.averaging if name == "W5" else w.averaging_compiled
