@@ -72,11 +72,15 @@ test: $(DEV)  ## run every test
 	@$(BIN)/python -m pytest -q $(COMPILING)
 	$(BIN)/python -m pytest $(PARALLEL)
 
+# What talks to servers in real time, and the comparisons of whole sessions, wait for `make test`.
+LATER := $(addprefix --ignore=tests/,venues conformance differential \
+  acceptance/test_order_manager_page_live.py)
+
 check: $(DEV)  ## format, lint, types and the quick tests
 	$(BIN)/ruff format --check $(WRITTEN)
 	$(BIN)/ruff check $(WRITTEN)
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -x -q $(PARALLEL) -m "not slow and not browser"
+	$(BIN)/python -m pytest -x -q $(PARALLEL) -m "not slow and not browser" $(LATER)
 
 nightly: $(DEV) projectx-env sdk-before  ## everything, also with the kernel as plain Python, and a million sessions
 	$(BIN)/ruff check $(WRITTEN)
