@@ -67,7 +67,7 @@ sdk-before: .sdk-before/.installed
 	@$(PIP) install --quiet --no-deps --target .sdk-before --requirement $<
 	@touch $@
 
-test: $(DEV)  ## run every test
+test: $(DEV) sdk-before  ## run every test
 	@echo "compiling the exchange (a minute, once)"
 	@$(BIN)/python -m pytest -q $(COMPILING)
 	$(BIN)/python -m pytest $(PARALLEL)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from broker_api.capabilities import Capabilities as Capabilities
+from broker_api.capabilities import Capabilities
 from broker_api.event import (
     CancelRejected,
     EventRow,
@@ -29,6 +29,7 @@ EventSink = Callable[[EventRow, int], None]
 
 
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
+"""Begins a task of the handlers' own with this work."""
 
 
 class RowSink(Protocol):

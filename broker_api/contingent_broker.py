@@ -15,7 +15,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from broker_api.broker import Broker, Capabilities, Clock, EventSink, RowSink, Snapshot
+from broker_api.broker import Broker, Clock, EventSink, RowSink, Snapshot
+from broker_api.capabilities import Capabilities
 from broker_api.config import OrderManagerConfig
 from broker_api.contingency import Contingency, Protection, Reaction, RecordedEvent
 from broker_api.errors import (

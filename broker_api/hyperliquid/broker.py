@@ -16,11 +16,11 @@ from broker_api.broker import Snapshot
 from broker_api.capabilities import HYPERLIQUID
 from broker_api.config import AccountConfig, BrokerSpec
 from broker_api.hyperliquid.config import HyperliquidConfig, Place, config_of
-from broker_api.hyperliquid.live import Clock, Live, Means, open_live
+from broker_api.hyperliquid.live import Live, Means, open_live
 from broker_api.hyperliquid.nonce import Nonces, nonce_file
 from broker_api.hyperliquid.signing import Signer
 from broker_api.instrument import Instrument, to_nanos
-from broker_api.live.broker import LiveBroker
+from broker_api.live.broker import LiveBroker, LiveClock
 from broker_api.wall_clock import WallClock
 
 
@@ -63,9 +63,9 @@ class HyperliquidBroker(LiveBroker[Live]):
         account: AccountConfig,
         nonce_folder: Path | None,
         draws: np.random.Generator,
-        clock: Clock | None = None,
+        clock: LiveClock | None = None,
     ) -> None:
-        times: Clock = WallClock() if clock is None else clock
+        times: LiveClock = WallClock() if clock is None else clock
         super().__init__(times)
         self._symbols = tuple(symbols)
         path = None if nonce_folder is None else nonce_file(nonce_folder, signer.address)

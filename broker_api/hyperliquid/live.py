@@ -6,11 +6,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
 
 import numpy as np
 
-from broker_api.broker import Clock as SessionClock
 from broker_api.config import AccountConfig
 from broker_api.errors import BrokerError, ConfigurationError
 from broker_api.event import EventRow
@@ -37,6 +35,7 @@ from broker_api.hyperliquid.wire.frames import Frame, UserFillsData, UserFunding
 from broker_api.hyperliquid.wire.schema import ProtocolError
 from broker_api.hyperliquid.wire.statuses import meaning_of
 from broker_api.hyperliquid.wire.texts import Refusal, read
+from broker_api.live.broker import LiveClock
 from broker_api.live.money import Money
 from broker_api.live.transport import Http
 from broker_api.pacer import Pacer
@@ -54,14 +53,6 @@ UP_SECONDS = 20.0
 BEAT_SECONDS = 0.25
 
 
-class Clock(SessionClock, Protocol):
-    """The session's clock, and the wall's for nonces."""
-
-    def now_ms(self) -> int:
-        """Milliseconds since the epoch by the wall."""
-        ...
-
-
 @dataclass(frozen=True)
 class Means:
     """What a session is opened with."""
@@ -71,7 +62,7 @@ class Means:
     signer: Signer
     nonces: Nonces
     account: AccountConfig
-    clock: Clock
+    clock: LiveClock
     draws: np.random.Generator
     give: Callable[[EventRow], None]
     note: Callable[[str], None]

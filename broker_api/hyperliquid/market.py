@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from broker_api.broker import RowSink
 from broker_api.hyperliquid.contracts import Contract
 from broker_api.hyperliquid.drafts import Touch
 from broker_api.hyperliquid.stream import Subscription
@@ -22,9 +21,9 @@ from broker_api.hyperliquid.wire.market import (
     Print,
 )
 from broker_api.live.candles import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, Candles, Sum
-from broker_api.live.feed import Feed
+from broker_api.live.feed import Feed, Feeds
 from broker_api.order import Side
-from broker_api.quote import Bar, Quote, Trade
+from broker_api.quote import Quote, Trade
 
 NS_MILLISECOND = 1_000_000
 KEPT: dict[str, int] = {"1m": MINUTE_NS, "1h": HOUR_NS, "1d": DAY_NS}
@@ -43,13 +42,13 @@ class _View:
     seen: dict[int, None] = field(default_factory=dict)
 
 
-class Market:
+class Market(Feeds):
     """The instruments of a session, by index. `now_ns` is the session's clock."""
 
     def __init__(self, contracts: Sequence[Contract], now_ns: Callable[[], int]) -> None:
         self._views = [_View(each, Feed(Candles(each.spec.symbol), now_ns)) for each in contracts]
         self._by_coin = {each.coin: view for each, view in zip(contracts, self._views, strict=True)}
-        self._now_ns = now_ns
+        super().__init__([view.feed for view in self._views], now_ns)
         self.since_ms = 0
         """Prints from before the session are history: they are not told as new."""
         self._takers: dict[str, Callable[[object], None]] = {
@@ -145,33 +144,6 @@ class Market:
         view = self._views[index]
         price = view.touch.mid if view.mark is None else view.mark
         return None if price is None else view.contract.nearest_ticks(price)
-
-    def last_quote(self, index: int) -> Quote | None:
-        """The quote in force, None before the first."""
-        return self._views[index].feed.quote
-
-    def last_trade(self, index: int) -> Trade | None:
-        """The newest print, None before the first."""
-        return self._views[index].feed.trade
-
-    def bars(self, index: int, interval_ns: int, count: int) -> list[Bar]:
-        """The newest complete bars, the oldest first."""
-        return self._views[index].feed.candles.bars(interval_ns, count, self._now_ns())
-
-    # --- those who are told --------------------------------------------------------------------
-
-    def subscribe_rows(self, index: int, kind: str, sink: RowSink) -> Callable[[], None]:
-        """Deliver quotes, trades or ticks; call the result to stop."""
-        return self._views[index].feed.subscribe(kind, sink)
-
-    def subscribe_bars(self, index: int, interval_ns: int, sink: RowSink) -> Callable[[], None]:
-        """Deliver bars as they complete; call the result to stop."""
-        return self._views[index].feed.candles.subscribe(interval_ns, sink, self._now_ns())
-
-    def deliver_bars(self) -> None:
-        """Time has gone by: tell of the bars that it completed."""
-        for view in self._views:
-            view.feed.candles.deliver(self._now_ns())
 
 
 def put(candle: Candle, candles: Candles) -> None:

@@ -29,7 +29,7 @@ SUBSCRIBED_SECONDS = 10.0
 Subscription = Mapping[str, Any]
 
 
-class Stream:
+class Stream(Line):
     """Frames of one venue, over as many connections as it takes. `start` and `close` it."""
 
     def __init__(
@@ -43,44 +43,18 @@ class Stream:
         on_down: Callable[[str], None],
         draws: np.random.Generator,
     ) -> None:
+        super().__init__(http, on_down=on_down, silence_seconds=SILENCE_SECONDS, draws=draws)
         self._url = "ws" + http.base_url.removeprefix("http") + "/ws"
         self._subscriptions = [dict(each) for each in subscriptions]
         self._on_frame = on_frame
         self._on_bad_frame = on_bad_frame
         self._on_up = on_up
         self._acknowledged = 0
-        self.frames = 0
-        """Messages that came on the present connection."""
-        self._line = Line(
-            http,
-            self._address,
-            self._live,
-            on_down=on_down,
-            silence_seconds=SILENCE_SECONDS,
-            draws=draws,
-        )
-
-    @property
-    def connections(self) -> int:
-        """How many times it was connected."""
-        return self._line.connections
-
-    def start(self) -> None:
-        """Begin to connect. Idempotent."""
-        self._line.start()
-
-    async def close(self) -> None:
-        """End the connection and the task. Idempotent."""
-        await self._line.close()
-
-    async def drop(self) -> None:
-        """Give the present connection up; a new one is made."""
-        await self._line.drop()
 
     async def _address(self) -> str:
         return self._url
 
-    async def _live(self, socket: aiohttp.ClientWebSocketResponse) -> str:
+    async def _talk(self, socket: aiohttp.ClientWebSocketResponse) -> str:
         """One connection's life; returns why it ended."""
         self._acknowledged = self.frames = 0
         for subscription in self._subscriptions:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -19,12 +19,21 @@ from broker_api.event import (
     ReplaceRejected,
 )
 from broker_api.instrument import Instrument
+from broker_api.live.feed import Feeds
+from broker_api.live.money import Money
 from broker_api.order import CancelRequest, Command, OrderRequest, ReplaceRequest, Submission
 from broker_api.quote import Bar, Quote, Trade
-from broker_api.record import PositionRecord
 
 NOTES_MAX = 1_000
 """Notes of one session; what comes later is in the journal alone."""
+
+
+class LiveClock(Clock, Protocol):
+    """The session's clock, and the wall's for nonces and tokens."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch by the wall."""
+        ...
 
 
 class Sender(Protocol):
@@ -43,50 +52,6 @@ class Sender(Protocol):
         ...
 
 
-class Prices(Protocol):
-    """What is known of the market."""
-
-    def mark_ticks(self, instrument: int) -> int | None:
-        """The price at which a position is valued."""
-        ...
-
-    def last_quote(self, instrument: int) -> Quote | None:
-        """See `Broker`."""
-        ...
-
-    def last_trade(self, instrument: int) -> Trade | None:
-        """See `Broker`."""
-        ...
-
-    def bars(self, instrument: int, interval_ns: int, count: int) -> list[Bar]:
-        """See `Broker`."""
-        ...
-
-    def subscribe_rows(self, instrument: int, kind: str, sink: RowSink) -> Callable[[], None]:
-        """See `Broker`."""
-        ...
-
-    def subscribe_bars(
-        self, instrument: int, interval_ns: int, sink: RowSink
-    ) -> Callable[[], None]:
-        """See `Broker`."""
-        ...
-
-
-class Funds(Protocol):
-    """What the account holds."""
-
-    @property
-    def cash_nanos(self) -> int:
-        """The account's cash."""
-        ...
-
-    @property
-    def positions(self) -> Sequence[PositionRecord]:
-        """What is held, one an instrument."""
-        ...
-
-
 class Parts(Protocol):
     """A connected session."""
 
@@ -96,12 +61,12 @@ class Parts(Protocol):
         ...
 
     @property
-    def market(self) -> Prices:
+    def market(self) -> Feeds:
         """What knows prices."""
         ...
 
     @property
-    def money(self) -> Funds:
+    def money(self) -> Money:
         """What knows the account."""
         ...
 
@@ -113,7 +78,7 @@ class Parts(Protocol):
 L = TypeVar("L", bound=Parts)
 
 
-class LiveBroker(Generic[L]):
+class LiveBroker(ABC, Generic[L]):
     """A broker of plain orders over a session that `_open` makes.
 
     Nothing is asked of anybody before `connect`. `notes` is what a person should know: what the

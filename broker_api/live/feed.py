@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from broker_api.broker import RowSink
 from broker_api.live.candles import Candles
-from broker_api.quote import Quote, Trade
+from broker_api.quote import Bar, Quote, Trade
 
 _NAN = math.nan
 
@@ -64,6 +65,43 @@ class Feed:
                 each.sink(quote)
             elif each.kind == "trade" and trade is not None:
                 each.sink(trade)
+
+
+class Feeds(ABC):
+    """The feeds of a session's instruments, by index, as a broker hands them out."""
+
+    def __init__(self, feeds: Sequence[Feed], now_ns: Callable[[], int]) -> None:
+        self._feeds = tuple(feeds)
+        self._now_ns = now_ns
+
+    @abstractmethod
+    def mark_ticks(self, index: int) -> int | None:
+        """The price at which a position is valued, None while none is known."""
+
+    def last_quote(self, index: int) -> Quote | None:
+        """The quote in force, None before the first."""
+        return self._feeds[index].quote
+
+    def last_trade(self, index: int) -> Trade | None:
+        """The newest print, None before the first."""
+        return self._feeds[index].trade
+
+    def bars(self, index: int, interval_ns: int, count: int) -> list[Bar]:
+        """The newest complete bars, the oldest first."""
+        return self._feeds[index].candles.bars(interval_ns, count, self._now_ns())
+
+    def subscribe_rows(self, index: int, kind: str, sink: RowSink) -> Callable[[], None]:
+        """Deliver quotes, trades or ticks; call the result to stop."""
+        return self._feeds[index].subscribe(kind, sink)
+
+    def subscribe_bars(self, index: int, interval_ns: int, sink: RowSink) -> Callable[[], None]:
+        """Deliver bars as they complete; call the result to stop."""
+        return self._feeds[index].candles.subscribe(interval_ns, sink, self._now_ns())
+
+    def deliver_bars(self) -> None:
+        """Time has gone by: tell of the bars that it completed."""
+        for feed in self._feeds:
+            feed.candles.deliver(self._now_ns())
 
 
 def _row(quote: Quote | None, trade: Trade | None, ts_ns: int) -> dict[str, float]:

@@ -6,7 +6,8 @@ One task owns the connection. What was missed in between is for whoever talks to
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import aiohttp
 import numpy as np
@@ -19,37 +20,43 @@ PAUSE_FIRST_SECONDS, PAUSE_MOST_SECONDS = 0.25, 30.0
 CLOSE_SECONDS = 2.0
 
 
-class Line:
+class Line(ABC):
     """One WebSocket of a venue, over as many connections as it takes. `start` and `close` it.
 
-    `address` is asked before each connection, `talk` has it while it lasts and returns why it
-    ended, `on_down` is told so, `on_refused` the status of a refusal. A connection on which nothing
-    came for `silence_seconds` is dead, whatever the socket says. Addresses may hold a token: they
-    are never told.
+    What is said on it is a subclass's to know. `on_down` is told why a connection ended. One on
+    which nothing came for `silence_seconds` is dead, whatever the socket says. Addresses may hold a
+    token: they are never told.
     """
 
     def __init__(
         self,
         http: Http,
-        address: Callable[[], Awaitable[str]],
-        talk: Callable[[aiohttp.ClientWebSocketResponse], Awaitable[str]],
         *,
         on_down: Callable[[str], None],
         silence_seconds: float,
         draws: np.random.Generator,
-        on_refused: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         self._http = http
-        self._address = address
-        self._talk = talk
         self._on_down = on_down
         self._silence_seconds = silence_seconds
         self._draws = draws
-        self._on_refused = on_refused
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._task: asyncio.Task[None] | None = None
         self.connections = 0
         """How many times it was connected."""
+        self.frames = 0
+        """Messages that came on the present connection and were taken."""
+
+    @abstractmethod
+    async def _address(self) -> str:
+        """Where the next connection goes."""
+
+    @abstractmethod
+    async def _talk(self, socket: aiohttp.ClientWebSocketResponse) -> str:
+        """One connection's life; returns why it ended."""
+
+    async def _refused(self, status: int) -> None:  # noqa: B027 - a wait may be all
+        """A connection was refused with this status."""
 
     @property
     def is_up(self) -> bool:
@@ -92,8 +99,7 @@ class Line:
                     pause = PAUSE_FIRST_SECONDS
             except aiohttp.WSServerHandshakeError as refusal:
                 why = f"the venue refused it with status {refusal.status}"
-                if self._on_refused is not None:
-                    await self._on_refused(refusal.status)
+                await self._refused(refusal.status)
             except (aiohttp.ClientError, ConnectionError, TimeoutError, BrokerError) as failure:
                 why = str(failure) or type(failure).__name__
             finally:

@@ -17,9 +17,9 @@ from broker_api.capabilities import PROJECTX
 from broker_api.catalog import load_catalog
 from broker_api.config import BrokerSpec
 from broker_api.instrument import Instrument
-from broker_api.live.broker import LiveBroker
+from broker_api.live.broker import LiveBroker, LiveClock
 from broker_api.projectx.config import ProjectXConfig, config_of
-from broker_api.projectx.live import Clock, Live, Means, open_live
+from broker_api.projectx.live import Live, Means, open_live
 from broker_api.wall_clock import WallClock
 
 
@@ -56,9 +56,9 @@ class ProjectXBroker(LiveBroker[Live]):
         known: tuple[Instrument, ...],
         environment: Mapping[str, str],
         draws: np.random.Generator,
-        clock: Clock | None = None,
+        clock: LiveClock | None = None,
     ) -> None:
-        times: Clock = WallClock() if clock is None else clock
+        times: LiveClock = WallClock() if clock is None else clock
         super().__init__(times)
         self._symbols = tuple(symbols)
         self._means = Means(

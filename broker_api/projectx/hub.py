@@ -41,7 +41,7 @@ SUBSCRIBED_SECONDS = 10.0
 UNAUTHORISED = 401
 
 
-class Hub:
+class Hub(Line):
     """One of both hubs. `start` and `close` it."""
 
     def __init__(
@@ -57,6 +57,7 @@ class Hub:
         on_down: Callable[[str], None],
         draws: np.random.Generator,
     ) -> None:
+        super().__init__(http, on_down=on_down, silence_seconds=SILENCE_SECONDS, draws=draws)
         self._url = "ws" + url.removeprefix("http")
         self._tokens = tokens
         self._calls = [
@@ -66,40 +67,7 @@ class Hub:
         self._on_event = on_event
         self._on_bad_event = on_bad_event
         self._on_up = on_up
-        self._line = Line(
-            http,
-            self._address,
-            self._talk,
-            on_down=on_down,
-            silence_seconds=SILENCE_SECONDS,
-            draws=draws,
-            on_refused=self._refused,
-        )
         self._token: Secret | None = None
-        self.frames = 0
-        """How many have come over the present connection and been taken."""
-
-    @property
-    def is_up(self) -> bool:
-        """There is a connection."""
-        return self._line.is_up
-
-    @property
-    def connections(self) -> int:
-        """How many times it was connected."""
-        return self._line.connections
-
-    def start(self) -> None:
-        """Begin to connect. Idempotent."""
-        self._line.start()
-
-    async def close(self) -> None:
-        """End the connection and the task. Idempotent."""
-        await self._line.close()
-
-    async def drop(self) -> None:
-        """Give the present connection up; a new one is made, with the token of then."""
-        await self._line.drop()
 
     async def _address(self) -> str:
         try:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from broker_api.broker import Clock as SessionClock
 from broker_api.errors import BrokerError
 from broker_api.event import EventRow
 from broker_api.instrument import NANOS, Instrument
+from broker_api.live.broker import LiveClock
 from broker_api.live.money import Money
 from broker_api.live.transport import Http
 from broker_api.messages import ProtocolError
@@ -46,14 +46,6 @@ LOOK_BACK_NS = 24 * 3_600 * NANOS
 _USER_CALLS = ("SubscribeOrders", "SubscribePositions", "SubscribeTrades")
 
 
-class Clock(SessionClock, Protocol):
-    """The session's clock, and the wall's for tokens."""
-
-    def now_ms(self) -> int:
-        """Milliseconds since the epoch by the wall."""
-        ...
-
-
 @dataclass(frozen=True)
 class Means:
     """What a session is opened with."""
@@ -64,7 +56,7 @@ class Means:
     key: Secret
     known: tuple[Instrument, ...]
     environment: Mapping[str, str]
-    clock: Clock
+    clock: LiveClock
     draws: np.random.Generator
     give: Callable[[EventRow], None]
     note: Callable[[str], None]

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
-from broker_api.broker import RowSink
 from broker_api.calendar import load_calendar
 from broker_api.instrument import NANOS
 from broker_api.live.candles import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, Candles, Sum
-from broker_api.live.feed import Feed
+from broker_api.live.feed import Feed, Feeds
 from broker_api.order import Side
 from broker_api.projectx.client import Client
 from broker_api.projectx.contracts import Contract
@@ -23,7 +22,7 @@ from broker_api.projectx.wire.enums import BarUnit, TradeLogType
 from broker_api.projectx.wire.records import MarketTrade, Pushed
 from broker_api.projectx.wire.requests import RetrieveBars
 from broker_api.projectx.wire.signalr import Invocation
-from broker_api.quote import Bar, Quote, Trade
+from broker_api.quote import Quote, Trade
 
 UNITS = ((BarUnit.MINUTE, MINUTE_NS), (BarUnit.HOUR, HOUR_NS), (BarUnit.DAY, DAY_NS))
 """Bars that are asked for and kept; others are put together from these."""
@@ -42,13 +41,13 @@ class _View:
         self.touch = Touch(None, None, None)
 
 
-class Market:
+class Market(Feeds):
     """The instruments of a session, by index. `now_ns` is the session's clock."""
 
     def __init__(self, contracts: Sequence[Contract], now_ns: Callable[[], int]) -> None:
         self._views = [_View(each, now_ns) for each in contracts]
         self._by_id = {view.contract.id: view for view in self._views}
-        self._now_ns = now_ns
+        super().__init__([view.feed for view in self._views], now_ns)
 
     def calls(self) -> list[Invocation]:
         """What has to be subscribed to."""
@@ -149,33 +148,6 @@ class Market:
         view = self._views[index]
         mark = view.touch.mark
         return None if mark is None else view.contract.nearest_ticks(mark)
-
-    def last_quote(self, index: int) -> Quote | None:
-        """The quote in force, None before the first."""
-        return self._views[index].feed.quote
-
-    def last_trade(self, index: int) -> Trade | None:
-        """The newest print, None before the first."""
-        return self._views[index].feed.trade
-
-    def bars(self, index: int, interval_ns: int, count: int) -> list[Bar]:
-        """The newest complete bars, the oldest first."""
-        return self._views[index].feed.candles.bars(interval_ns, count, self._now_ns())
-
-    # --- those who are told --------------------------------------------------------------------
-
-    def subscribe_rows(self, index: int, kind: str, sink: RowSink) -> Callable[[], None]:
-        """Deliver quotes, trades or ticks; call the result to stop."""
-        return self._views[index].feed.subscribe(kind, sink)
-
-    def subscribe_bars(self, index: int, interval_ns: int, sink: RowSink) -> Callable[[], None]:
-        """Deliver bars as they complete; call the result to stop."""
-        return self._views[index].feed.candles.subscribe(interval_ns, sink, self._now_ns())
-
-    def deliver_bars(self) -> None:
-        """Time has gone by: tell of the bars that it completed."""
-        for view in self._views:
-            view.feed.candles.deliver(self._now_ns())
 
 
 def _float(price: Decimal | None) -> float | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from broker_api.broker import Capabilities
+from broker_api.capabilities import Capabilities
 from broker_api.catalog import find, load_catalog
 from broker_api.config import AccountConfig, BrokerSpec, SimulationConfig
 from broker_api.contingency import Contingency, Protection, refold

@@ -14,9 +14,9 @@ from broker_api.contingent_broker import ContingentBroker
 from broker_api.event import EventKind
 from broker_api.hyperliquid.broker import HyperliquidBroker
 from broker_api.hyperliquid.config import HyperliquidConfig
-from broker_api.hyperliquid.live import Clock
 from broker_api.hyperliquid.signing import Signer
 from broker_api.instrument import to_nanos
+from broker_api.live.broker import LiveClock
 from broker_api.plain_order import asked_id
 from broker_api.suite import TradingSuite
 from broker_api.view import Order
@@ -28,7 +28,7 @@ def live_broker(
     *,
     key: str = KEYS[0],
     money: AccountConfig | None = None,
-    clock: Clock | None = None,
+    clock: LiveClock | None = None,
     **settings: Any,
 ) -> HyperliquidBroker:
     """The adapter for one key of the venue: patient with a slow machine, quick to look again."""

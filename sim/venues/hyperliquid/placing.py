@@ -16,7 +16,6 @@ from broker_api.hyperliquid.wire.actions import (
     Grouping,
     Order,
     OrderAction,
-    Tif,
 )
 from broker_api.hyperliquid.wire.answers import (
     ActionRefused,
@@ -294,8 +293,3 @@ def _no_position(engine: HyperliquidEngine, record: OrderRecord) -> Refused:
 def _make_siblings(records: Sequence[OrderRecord]) -> None:
     for record in records:
         record.siblings = [other for other in records if other is not record]
-
-
-def is_maker_only(order: Order) -> bool:
-    """True for an order that is to rest or to be refused."""
-    return order.terms.limit is not None and order.terms.limit.tif is Tif.ALO
