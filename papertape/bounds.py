@@ -15,12 +15,12 @@ from typing import Any
 
 from broker_api.config import SessionDefaults
 from papertape.progress import progress_bar
-from papertape.recording import record_of
-from papertape.run_folder import run_digest
-from papertape.runner import REFUSALS, Outcome, Script, ScriptError, play
 from reports.bounds import BoundRun, Bounds, bound_run
 from reports.metrics import Metrics, measure
 from reports.run import RunRecord
+from scenarios.recording import record_of
+from scenarios.run_folder import run_digest
+from scenarios.runner import REFUSALS, Outcome, Script, ScriptError, play
 
 EXTREMES = ("front", "back")
 

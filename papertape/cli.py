@@ -17,9 +17,9 @@ import typer
 
 from broker_api.config import SETTINGS_FILE, SessionDefaults
 from papertape.data_command import app as data_app
-from papertape.parameters import literal, split_assignments, split_settings
 from papertape.serve_command import app as serve_app
-from papertape.settings import settings_of, with_settings, with_tapes
+from scenarios.parameters import literal, split_assignments, split_settings
+from scenarios.settings import settings_of, with_settings, with_tapes
 
 app = typer.Typer(
     name="papertape",
@@ -125,7 +125,7 @@ def run(
 ) -> None:
     """Run a script, or one strategy function of it, on a tape in simulated time."""
     from papertape.run_command import Request, perform
-    from papertape.runner import Script
+    from scenarios.runner import Script
 
     def request() -> Request:
         arguments, settings = split_settings(assignments or [])
@@ -180,10 +180,10 @@ def sweep(
 ) -> None:
     """Run a strategy with every combination of a grid of parameters."""
     from papertape.combinations import Plan
-    from papertape.runner import Script
     from papertape.sweep_command import perform
     from papertape.sweeping import SweepRequest
     from scenarios.grid import grid_of_texts
+    from scenarios.runner import Script
     from scenarios.sweep import Objective
 
     def request() -> SweepRequest:
@@ -209,7 +209,7 @@ def sweep(
 def demo(out: _Out = None, no_report: _NoReport = False) -> None:
     """Run the bracket strategy of examples/bracket.py on the sample tape of MNQ."""
     from papertape.run_command import Request, perform
-    from papertape.runner import Script
+    from scenarios.runner import Script
 
     script = Script(Path(__file__).resolve().parent.parent / "examples" / "bracket.py")
     defaults = SessionDefaults(instruments=("MNQ",))

@@ -21,12 +21,12 @@ from typing import Any
 from broker_api.config import SessionDefaults
 from broker_api.errors import ConfigurationError
 from data.kept import keep_tapes_open, unpark_all
-from papertape.parameters import literal
-from papertape.run_command import Played, fill_folder, played_sessions
-from papertape.run_folder import folder_for, run_digest, write_whole
-from papertape.runner import Script, ScriptError, bound_arguments, check_script_file, play
-from papertape.settings import with_settings
 from scenarios.grid import Grid
+from scenarios.parameters import literal
+from scenarios.recording import Played, digest_of_run, fill_folder, played_sessions
+from scenarios.run_folder import folder_for, write_whole
+from scenarios.runner import Script, ScriptError, bound_arguments, check_script_file, play
+from scenarios.settings import with_settings
 from scenarios.sweep import Row, figures_of
 
 SIMULATION = "simulation."
@@ -156,7 +156,7 @@ def _run(plan: Plan, combination: Combination) -> Row:
         error = f"the script left with code {outcome.exit_code}"
         return Row(combination.shown, error=error)
     played = played_sessions(script, outcome)
-    digest = run_digest([each.record.digest for each in played])
+    digest = digest_of_run(played)
     folder = None
     if plan.keep is not None:
         folder = _keep(plan.keep / f"run-{combination.number:04d}", script, played, digest)
@@ -170,7 +170,7 @@ def _run(plan: Plan, combination: Combination) -> Row:
 
 def _keep(folder: Path, script: Script, played: list[Played], digest: str) -> str:
     folder = folder_for(folder, script.path, digest)
-    write_whole(folder, lambda place: fill_folder(place, played, digest, False, None))
+    write_whole(folder, lambda place: fill_folder(place, played, report=False))
     return str(folder)
 
 

@@ -18,9 +18,9 @@ from broker_api.instrument import Instrument
 from broker_api.journal import commands_from_table
 from data.schema import TapeError
 from data.tape import Tape, open_tape
-from papertape.run_folder import CONFIG_FILE, SUMMARY_FILE, versions
-from papertape.runner import REFUSALS
 from reports.run import RunRecord, read_run
+from scenarios.run_folder import CONFIG_FILE, SUMMARY_FILE, versions
+from scenarios.runner import REFUSALS
 from sim.explain import subject_of, tell
 from sim.explain_text import Explanation, explain, shortened
 from sim.explain_words import time_text

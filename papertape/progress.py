@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from scenarios.recording import tape_span
+
 if TYPE_CHECKING:
     from broker_api.config import SessionDefaults
     from sim.loop import VirtualRuns
@@ -83,11 +85,3 @@ class _Watched:
         share = (now_ns - start_ns) / max(1, end_ns - start_ns)
         moment = datetime.fromtimestamp(now_ns // 1_000_000_000, UTC)
         return min(1.0, max(0.0, share)), f"{share:4.0%}  {moment:%Y-%m-%d %H:%M:%S}"
-
-
-def tape_span(sessions: list[Any]) -> tuple[int, int] | None:
-    """First and last instant (epoch ns) of the newest session's tapes, None where it has none."""
-    tapes = getattr(sessions[-1].session.broker, "tapes", ()) if sessions else ()
-    if not tapes:
-        return None
-    return min(tape.start_ns for tape in tapes), max(tape.end_ns for tape in tapes)

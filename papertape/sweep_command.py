@@ -12,10 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from papertape.run_command import INTERRUPTED, OK, REFUSED, SCRIPT_FAILED
-from papertape.runner import REFUSALS, ScriptError
 from papertape.sweep_progress import figure_text, parameters_text
 from papertape.sweeping import SweepRequest, Swept, perform_sweep
 from scenarios.processes import TimeLimitError, WorkerDiedError
+from scenarios.runner import REFUSALS, ScriptError
 from scenarios.sweep import Objective, Row, SweepInterrupted
 
 BEST_SHOWN = 10

@@ -25,9 +25,6 @@ from papertape.combinations import (
     combinations_of,
     run_combination,
 )
-from papertape.run_folder import DIGEST_SHOWN, run_digest
-from papertape.runner import Script
-from papertape.settings import settings_of, with_settings
 from papertape.sweep_progress import Told, sweep_progress
 from scenarios.grid import Grid, grid_of_values
 from scenarios.processes import (
@@ -37,6 +34,9 @@ from scenarios.processes import (
     WorkerDiedError,
     usable_processors,
 )
+from scenarios.run_folder import DIGEST_SHOWN, run_digest
+from scenarios.runner import Script
+from scenarios.settings import settings_of, with_settings
 from scenarios.sweep import AHEAD, Objective, Row, SweepInterrupted, run_all, table_of
 
 if TYPE_CHECKING:

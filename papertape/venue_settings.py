@@ -11,7 +11,7 @@ from broker_api.config import SimulationConfig
 from broker_api.errors import ConfigurationError
 from broker_api.instrument import Instrument
 from broker_api.secret import Secret
-from papertape.parameters import literal, split_settings
+from scenarios.parameters import literal, split_settings
 from sim.venues.clock import speed_of
 from sim.venues.hyperliquid.serve import VenueSettings
 from sim.venues.projectx import serve as projectx

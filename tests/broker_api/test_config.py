@@ -25,8 +25,8 @@ from broker_api.instrument import MarginTier
 from broker_api.latency import FileLatency, latency_text
 from broker_api.order import BeyondTop, QueueModel, SelfTrade
 from broker_api.risk import RiskConfig
-from papertape.run_folder import plain
 from reports.assumptions import assumptions
+from scenarios.run_folder import plain
 
 
 @pytest.mark.parametrize(

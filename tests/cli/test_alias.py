@@ -6,23 +6,23 @@ import pytest
 
 import papertape
 from broker_api.errors import ConfigurationError
-from papertape.alias import alias, check_alias
+from scenarios.alias import alias, check_alias
 
 
 def test_the_alias_names_the_very_same_modules() -> None:
     with alias("vendor_sdk"):
         vendor = importlib.import_module("vendor_sdk")
         assert vendor is papertape
-        part = importlib.import_module("vendor_sdk.parameters")
-        assert part is importlib.import_module("papertape.parameters")
-        assert part.__spec__.name == "papertape.parameters"
-        assert part.__name__ == "papertape.parameters"
+        part = importlib.import_module("vendor_sdk.home")
+        assert part is importlib.import_module("papertape.home")
+        assert part.__spec__.name == "papertape.home"
+        assert part.__name__ == "papertape.home"
 
 
 def test_nothing_of_the_alias_is_left() -> None:
     finders = list(sys.meta_path)
     with alias("vendor_sdk"):
-        importlib.import_module("vendor_sdk.parameters")
+        importlib.import_module("vendor_sdk.home")
     assert sys.meta_path == finders
     assert not [name for name in sys.modules if name.startswith("vendor_sdk")]
     with pytest.raises(ModuleNotFoundError):

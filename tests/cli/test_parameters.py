@@ -3,7 +3,7 @@ import datetime as dt
 import pytest
 
 from broker_api.errors import ConfigurationError
-from papertape.parameters import bind, literal, split_assignments, split_settings
+from scenarios.parameters import bind, literal, split_assignments, split_settings
 
 
 async def crossing(suite, fast: int = 10, slow: int = 30, *, band: float = 0.5, name: str = "x"):

@@ -8,7 +8,7 @@ import pytest
 from broker_api.capabilities import HYPERLIQUID, PROJECTX, REHEARSED
 from broker_api.errors import ConfigurationError, InvalidPriceError, OrderRejectedError
 from papertape import Reason, TradingSuite, run
-from papertape.lint import faults_of
+from scenarios.lint import faults_of
 
 EXAMPLE = """
 async def trade(suite):

@@ -18,7 +18,7 @@ from broker_api.catalog import load_catalog
 from broker_api.errors import ConfigurationError
 from data.tape import tape_from_frame
 from papertape import sweep
-from papertape.runner import ScriptError
+from scenarios.runner import ScriptError
 
 pytestmark = pytest.mark.slow
 

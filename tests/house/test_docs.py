@@ -8,7 +8,7 @@ import pytest
 from broker_api.config import SessionDefaults
 from broker_api.risk_rules import rules_of
 from papertape.cli import app
-from papertape.runner import Script, play
+from scenarios.runner import Script, play
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -43,7 +43,7 @@ from broker_api.order import (
 )
 from broker_api.record import PositionRecord
 from data.tape import Tape, open_tape, tape_from_frame
-from papertape.run_folder import plain
+from scenarios.run_folder import plain
 
 START_NS = 1_704_205_800 * NANOS  # 2024-01-02 14:30:00 UTC
 FEE_NANOS = 620_000_000  # 0.62 USD a contract and side

@@ -13,11 +13,11 @@ from rich.console import Console
 
 from broker_api.instrument import NANOS, MarginTier
 from broker_api.order import Side
-from papertape.run_folder import plain
 from reports.assumptions import assumptions
 from reports.run import instrument_from_json, read_run
 from reports.summary import Summary, print_summary, summarise
 from reports.text import average_price, duration, moment, money, percent
+from scenarios.run_folder import plain
 from tests.reports.example_run import (
     START_NS,
     Story,

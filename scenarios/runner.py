@@ -18,9 +18,9 @@ import broker_api
 from broker_api.config import SessionDefaults, near_miss, use_defaults
 from broker_api.errors import ConfigurationError, TradingError
 from data.schema import TapeError
-from papertape.alias import alias
-from papertape.lint import check_script
-from papertape.parameters import bind
+from scenarios.alias import alias
+from scenarios.lint import check_script
+from scenarios.parameters import bind
 from sim.loop import VirtualLoop, VirtualRuns, virtual_time
 
 Strategy = Callable[..., Coroutine[Any, Any, Any]]
