@@ -315,7 +315,7 @@ def use_defaults(defaults: SessionDefaults) -> Iterator[SessionDefaults]:
 
 
 SETTINGS_FILE = "papertape.toml"
-_FILE_KEYS = (
+FILE_KEYS = (
     "broker",
     "broker_options",
     "instruments",
@@ -328,6 +328,7 @@ _FILE_KEYS = (
     "rehearse_for",
     "parameters",
 )
+"""What `papertape.toml` may hold; a scenario's file may too."""
 
 
 def read_settings(path: Path) -> SessionDefaults:
@@ -350,8 +351,8 @@ def read_settings(path: Path) -> SessionDefaults:
 def defaults_from_table(table: Mapping[str, Any], folder: Path) -> SessionDefaults:
     """The defaults in a table of settings, with paths relative to `folder`."""
     for key in table:
-        if key not in _FILE_KEYS:
-            known = near_miss(key, _FILE_KEYS) or f"; known are {', '.join(_FILE_KEYS)}"
+        if key not in FILE_KEYS:
+            known = near_miss(key, FILE_KEYS) or f"; known are {', '.join(FILE_KEYS)}"
             raise ConfigurationError(f"unknown setting {key!r}{known}")
     tapes = _typed(table, "tapes", dict, {})
     catalog = _typed(table, "catalog", list, [])

@@ -80,15 +80,17 @@ def synthetic_source(
     hours: float = 1.0,
     price: Decimal | None = None,
     start_ns: int = DEFAULT_START_NS,
+    waypoints: Sequence[tuple[int, Decimal]] = (),
     is_perpetual: bool = True,
 ) -> Source:
     """A market of the seeded generator; a perpetual's has marks and funding.
 
-    Raises ConfigurationError.
+    `waypoints` are (seconds from the start, price) that the price is drawn through. Raises
+    ConfigurationError.
     """
     try:
         profile = profile_for(instrument.symbol, instrument.tick_size, instrument.lot_size, price)
-        table = generate(profile, seed=seed, hours=hours, start_ns=start_ns)
+        table = generate(profile, seed=seed, hours=hours, start_ns=start_ns, waypoints=waypoints)
     except ValueError as fault:
         raise ConfigurationError(f"synthetic market of {instrument.symbol}: {fault}") from None
     tape = tape_from_frame(table, instrument)
