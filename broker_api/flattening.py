@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Container
 
 from broker_api.changing import Changing
 from broker_api.closing import Closing
@@ -25,24 +25,28 @@ class Flattening:
         self._changing = Changing(session, risk)
         self._closing = Closing(session, Placing(session, risk))
 
-    async def run(self, tag: str) -> list[TradingError]:
+    async def run(self, tag: str, instruments: Container[int] | None = None) -> list[TradingError]:
         """Send every cancel, then a market order for every position, and wait for the answers.
 
+        `instruments` are the indices of those that it is about, None: of all.
         Returns what was refused or not sent; what had ended by itself is no failure. Raises what is
         no TradingError.
         """
         ledger = self._session.ledger
+        wanted = range(len(ledger.positions)) if instruments is None else instruments
         chosen = [
             record
             for record in ledger.working.values()
-            if not record.reduce_only and record.role not in (*EXIT_ROLES, *UNASKED_ROLES)
+            if record.instrument in wanted
+            and not record.reduce_only
+            and record.role not in (*EXIT_ROLES, *UNASKED_ROLES)
         ]
         # gather starts its tasks in this order: cancels leave first, and nothing waits for them.
         work: list[Awaitable[object]] = [self._changing.cancel(each.order_id) for each in chosen]
         work += [
             self._closing.close(index, "market", None, {"tag": tag})
             for index, position in enumerate(ledger.positions)
-            if position.lots
+            if position.lots and index in wanted
         ]
         results = await asyncio.gather(*work, return_exceptions=True)
         failures: list[TradingError] = []

@@ -230,6 +230,10 @@ class Dispatcher:
         """Do this where handlers run, and what is posted meanwhile behind it. Only while idle."""
         self._task = asyncio.get_running_loop().create_task(self._run(work))
 
+    def waiting(self) -> int:
+        """How many notices wait for their handler."""
+        return len(self._queue)
+
     @property
     def is_idle(self) -> bool:
         """True while no notice waits and no handler runs."""

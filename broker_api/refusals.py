@@ -173,7 +173,7 @@ WORDINGS: dict[Reason, Wording] = {
         "ticks",
         "limit price {value} of {symbol} is too far from the market: the band ends at {limit}",
     ),
-    Reason.KILL_SWITCH: Wording(RiskLimitError, "", "the kill switch is on: its file is there"),
+    Reason.KILL_SWITCH: Wording(RiskLimitError, "", "the kill switch is on"),
     Reason.UNKNOWN_ORDER: Wording(OrderNotFoundError, "", "the venue does not know the order"),
     Reason.ORDER_NOT_ACTIVE: Wording(OrderNotActiveError, "", "the order is not active any more"),
     Reason.SIZE_BELOW_FILLED: Wording(

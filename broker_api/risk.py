@@ -46,13 +46,18 @@ StateSource = Mapping[str, Any] | Path | str
 
 
 class RuleStatus(NamedTuple):
-    """How an account stands to one rule: texts in its own units."""
+    """How an account stands to one rule: texts in its own units.
+
+    `used` is the share of the limit that is used, 1.0 where it is broken; None where the rule has
+    no distance.
+    """
 
     rule: str
     value: str
     limit: str
     action: str
     is_broken: bool
+    used: float | None = None
 
 
 class RiskGate:
@@ -82,16 +87,19 @@ class RiskGate:
 
         Raises ConfigurationError for a state that is damaged or of another account.
         """
-        if self.is_open:
-            if state is not None:
-                raise ConfigurationError("risk_state goes with rules: name some, risk=...")
-            return
-        session = self._session
         self._flatten = flatten
-        self._machine = self._opened(state)
-        session.watch(self._hear)
-        session.on_close(self._end)
-        self.look()
+        if not self.is_open:
+            self._open(state)
+            self.look()
+        elif state is not None:
+            raise ConfigurationError("risk_state goes with rules: name some, risk=...")
+
+    def _open(self, state: StateSource | None) -> RiskMachine:
+        machine = self._machine = self._opened(state)
+        self.is_open = False
+        self._session.watch(self._hear)
+        self._session.on_close(self._end)
+        return machine
 
     def _opened(self, source: StateSource | None) -> RiskMachine:
         session = self._session
@@ -125,6 +133,27 @@ class RiskGate:
         """The state of the rules as plain data: `TradingSuite.create(..., risk_state=...)`."""
         return {} if self._machine is None else self._machine.state.export()
 
+    def kill(self, *, flatten: bool) -> None:
+        """Press the kill switch: the account is halted for good, with or without rules.
+
+        What adds exposure is refused from now on. With `flatten` orders that could add exposure are
+        cancelled and every position is closed, again and again until it is; `settled` waits for it.
+        Without, open positions and working orders are left as they are.
+        """
+        machine = self._machine or self._open(None)
+        self._tell(machine.kill(self._session.clock.now_ns(), keeps_positions=not flatten))
+        self._act()
+
+    async def settled(self, timeout: float) -> bool:
+        """Wait until nothing is being cancelled and closed; False when that takes longer.
+
+        `timeout` is in seconds of the session's time.
+        """
+        task = self._flattening
+        if task is not None:
+            await asyncio.wait((task,), timeout=timeout)
+        return self._flattening is None or self._flattening.done()
+
     def describe(self, event: RiskEvent) -> str:
         """A "risk" event in words: the rule, its value and its limit."""
         return self._text(event.reason, event.value, event.limit)
@@ -152,7 +181,16 @@ class RiskGate:
         unit, spec = WORDINGS[reason].unit, self._session.instruments[0]
         name = RULE_NAMES[reason]
         now, most = (amount_text(unit, spec, amount) for amount in (value, limit))
-        return RuleStatus(name, now, most, getattr(self.rules, name).action, is_broken)
+        used = self._used(reason, value, limit)
+        return RuleStatus(name, now, most, getattr(self.rules, name).action, is_broken, used)
+
+    def _used(self, reason: Reason, value: int, limit: int) -> float | None:
+        if reason is Reason.TRAILING_DRAWDOWN and self._machine is not None:
+            peak = max(self._machine.state.peak_nanos, value)
+            value, limit = peak - value, peak - limit
+        if reason is Reason.FLAT_BY or limit <= 0:
+            return None
+        return max(0.0, value / limit)
 
     # --- orders --------------------------------------------------------------------------------
 

@@ -101,17 +101,18 @@ class RiskMachine:
     @property
     def halt(self) -> tuple[Reason, Breach] | None:
         """The halt that lasts longest, None while the account may trade."""
-        halts = self.state.halts
-        for_good = [item for item in halts.items() if item[1].until_ns == 0]
-        return next(iter(for_good or halts.items()), None)
+        halts = list(self.state.halts.items())
+        return _longest(halts) if halts else None
 
     @property
     def wants_flat(self) -> Reason | None:
         """The rule for which orders have to go and positions to be closed, if there is one."""
-        halt = self.halt
-        if halt is not None:
-            return halt[0]
-        for reason in self.state.standing:
+        state = self.state
+        kept = Reason.KILL_SWITCH if state.keeps_positions else Reason.NONE
+        halts = [item for item in state.halts.items() if item[0] is not kept]
+        if halts:
+            return _longest(halts)[0]
+        for reason in state.standing:
             if self._rule(reason).action == "flatten":
                 return reason
         return None
@@ -182,6 +183,8 @@ class RiskMachine:
         trailing = self.rules.trailing_drawdown
         if trailing is not None and trailing.basis == "intraday":
             state.peak_nanos = max(state.peak_nanos, look.equity_nanos)
+        if look.is_killed:
+            state.keeps_positions = False  # the file says more than the hand did
         for reason, value, limit, is_broken in self.measures(look):
             if is_broken:
                 events += self._break(reason, value, limit, look.now_ns)
@@ -191,6 +194,21 @@ class RiskMachine:
             for reason in [each for each in state.standing if each in _OF_ORDERS]:
                 events.append(self._lift(reason, state.standing.pop(reason), look.now_ns))
         return events
+
+    def kill(self, now_ns: int, *, keeps_positions: bool) -> list[RiskEvent]:
+        """Halt the account for good; open positions are closed unless they are to be kept.
+
+        A second time changes nothing but that: who kept positions may still have them closed.
+        """
+        state = self.state
+        if Reason.KILL_SWITCH not in state.halts:
+            state.keeps_positions = keeps_positions
+            state.halts[Reason.KILL_SWITCH] = Breach(1, 0, now_ns, 0)
+            return [_event(RiskHalted, Reason.KILL_SWITCH, 1, 0, now_ns)]
+        if state.keeps_positions and not keeps_positions:
+            state.keeps_positions = False
+            return [_event(RiskFlattened, Reason.KILL_SWITCH, 1, 0, now_ns)]
+        return []
 
     def deposited(self, nanos: int) -> None:
         """Cash came or went that is neither profit nor loss: every level goes with it."""
@@ -297,6 +315,11 @@ class RiskMachine:
         while sent and sent[0] <= now_ns - RATE_WINDOW_NS:
             sent.popleft()
         return len(sent)
+
+
+def _longest(halts: list[tuple[Reason, Breach]]) -> tuple[Reason, Breach]:
+    """The first halt that is for good, else the first."""
+    return next((item for item in halts if item[1].until_ns == 0), halts[0])
 
 
 _REFUSES = Rule()

@@ -40,6 +40,8 @@ class RiskState:
     day_end_ns: int
     day_start_nanos: int
     peak_nanos: int
+    keeps_positions: bool = False
+    """A kill switch that was pressed by hand leaves open positions as they are."""
     halts: dict[Reason, Breach] = field(default_factory=dict)
     standing: dict[Reason, Breach] = field(default_factory=dict)
     sent_ns: deque[int] = field(default_factory=deque)
@@ -51,6 +53,8 @@ class RiskState:
         for name in ("halts", "standing"):
             breaches: dict[Reason, Breach] = getattr(self, name)
             table[name] = {RULE_NAMES[key]: breach._asdict() for key, breach in breaches.items()}
+        if self.keeps_positions:
+            table["keeps_positions"] = True
         return table | {"sent_ns": list(self.sent_ns)}
 
     @classmethod
@@ -62,6 +66,7 @@ class RiskState:
             return cls(
                 account=str(table["account"]),
                 **{name: _integer(table[name]) for name in _AMOUNTS},
+                keeps_positions=table.get("keeps_positions") is True,
                 halts=_breaches(table["halts"]),
                 standing=_breaches(table["standing"]),
                 sent_ns=deque(_integer(each) for each in table["sent_ns"]),

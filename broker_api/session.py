@@ -109,11 +109,12 @@ class Session:
         self.ended_ns: int | None = None
         self._on_error = on_error
         self._dispatcher = Dispatcher(self._handler_failed)
+        self.waiting: Callable[[], int] = self._dispatcher.waiting
         self._subscriptions: dict[EventType, list[Subscription]] = {}
         self._market = list[Subscription]()
         self._on_close: list[Callable[[], None]] = []
         self._waits = Waits()
-        self._watcher: Callable[[EventRow], None] | None = None
+        self._watchers: tuple[Callable[[EventRow], None], ...] = ()
         self.last_id = 0
         self._deferred: deque[Callable[[], None]] = deque()
         self._instant_ns = self._instant_commands = 0
@@ -315,8 +316,8 @@ class Session:
         change = self.apply_told(row, came_ns)
         if self._subscriptions:
             self._notify(decode(row), change)
-        if self._watcher is not None:
-            self._watcher(row)
+        for watcher in self._watchers:
+            watcher(row)
 
     def apply_told(self, row: EventRow, came_ns: int) -> Change | None:
         """Take an event that the journal has into the other books."""
@@ -327,7 +328,7 @@ class Session:
 
     def watch(self, watcher: Callable[[EventRow], None]) -> None:
         """Call `watcher` with every event as soon as it is in the books, before handlers run."""
-        self._watcher = watcher
+        self._watchers += (watcher,)
         self.broker.attend(True)
 
     def tell(self, row: EventRow) -> None:
@@ -348,7 +349,7 @@ class Session:
 
     def _mind_attention(self) -> None:
         """Tell the broker whether somebody waits for events, or only for answers."""
-        self.broker.attend(bool(self._subscriptions or self._waits or self._watcher))
+        self.broker.attend(bool(self._subscriptions or self._waits or self._watchers))
 
     def ended(self, order_id: int) -> asyncio.Future[None]:
         """A future that is done as soon as the working order has ended."""

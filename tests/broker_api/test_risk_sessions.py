@@ -276,11 +276,58 @@ def test_how_the_account_stands_to_its_rules():
     rules = {"daily_loss": {"limit": 900}, "trailing_drawdown": {"limit": 2000}}
     rules |= {"contracts": {"limit": 5.5}, "order_rate": {"limit": 10}}
     (drawdown, loss, contracts, rate), suite = play(strategy, rules, rows=FALL)
-    assert contracts == ("contracts", "4", "5.5", "refuse", False)
-    assert rate == ("order_rate", "0", "10", "refuse", False)
+    assert contracts == ("contracts", "4", "5.5", "refuse", False, 4 / 5.5)
+    assert rate == ("order_rate", "0", "10", "refuse", False, 0.0)
     assert (drawdown.rule, drawdown.limit) == ("trailing_drawdown", "48000.00")
     assert (loss.rule, loss.value, loss.is_broken) == ("daily_loss", "203.48", False)
+    assert loss.used == pytest.approx(203.48 / 900)
+    assert drawdown.used == pytest.approx(203.48 / 2000)
     assert told(suite) == []
+
+
+def test_a_kill_switch_pressed_by_hand_closes_cancels_and_refuses_without_any_rule():
+    async def strategy(suite, orders):
+        await orders.place_market_order("MNQ", 0, 4)
+        await orders.place_limit_order("MNQ", 0, 1, 20_000)
+        suite.risk.kill(flatten=True)
+        suite.risk.kill(flatten=True)
+        assert await suite.risk.settled(timeout=10)
+        with pytest.raises(
+            AccountHaltedError, match="the kill switch is on; the account is halted for good"
+        ):
+            await orders.place_market_order("MNQ", 0, 1)
+        assert suite.risk.export()["halts"].keys() == {"kill_switch"}
+        return len(suite.session.ledger.working)
+
+    working, suite = play(strategy, None)
+    assert (working, lots(suite)) == (0, 0)
+    assert [kind for kind, _ in told(suite)] == ["halted", "refused"]
+
+
+def test_a_kill_switch_may_keep_positions_until_it_is_pressed_for_them_too():
+    async def strategy(suite, orders):
+        await orders.place_market_order("MNQ", 0, 4)
+        suite.risk.kill(flatten=False)
+        await asyncio.sleep(100)
+        held, exported = lots(suite), suite.risk.export()
+        with pytest.raises(AccountHaltedError):
+            await orders.place_market_order("MNQ", 0, 1)
+        await orders.reduce_position("MNQ", percentage=0.5)
+        suite.risk.kill(flatten=True)
+        await suite.risk.settled(timeout=10)
+        return held, exported
+
+    (held, exported), suite = play(strategy, {"daily_loss": {"limit": 900}})
+    assert (held, lots(suite)) == (4, 0)
+    assert [kind for kind, _ in told(suite)] == ["halted", "refused", "flattened"]
+
+    async def stay(suite, orders):
+        await asyncio.sleep(10)
+        with pytest.raises(AccountHaltedError):
+            await orders.place_market_order("MNQ", 0, 1)
+        return suite.risk.export()["keeps_positions"]
+
+    assert play(stay, {"daily_loss": {"limit": 900}}, state=exported)[0] is True
 
 
 def test_without_rules_nothing_is_watched_and_the_state_is_empty():
