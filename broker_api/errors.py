@@ -71,6 +71,46 @@ class StrategyError(TradingError):
     order_may_exist = True
 
 
+class JournalError(TradingError):
+    """Root of what concerns the file of a session's journal. `file` is its path."""
+
+    def __init__(self, file: str, what: str) -> None:
+        super().__init__(f"{file}: {what}")
+        self.file = file
+        self.what = what
+
+
+class JournalDamaged(JournalError):
+    """The file is not what was written, from `record` on; all before it is intact.
+
+    Orders of the records that are lost may exist at the venue.
+    """
+
+    order_may_exist = True
+
+    def __init__(self, file: str, record: int, what: str) -> None:
+        super().__init__(file, f"record {record}: {what}")
+        self.record = record
+        self.what = what
+
+
+class JournalLocked(JournalError):
+    """Another process writes this journal; `pid` is its id, 0 if it did not tell. Nothing sent."""
+
+    def __init__(self, file: str, pid: int) -> None:
+        who = f"process {pid}" if pid else "another process"
+        super().__init__(file, f"{who} is writing this journal; a journal has one writer")
+        self.pid = pid
+
+
+class JournalWriteError(JournalError):
+    """A record did not reach the disk, and no other will. What it tells of was not sent."""
+
+
+class JournalFull(JournalWriteError):
+    """As JournalWriteError: the disk is full."""
+
+
 class OrderError(TradingError):
     """Root of what concerns one order. No order exists unless the subclass says so."""
 

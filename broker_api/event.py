@@ -441,3 +441,18 @@ def encode(event: Event) -> EventRow:
 def row_of(kind: EventKind, **columns: int) -> EventRow:
     """A row of this kind; columns that are not named are empty."""
     return _EMPTY_ROW._replace(kind=int(kind), **columns)
+
+
+def columns_of(row: EventRow) -> dict[str, int]:
+    """The columns that the row's kind uses and all others that are not empty, by their names.
+
+    `row_of` makes the same row of them again. Raises ValueError for a kind that does not exist.
+    """
+    if row.kind not in _LAYOUTS:
+        raise ValueError(f"event kind {row.kind} is unknown")
+    used = {name for name, _, _ in _LAYOUTS[row.kind]}
+    return {
+        name: int(value)
+        for name, value, empty in zip(EVENT_COLUMNS, row, _EMPTY_ROW, strict=True)
+        if name != "kind" and (name in used or value != empty)
+    }

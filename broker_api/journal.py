@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -246,7 +246,7 @@ def commands_to_table(commands: Sequence[Record]) -> pa.Table:
         if isinstance(recorded, RecordedError):
             rows: Iterator[dict[str, Any]] = iter([{"kind": "error", "tag": recorded.text}])
         else:
-            rows = _rows_of(recorded.command)
+            rows = rows_of(recorded.command)
         for row in rows:
             row["ts_ns"] = recorded.ts_ns
             row["command"] = number
@@ -257,7 +257,8 @@ def commands_to_table(commands: Sequence[Record]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=COMMAND_SCHEMA)
 
 
-def _rows_of(command: Command) -> Iterator[dict[str, Any]]:
+def rows_of(command: Command) -> Iterator[dict[str, Any]]:
+    """One row an order, see COMMAND_COLUMNS; columns that are missing are null."""
     if isinstance(command, OrderRequest):
         yield _order_row("order", command, Role.SINGLE, None)
     elif isinstance(command, BracketRequest):
@@ -345,13 +346,17 @@ def commands_from_table(table: pa.Table) -> list[RecordedCommand]:
         while end < len(rows) and rows[end]["command"] == rows[start]["command"]:
             end += 1
         first = rows[start]
-        command = _command_of(rows[start:end])
+        command = command_of(rows[start:end])
         commands.append(RecordedCommand(first["ts_ns"], first["events_before"], command))
         start = end
     return commands
 
 
-def _command_of(rows: list[dict[str, Any]]) -> Command:
+def command_of(rows: Sequence[Mapping[str, Any]]) -> Command:
+    """The command of its rows, in which columns that are null may be missing; undoes `rows_of`.
+
+    Raises ValueError for a kind or a name that does not exist.
+    """
     first = rows[0]
     match first["kind"]:
         case "order":
@@ -370,23 +375,27 @@ def _command_of(rows: list[dict[str, Any]]) -> Command:
             return OcoRequest(_order_of(first), _order_of(rows[1]), on_partial)
         case "replace":
             names = ("order_id", "size_lots", "limit_ticks", "stop_ticks", "trail_ticks")
-            return ReplaceRequest(**{name: first[name] for name in names})
+            return ReplaceRequest(**_cells(first, names))
         case "cancel":
             return CancelRequest(first["order_id"])
     raise ValueError(f"command kind {first['kind']!r} is unknown")
 
 
-def _order_of(row: dict[str, Any]) -> OrderRequest:
+def _order_of(row: Mapping[str, Any]) -> OrderRequest:
     return OrderRequest(
-        **{name: row[name] for name in _PLAIN_FIELDS},
+        **_cells(row, _PLAIN_FIELDS),
         side=Side.parse(row["side"]),
         order_type=parse_name(OrderType, row["order_type"], "order_type"),
         time_in_force=parse_name(TimeInForce, row["time_in_force"], "time_in_force"),
     )
 
 
-def _exit_of(row: dict[str, Any]) -> ExitRequest:
-    return ExitRequest(**{name: row[name] for name in _EXIT_FIELDS})
+def _exit_of(row: Mapping[str, Any]) -> ExitRequest:
+    return ExitRequest(**_cells(row, _EXIT_FIELDS))
+
+
+def _cells(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: row.get(name) for name in names}
 
 
 # --- columns -----------------------------------------------------------------------------------
