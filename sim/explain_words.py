@@ -138,9 +138,9 @@ def title_text(story: Story) -> str:
     subject, spec = story.subject, story.spec
     side = subject.side.name.lower()
     if isinstance(subject.request, OrderRequest):
-        what = f"{side} {_request_text(spec, subject.request)}"
+        what = f"{side} {request_text(spec, subject.request)}"
     elif isinstance(subject.request, ExitRequest):
-        what = f"{side} {spec.symbol}, {_exit_text(spec, subject.request, subject.role)}"
+        what = f"{side} {spec.symbol}, {exit_text(spec, subject.request, subject.role)}"
     else:
         what = f"{side} {spec.symbol}, an order of the exchange that liquidates the position"
     name = subject.client_order_id
@@ -148,7 +148,8 @@ def title_text(story: Story) -> str:
     return f"order {subject.order_id}{named}: {what}{_group_text(story)}"
 
 
-def _request_text(spec: Instrument, request: OrderRequest) -> str:
+def request_text(spec: Instrument, request: OrderRequest) -> str:
+    """What an order asks for, its side apart."""
     words = [spec.format_size(request.size_lots), spec.symbol]
     words.append(request.order_type.name.lower().replace("_", "-"))
     if request.stop_ticks is not None:
@@ -177,7 +178,8 @@ def trail_text(ticks: int | None, ppm: int | None) -> str:
     return f"{away} behind the best price"
 
 
-def _exit_text(spec: Instrument, request: ExitRequest, role: Role) -> str:
+def exit_text(spec: Instrument, request: ExitRequest, role: Role) -> str:
+    """What an exit of a bracket asks for."""
     name = "stop" if role is Role.STOP_EXIT else "target"
     if request.trail_ticks is not None:
         return f"trailing {name} {trail_text(request.trail_ticks, None)}"
