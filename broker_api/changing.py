@@ -126,7 +126,7 @@ class Changing:
         order = record.view()
         if isinstance(answer, OrderCancelled):
             return order
-        if answer.reason is Reason.UNKNOWN_ORDER and not order.is_terminal:
+        if answer.reason is not Reason.ORDER_NOT_ACTIVE and not order.is_terminal:
             raise refusal(answer.reason, record.spec, order=order)
         raise not_active(order)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -276,6 +276,7 @@ class SessionDefaults:
     `tapes` maps symbols to paths or tapes; `risk` are account rules, their name, or a table of
     them, with paths relative to `risk_folder`. `rehearse_for` names the venue that a simulation
     rehearses for. `forced` are settings of the simulation that win over the script's own.
+    `around` makes of a session's broker the one that it gets: the same in a storm.
     `sessions` collects the suites that were created meanwhile, in order, for whoever set these.
     """
 
@@ -292,6 +293,7 @@ class SessionDefaults:
     catalog_files: tuple[Path, ...] = ()
     parameters: dict[str, Any] = field(default_factory=dict)
     forced: dict[str, Any] = field(default_factory=dict)
+    around: Callable[[Any], Any] | None = None
     sessions: list[Any] = field(default_factory=list)
 
 

@@ -200,6 +200,8 @@ class TradingSuite(Mapping[str, InstrumentContext]):
             own = {**settled, **options} if is_live else {}
             spec = BrokerSpec(specs, tapes, settings, money, tuple(names), own)
             chosen = _broker_factory(chosen)(spec)
+        if defaults.around is not None:
+            chosen = defaults.around(chosen)
         session = Session(chosen, manager, on_error=settings.on_error, venue=venue or "")
         await session.connect()
         suite = cls(session, RiskGate(session, rules))
