@@ -34,6 +34,7 @@ class EventKind(IntEnum):
     RISK_FLATTENED = 24
     RISK_HALTED = 25
     RISK_LIFTED = 26
+    SESSION_RESUMED = 27
 
 
 class Reason(IntEnum):

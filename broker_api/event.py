@@ -358,6 +358,19 @@ class RiskLifted(RiskEvent):
     KIND = EventKind.RISK_LIFTED
 
 
+@dataclass(frozen=True, slots=True)
+class SessionResumed(Event):
+    """The session was away, after a crash say, and goes on; the market has not waited.
+
+    `value` is for how long, in nanoseconds, `limit` how many rows of the market came meanwhile: 0
+    says that nobody knows what traded.
+    """
+
+    KIND = EventKind.SESSION_RESUMED
+    value: int
+    limit: int
+
+
 EVENT_TYPES: tuple[type[Event], ...] = (
     OrderAccepted,
     OrderRejected,
@@ -385,11 +398,13 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     RiskFlattened,
     RiskHalted,
     RiskLifted,
+    SessionResumed,
 )
-SESSION_KINDS = frozenset(
+RISK_KINDS = frozenset(
     {EventKind.RISK_REFUSED, EventKind.RISK_FLATTENED, EventKind.RISK_HALTED, EventKind.RISK_LIFTED}
 )
-"""What a session tells by itself: no broker does, so a replay of its commands does not either."""
+SESSION_KINDS = RISK_KINDS | {EventKind.SESSION_RESUMED}
+"""What a session tells by itself: no exchange does, so a replay of commands does not either."""
 _TYPE_BY_KIND = {int(event_type.KIND): event_type for event_type in EVENT_TYPES}
 _COLUMN_INDEX = {name: index for index, name in enumerate(EVENT_COLUMNS)}
 _ACCOUNT = _COLUMN_INDEX["account"]

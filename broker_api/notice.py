@@ -34,6 +34,7 @@ class EventType(str, Enum):
 
     Order events carry an OrderEvent (fills a FillEvent), POSITION a Position, ACCOUNT the account,
     QUOTE, TRADE and BAR market data, LIQUIDATION, MARKET, DISCREPANCY and RISK the event itself.
+    RESUMED tells a paper session that was away that it goes on, see docs/paper.md.
     PROTECTION tells of exits that are not as they should be: `kind` is UNPROTECTED or DOUBLE_EXIT.
     """
 
@@ -48,6 +49,7 @@ class EventType(str, Enum):
     MARKET = "market"
     DISCREPANCY = "discrepancy"
     RISK = "risk"
+    RESUMED = "resumed"
     QUOTE = "quote"
     TRADE = "trade"
     TICK = "tick"

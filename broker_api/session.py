@@ -23,7 +23,7 @@ from broker_api.errors import (
     RunawayStrategy,
 )
 from broker_api.event import (
-    SESSION_KINDS,
+    RISK_KINDS,
     CancelRejected,
     Event,
     EventKind,
@@ -76,7 +76,8 @@ _NOTICES = {
     EventKind.DISCREPANCY: EventType.DISCREPANCY,
     EventKind.HALTED: EventType.MARKET,
     EventKind.RESUMED: EventType.MARKET,
-    **dict.fromkeys(sorted(SESSION_KINDS), EventType.RISK),
+    EventKind.SESSION_RESUMED: EventType.RESUMED,
+    **dict.fromkeys(sorted(RISK_KINDS), EventType.RISK),
 }
 """Events that handlers get as they are."""
 

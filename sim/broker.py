@@ -39,6 +39,7 @@ from sim.clock import Moment, VirtualClock
 from sim.compiled import CompiledStrategy
 from sim.exchange import Exchange
 from sim.feed import NEVER_NS
+from sim.incoming import incoming_of
 from sim.latency import OneWay
 from sim.market import Market
 from sim.strategy_log import PlayedLog
@@ -61,6 +62,11 @@ def create(spec: BrokerSpec) -> SimBroker:
                 f"{instrument.symbol} is traded in {instrument.currency}, the account is in "
                 f"{spec.account.currency}; one account has one currency"
             )
+    incoming = incoming_of(spec.tapes)
+    if incoming is not None:
+        from sim.paper import PaperBroker
+
+        return PaperBroker(spec, incoming)
     notes: list[str] = []
     tapes = [
         _open(instrument, tape, notes)
@@ -170,14 +176,7 @@ class SimBroker:
                     "the run's clock is past the end of the tape; a second session in one run "
                     "goes on where the first one left off"
                 )
-            self._exchange = Exchange(
-                self._spec.instruments,
-                self._tapes,
-                self._calendars,
-                self._spec.simulation,
-                self._spec.account,
-                now_ns,
-            )
+            self._exchange = self._make_exchange(now_ns)
         except BaseException:
             self._loop.detach(self)
             raise
@@ -185,6 +184,16 @@ class SimBroker:
         self._on_event = on_event
         account = self._spec.account
         return Snapshot(account.name, account.currency, account.cash_nanos, ())
+
+    def _make_exchange(self, now_ns: int) -> Exchange:
+        return Exchange(
+            self._spec.instruments,
+            self._tapes,
+            self._calendars,
+            self._spec.simulation,
+            self._spec.account,
+            now_ns,
+        )
 
     async def disconnect(self) -> None:
         """Let go of the clock. Idempotent. What was not delivered yet is delivered now."""

@@ -46,7 +46,7 @@ from sim.book import (
 )
 from sim.encoding import Encoder, group_of, or_none
 from sim.funds import Funds, FundsChange
-from sim.handles import TapeHandle, handle_of
+from sim.handles import TapeHandle, grown, handle_of
 from sim.hours import Boundaries
 from sim.liquidation import ACCOUNT, NOBODY
 from sim.merged import MergedRows
@@ -70,6 +70,7 @@ class Exchange:
         simulation: SimulationConfig,
         accounts: AccountConfig | Sequence[AccountConfig],
         start_ns: int | None = None,
+        end_ns: int | None = None,
     ) -> None:
         if not 0 < len(instruments) <= MAX_INSTRUMENTS:
             raise ConfigurationError(
@@ -94,7 +95,7 @@ class Exchange:
         self._is_single = len(instruments) == 1
         self._calendars = tuple(calendars)
         self.start_ns = min(tape.start_ns for tape in tapes) if start_ns is None else start_ns
-        self.end_ns = max(tape.end_ns for tape in tapes)
+        self.end_ns = max(tape.end_ns for tape in tapes) if end_ns is None else end_ns
         self.now_ns = self.start_ns
         self._array, self.notes = set_up_book(
             instruments, tapes, simulation, self.accounts, self.start_ns
@@ -203,6 +204,21 @@ class Exchange:
         self._handles[instrument] = handle_of(columns)
         self._rows = MergedRows(self._array, self._events, self._handles, self._ts)
         self._book["interest_stale"] = 1
+
+    def grow(self, tapes: Sequence[Tape]) -> None:
+        """Go on with the same tapes, which have more rows by now; their columns have not moved."""
+        self.tapes = tuple(tapes)
+        for index, tape in enumerate(tapes):
+            columns = TapeRows(*tape.l1, tape.index)
+            self._columns[index], self._ts[index] = columns, columns.ts
+            self._handles[index] = grown(self._handles[index], columns)
+        self._rows.grow(self._handles, self._ts)
+
+    def end_at(self, end_ns: int) -> None:
+        """The market ends there: no session opens or closes later."""
+        self.end_ns = end_ns
+        self._boundaries.end_at(end_ns)
+        self._margins.end_at(end_ns)
 
     # --- for a loop that runs inside the kernel --------------------------------------------------
 

@@ -32,6 +32,9 @@ class Feed(Protocol):
     def time_due_ns(self, ts_ns: int) -> int:
         """When `seen_ns` reaches this moment of the tape."""
 
+    def grow(self, ts: npt.NDArray[np.int64]) -> None:
+        """More rows are known: `ts` are the times of all."""
+
 
 def feed_of(ts: npt.NDArray[np.int64], setting: LatencySetting, seed: int, symbol: str) -> Feed:
     """The feed of one instrument's tape, whose rows are at `ts`."""
@@ -66,6 +69,10 @@ class SteadyFeed:
     def time_due_ns(self, ts_ns: int) -> int:
         """When `seen_ns` reaches this moment of the tape."""
         return ts_ns + self.latency_ns
+
+    def grow(self, ts: npt.NDArray[np.int64]) -> None:
+        """More rows are known: `ts` are the times of all."""
+        self._ts = ts
 
 
 class _VaryingFeed:
@@ -134,3 +141,12 @@ class _VaryingFeed:
             return ts_ns + 1
         before_ns = self.row_due_ns(following - 1)
         return min(next_ns, max(before_ns, ts_ns + int(self._delay[following - 1])))
+
+    def grow(self, ts: npt.NDArray[np.int64]) -> None:
+        """More rows are known: `ts` are the times of all."""
+        self._ts = ts
+        if len(ts) > len(self._delay):
+            more = np.empty(max(len(ts), _BLOCK_ROWS), dtype=np.int64)
+            self._delay, self._arrival = (
+                np.concatenate([kept[: self._known], more]) for kept in (self._delay, self._arrival)
+            )

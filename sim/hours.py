@@ -27,3 +27,7 @@ class Boundaries:
         """Pass those up to a time: (time, instrument, opens)."""
         while self.next_ns <= ts_ns:
             yield self._left.pop()
+
+    def end_at(self, end_ns: int) -> None:
+        """None is later than `end_ns`."""
+        self._left = [boundary for boundary in self._left if boundary[0] <= end_ns]

@@ -41,6 +41,12 @@ class Market:
         self._tapes = tuple(tapes)
         self.ticks.show(tapes)
 
+    def grow(self, tapes: Sequence[Tape]) -> None:
+        """The same tapes with more rows."""
+        for feed, tape in zip(self._feeds, tapes, strict=True):
+            feed.grow(tape.columns.ts)
+        self.show(tapes)
+
     def quote_at(self, instrument: int, now_ns: int) -> Quote | None:
         """The quote in force at `now_ns`, None before the first row."""
         row = self._feeds[instrument].row_at(now_ns)

@@ -30,6 +30,10 @@ class MergedRows:
         self._ts = tuple(columns)
         self._last_served = 0
 
+    def grow(self, handles: Sequence[TapeHandle], columns: Sequence[IntColumn]) -> None:
+        """The same tapes with more rows."""
+        self._handles, self._ts = tuple(handles), tuple(columns)
+
     def row_in_force(self, instrument: int, ts_ns: int) -> int:
         """The newest row of an instrument's tape at `ts_ns`, -1 before the first."""
         return int(self._ts[instrument].searchsorted(ts_ns, side="right")) - 1

@@ -58,6 +58,10 @@ class MarginSwitches:
             has_night_begun = has_night_begun or is_night
         return has_night_begun
 
+    def end_at(self, end_ns: int) -> None:
+        """None is later than the session that is under way at `end_ns`."""
+        self._switches = [switch for switch in self._switches if switch[0] <= end_ns]
+
     def _set(self, index: int, is_night: bool) -> None:
         spec = self._instruments[index]
         initial, maintenance = spec.initial_margin_lot_nanos, spec.maintenance_margin_lot_nanos

@@ -123,6 +123,10 @@ class VirtualLoop(LoopWithoutIO):
         self._tape_ended = False
         self._closing_rounds = 0
 
+    def jump_to(self, now_ns: int) -> None:
+        """Put the clock forward, for a driver that was away: timers that are due are late."""
+        self._elapsed_ns = max(self._elapsed_ns, now_ns - self._epoch_ns)
+
     def detach(self, driver: Driver) -> None:
         """End what `attach` began; the clock keeps its time. RuntimeError for another driver."""
         if self._driver is not driver:
@@ -410,7 +414,8 @@ class VirtualLoop(LoopWithoutIO):
         if now_ns is None:
             return None
         reached = now_ns - self._epoch_ns
-        if reached < self._elapsed_ns or (deadline is not None and reached > deadline):
+        latest = None if deadline is None else max(deadline, self._elapsed_ns)
+        if reached < self._elapsed_ns or (latest is not None and reached > latest):
             raise RuntimeError(
                 f"the market went to {now_ns} ns, from {self.now_ns} ns with the next timer at "
                 f"{'none' if deadline is None else deadline + self._epoch_ns} ns"

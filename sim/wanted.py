@@ -152,12 +152,16 @@ class BarSubscription:
         self._interval_ns = interval_ns
         self._spec = spec
         self._feed = feed
+        self._start_ns = self._known = 0
         self.show(tape)
-        self._start_ns = 0
 
     def show(self, tape: Tape) -> None:
-        """Look at this tape from now on."""
+        """Look at this tape from now on; rows behind those of the one before go on with its bar."""
         self._tape = tape
+        ts, known = tape.columns.ts, self._known
+        if 0 < known < len(ts):
+            self._start_ns = min(self._start_ns, int(ts[known] // self._interval_ns * self._interval_ns))
+        self._known = len(ts)
         # Whole bars of a tape of bars say the same whatever path the price took inside them.
         length_ns = tape.bar_interval_ns
         self.is_ahead = not length_ns or self._interval_ns % length_ns == 0
