@@ -1,108 +1,87 @@
-"""A recorded market as one that is going on: rows of tapes at their own pace, or as fast as can be.
-
-With a pace, rows come when their time has come on the machine's clock, which is handed in; without
-one they come in portions as soon as the session wants more.
-"""
+"""A recorded market as one that is going on: the rows of tapes, each when its time has come."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 
 from data.growing import GrowingTape
 from data.schema import RowKind, TapeColumns
 from data.tape import Tape
-from sim.incoming import Arrival, Request
 
 PORTION_ROWS = 16_384
-"""Rows of one arrival at full speed."""
+"""Rows that come at once where nobody paces them."""
 
 
-class Pace(Protocol):
-    """How far a recorded market has come."""
+class ReplaySource:
+    """Rows of tapes up to a time, each handed out once."""
 
-    def reached_ns(self) -> int:
-        """The market's time by now."""
-
-    def wait(self, until_ns: int) -> None:
-        """Until the market has come there, or sooner."""
-
-
-class ReplayFeed:
-    """An Incoming over tapes. `pace` None: at full speed, `portion_rows` at once."""
-
-    def __init__(
-        self,
-        tapes: Sequence[Tape],
-        pace: Pace | None = None,
-        *,
-        folder: Path | None = None,
-        portion_rows: Callable[[], int] = lambda: PORTION_ROWS,
-        serve: Callable[[Request], Any] = lambda request: None,
-    ) -> None:
+    def __init__(self, tapes: Sequence[Tape]) -> None:
         self._tapes = tuple(tapes)
-        self._pace = pace
-        self._portion_rows = portion_rows
-        self._serve = serve
         self._done = [0] * len(tapes)
-        self._end_ns = max(tape.end_ns for tape in tapes)
-        self._horizon_ns = min(tape.start_ns for tape in tapes) - 1
-        self.tapes = tuple(
-            growing_like(tape, folder) for tape in tapes
-        )
+        self.start_ns = min(tape.start_ns for tape in tapes)
+        self.end_ns: int | None = max(tape.end_ns for tape in tapes)
 
-    def next(self, until_ns: int | None) -> Arrival:
-        """The next rows; see Incoming."""
-        horizon_ns = self._portion_end_ns() if self._pace is None else self._paced_ns(until_ns)
-        self._horizon_ns = max(self._horizon_ns, min(horizon_ns, self._end_ns))
-        rows = tuple(self._rows_until(index) for index in range(len(self._tapes)))
-        return Arrival(self._horizon_ns, rows, is_last=self._horizon_ns >= self._end_ns)
+    def take(self, until_ns: int) -> tuple[TapeColumns | None, ...]:
+        """What has come up to a time, one entry an instrument."""
+        return tuple(self._take(index, until_ns) for index in range(len(self._tapes)))
 
-    def _portion_end_ns(self) -> int:
-        """Where a portion of rows ends; all of that time belong to it."""
-        count = self._portion_rows()
-        ends = [self._end_ns]
-        for tape, done in zip(self._tapes, self._done, strict=True):
-            if done < len(tape):
-                ends.append(int(tape.columns.ts[min(done + count, len(tape)) - 1]))
-        return min(ends)
+    def _take(self, index: int, until_ns: int) -> TapeColumns | None:
+        columns, first = self._tapes[index].columns, self._done[index]
+        end = int(np.searchsorted(columns.ts, until_ns, side="right"))
+        if end <= first:
+            return None
+        self._done[index] = end
+        return TapeColumns._make(column[first:end] for column in columns)
 
-    def _paced_ns(self, until_ns: int | None) -> int:
-        pace = self._pace
-        assert pace is not None
-        due_ns = min(self._next_row_ns(), self._end_ns)
-        if until_ns is not None:
-            due_ns = min(due_ns, until_ns)
-        while (now_ns := pace.reached_ns()) <= max(self._horizon_ns, due_ns - 1):
-            pace.wait(due_ns)
-        return now_ns
-
-    def _next_row_ns(self) -> int:
+    def next_ns(self) -> int | None:
+        """When the next row comes, None behind the last."""
         left = [
             int(tape.columns.ts[done])
             for tape, done in zip(self._tapes, self._done, strict=True)
             if done < len(tape)
         ]
-        return min(left, default=self._end_ns)
+        return min(left, default=None)
 
-    def _rows_until(self, index: int) -> TapeColumns | None:
-        columns, first = self._tapes[index].columns, self._done[index]
-        end = int(np.searchsorted(columns.ts, self._horizon_ns, side="right"))
-        self._done[index] = end
-        if end == first:
-            return None
-        return TapeColumns._make(column[first:end] for column in columns)
+    def portion_end_ns(self, rows: int) -> int:
+        """The time at which the next so many rows have come, in the instrument that is first."""
+        assert self.end_ns is not None
+        ends = [self.end_ns]
+        for tape, done in zip(self._tapes, self._done, strict=True):
+            if done < len(tape):
+                ends.append(int(tape.columns.ts[min(done + rows, len(tape)) - 1]))
+        return min(ends)
 
-    def serve(self, request: Request) -> Any:
-        """See Incoming."""
-        return self._serve(request)
+    def skip(self, until_ns: int) -> None:
+        """What came up to a time is known already."""
+        self.take(until_ns)
 
 
-def growing_like(tape: Tape, folder: Path | None) -> GrowingTape:
-    """An empty tape that may grow to hold what another one holds."""
+class FullSpeed:
+    """The clock of a recorded market that nobody paces: as soon as more is wanted, more is there.
+
+    `rows` tells how many rows come at once.
+    """
+
+    def __init__(
+        self, source: ReplaySource, rows: Callable[[], int] = lambda: PORTION_ROWS
+    ) -> None:
+        self._source = source
+        self._rows = rows
+
+    def now_ns(self) -> int:
+        """The market's time: that of the next portion's last row."""
+        return self._source.portion_end_ns(self._rows())
+
+    def seconds_until(self, ts_ns: int) -> float:
+        """Nobody waits."""
+        return 0.0
+
+
+def growing_like(tape: Tape, folder: Path | None = None) -> GrowingTape:
+    """An empty tape that may grow to hold what another one holds, and an end of the session."""
     kinds = [RowKind.QUOTE] if tape.has_quotes else []
     kinds += [RowKind.TRADE] if tape.has_trades else []
     kinds += [RowKind.MARK] if tape.has_marks else []
@@ -112,5 +91,5 @@ def growing_like(tape: Tape, folder: Path | None) -> GrowingTape:
         kinds,
         bbo_after_trade=tape.bbo_after_trade,
         folder=folder,
-        rows_max=len(tape),
+        rows_max=len(tape) + 1,
     )
