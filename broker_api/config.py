@@ -276,8 +276,9 @@ class SessionDefaults:
     `tapes` maps symbols to paths or tapes; `risk` are account rules, their name, or a table of
     them, with paths relative to `risk_folder`. `rehearse_for` names the venue that a simulation
     rehearses for. `forced` are settings of the simulation that win over the script's own.
-    `around` makes of a session's broker the one that it gets: the same in a storm.
-    `sessions` collects the suites that were created meanwhile, in order, for whoever set these.
+    `around` makes of a session's broker the one that it gets: the same in a storm. `recorder` keeps
+    what the session records elsewhere too. `sessions` collects the suites that were created
+    meanwhile, in order, for whoever set these.
     """
 
     instruments: tuple[str, ...] = ()
@@ -294,6 +295,7 @@ class SessionDefaults:
     parameters: dict[str, Any] = field(default_factory=dict)
     forced: dict[str, Any] = field(default_factory=dict)
     around: Callable[[Any], Any] | None = None
+    recorder: Any = None
     sessions: list[Any] = field(default_factory=list)
 
 

@@ -121,10 +121,21 @@ class Block(Protocol):
 _C = TypeVar("_C", bound=tuple[int, int, Command])
 
 
+class Recorder(Protocol):
+    """Keeps what a session records elsewhere too; told before the session goes on."""
+
+    def command(self, recorded: RecordedCommand | RecordedError) -> None:
+        """A command that is about to be sent, or a handler's error."""
+
+    def event(self, row: EventRow) -> None:
+        """An event that is about to be seen."""
+
+
 class Journal:
     """Commands and events of one session, in order. Nothing is ever changed or removed."""
 
-    def __init__(self) -> None:
+    def __init__(self, recorder: Recorder | None = None) -> None:
+        self._recorder = recorder
         self._rows = array("q")
         self._event_count = 0
         self._commands: list[Record] = []
@@ -151,14 +162,21 @@ class Journal:
 
     def record_command(self, ts_ns: int, command: Command) -> None:
         """Record a command that is about to be sent, at session time `ts_ns`."""
-        self._commands.append(RecordedCommand(ts_ns, self._event_count, command))
+        self._record(RecordedCommand(ts_ns, self._event_count, command))
 
     def record_error(self, ts_ns: int, text: str) -> None:
         """Record that a handler failed, at session time `ts_ns`."""
-        self._commands.append(RecordedError(ts_ns, self._event_count, text))
+        self._record(RecordedError(ts_ns, self._event_count, text))
+
+    def _record(self, recorded: Record) -> None:
+        if self._recorder is not None:
+            self._recorder.command(recorded)
+        self._commands.append(recorded)
 
     def record_event(self, row: EventRow) -> None:
         """Record an event that is about to be seen."""
+        if self._recorder is not None:
+            self._recorder.event(row)
         self._rows.extend(row)
         self._event_count += 1
 

@@ -50,13 +50,7 @@ from broker_api.notice import (
     order_event,
     order_types,
 )
-from broker_api.order import (
-    CancelRequest,
-    Command,
-    ReplaceRequest,
-    Submission,
-    order_ids_of,
-)
+from broker_api.order import CancelRequest, Command, ReplaceRequest, Submission, order_ids_of
 from broker_api.record import OrderRecord
 from broker_api.statistics import Counters
 from broker_api.view import Position
@@ -66,7 +60,6 @@ COMMANDS_AT_ONCE_MAX = 10_000
 """Commands at one instant of session time; more are a runaway loop."""
 RETRY_SECONDS = 0.1
 """Wait before the first repeat of a submission that surely did not arrive; it doubles each time."""
-
 _T = TypeVar("_T")
 _SILENT = (ReplaceRejected, CancelRejected)
 """Answers that change no order: whoever asked is told, handlers are not."""
@@ -91,7 +84,13 @@ class Session:
     """
 
     def __init__(
-        self, broker: Broker, config: OrderManagerConfig, *, on_error: str = "stop", venue: str = ""
+        self,
+        broker: Broker,
+        config: OrderManagerConfig,
+        *,
+        on_error: str = "stop",
+        venue: str = "",
+        journal: Journal | None = None,
     ) -> None:
         self.broker = with_groups(broker, config)
         self.is_rehearsal = bool(venue)
@@ -99,7 +98,7 @@ class Session:
         self.capabilities = rehearsed(venue) if venue else self.broker.capabilities
         self.clock = broker.clock
         self.config = config
-        self._journal = Journal()
+        self._journal = Journal() if journal is None else journal
         self.instruments: tuple[Instrument, ...] = ()
         self._counters: list[Counters] = []
         self.errors: list[Exception] = []

@@ -34,6 +34,7 @@ from broker_api.drafting import parse_member
 from broker_api.errors import ConfigurationError
 from broker_api.flattening import Flattening
 from broker_api.instrument import Instrument, from_nanos
+from broker_api.journal import Journal
 from broker_api.market_data import MarketData, tick_fields, timeframe_ns
 from broker_api.notice import EventType, Handler, Subscription
 from broker_api.order_manager import OrderManager
@@ -202,7 +203,10 @@ class TradingSuite(Mapping[str, InstrumentContext]):
             chosen = _broker_factory(chosen)(spec)
         if defaults.around is not None:
             chosen = defaults.around(chosen)
-        session = Session(chosen, manager, on_error=settings.on_error, venue=venue or "")
+        session = Session(
+            chosen, manager, on_error=settings.on_error, venue=venue or "",
+            journal=Journal(defaults.recorder),
+        )  # fmt: skip
         await session.connect()
         suite = cls(session, RiskGate(session, rules))
         try:

@@ -110,6 +110,4 @@ class GrowingTape:
         for column in columns:
             column.flags.writeable = False
         stored = Stored(columns, _NO_BLOCKS, self._contents, columns.kind)
-        return Tape(
-            columns, self.symbol, self.source, "", self.bbo_after_trade, stored=stored
-        )
+        return Tape(columns, self.symbol, self.source, "", self.bbo_after_trade, stored=stored)

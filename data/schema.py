@@ -99,6 +99,11 @@ class TapeColumns(NamedTuple):
     ask_qty: IntColumn
 
 
+def joined(*parts: TapeColumns) -> TapeColumns:
+    """The rows of all parts, one after the other."""
+    return TapeColumns._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
+
+
 NO_ORIGIN: IntColumn = np.zeros(0, dtype=np.int64)
 """The `origin` of a tape that has no rows of single orders."""
 NO_ORIGIN.flags.writeable = False

@@ -18,10 +18,10 @@ from broker_api.config import Settings
 from broker_api.errors import ConfigurationError
 from broker_api.instrument import NANOS, Instrument
 from broker_api.order import TriggerSource
-from data.schema import RowKind, TapeColumns
+from data.schema import RowKind, TapeColumns, joined
 from data.synthetic import DEFAULT_START_NS
 from data.tape import Tape
-from sim.venues.sources import between, columns_of, joined, synthetic_source, tape_of
+from sim.venues.sources import between, columns_of, synthetic_source, tape_of
 
 KEPT_RECIPES = 16
 """Tapes of recipes that a process keeps: a scenario plays the same one again and again."""

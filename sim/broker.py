@@ -114,7 +114,8 @@ class SimBroker:
                 "in the place of asyncio.run(main())"
             )
         self._loop = loop
-        self._spec = spec
+        self.spec = spec
+        """What the broker was made from."""
         self._tapes = tuple(tapes)
         self._calendars = [load_calendar(item.calendar) for item in spec.instruments]
         simulation = spec.simulation
@@ -145,11 +146,6 @@ class SimBroker:
         return self._notes + ([] if self._exchange is None else self._exchange.notes)
 
     @property
-    def spec(self) -> BrokerSpec:
-        """What the broker was made from."""
-        return self._spec
-
-    @property
     def tapes(self) -> tuple[Tape, ...]:
         """The tapes, one an instrument; connected, with bars in the order of their path."""
         return self._tapes if self._exchange is None else self._exchange.tapes
@@ -163,7 +159,7 @@ class SimBroker:
 
     def instruments(self) -> Sequence[Instrument]:
         """The session's instruments; an event's `instrument` indexes this."""
-        return self._spec.instruments
+        return self.spec.instruments
 
     async def connect(self, on_event: EventSink) -> Snapshot:
         """Start the market at the tape's first row, or, later in a run, at the loop's time."""
@@ -182,16 +178,16 @@ class SimBroker:
             raise
         self._market.show(self._exchange.tapes)
         self._on_event = on_event
-        account = self._spec.account
+        account = self.spec.account
         return Snapshot(account.name, account.currency, account.cash_nanos, ())
 
     def _make_exchange(self, now_ns: int) -> Exchange:
         return Exchange(
-            self._spec.instruments,
+            self.spec.instruments,
             self._tapes,
             self._calendars,
-            self._spec.simulation,
-            self._spec.account,
+            self.spec.simulation,
+            self.spec.account,
             now_ns,
         )
 
@@ -426,7 +422,7 @@ class SimBroker:
         if end_ns <= self._loop.now_ns or self._closing:
             return
         self.flush()  # what a run before this one left
-        settings = self._spec.simulation
+        settings = self.spec.simulation
         run = CompiledRun(self.exchange, settings, strategy, parameters, end_ns, books, bar_ns)
         self._compiled, self._played = run, run.played
         try:

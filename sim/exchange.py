@@ -19,7 +19,6 @@ from broker_api.event import EVENT_ROW, Event, EventKind, EventRow, decode
 from broker_api.instrument import Instrument
 from broker_api.order import (
     TERMINAL_STATUSES,
-    BeyondTop,
     BracketRequest,
     CancelRequest,
     Command,
@@ -46,7 +45,7 @@ from sim.book import (
 )
 from sim.encoding import Encoder, group_of, or_none
 from sim.funds import Funds, FundsChange
-from sim.handles import TapeHandle, grown, handle_of
+from sim.handles import TapeHandle, handle_of
 from sim.hours import Boundaries
 from sim.liquidation import ACCOUNT, NOBODY
 from sim.merged import MergedRows
@@ -155,19 +154,10 @@ class Exchange:
         """An account's cash, in 1e-9 of its currency."""
         return int(self._book["a_cash"][account])
 
-    def taken_lots(self, instrument: int, sign: int) -> tuple[int, int, int]:
-        """What orders took from the side of the tape that buyers (+1) or sellers (-1) take from.
-
-        Lots at the best price and behind it, and the row at which somebody last looked: it counts
-        until the touch of that side changes. Nothing where the touch is never used up.
-        """
-        if self._book["beyond_top"] == BeyondTop.INFINITE:
-            return 0, 0, 0
-        names = [
-            f"i_taken_{'ask' if sign > 0 else 'bid'}{what}" for what in ("", "_beyond", "_row")
-        ]
-        at_best, beyond, row = (int(self._book[name][instrument]) for name in names)
-        return at_best, beyond, row
+    @property
+    def book(self) -> Any:
+        """The state itself, for those who only look."""
+        return self._book
 
     def row_in_force(self, instrument: int, ts_ns: int) -> int:
         """The newest row of an instrument's tape at `ts_ns`, -1 before the first."""
@@ -196,23 +186,15 @@ class Exchange:
         published, self._published = self._published, []
         return published
 
-    def continue_on(self, instrument: int, tape: Tape) -> None:
-        """Go on with another tape of the instrument, whose rows up to the present are the same."""
-        self.tapes = (*self.tapes[:instrument], tape, *self.tapes[instrument + 1 :])
-        columns = TapeRows(*tape.l1, tape.index)
-        self._columns[instrument], self._ts[instrument] = columns, columns.ts
-        self._handles[instrument] = handle_of(columns)
-        self._rows = MergedRows(self._array, self._events, self._handles, self._ts)
-        self._book["interest_stale"] = 1
-
-    def grow(self, tapes: Sequence[Tape]) -> None:
-        """Go on with the same tapes, which have more rows by now; their columns have not moved."""
-        self.tapes = tuple(tapes)
+    def continue_on(self, tapes: Sequence[Tape]) -> None:
+        """Go on with other tapes, whose rows up to the present are the same."""
         for index, tape in enumerate(tapes):
             columns = TapeRows(*tape.l1, tape.index)
             self._columns[index], self._ts[index] = columns, columns.ts
-            self._handles[index] = grown(self._handles[index], columns)
-        self._rows.grow(self._handles, self._ts)
+            self._handles[index] = handle_of(columns)
+        self.tapes = tuple(tapes)
+        self._rows.continue_on(self._handles, self._ts)
+        self._book["interest_stale"] = 1
 
     def end_at(self, end_ns: int) -> None:
         """The market ends there: no session opens or closes later."""

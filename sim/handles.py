@@ -118,11 +118,6 @@ if _IS_COMPILED:
         addresses = [column.ctypes.data for column in rows]
         return np.array([len(rows.ts), len(rows.blocks), *addresses], dtype=np.int64)
 
-    def grown(handle: TapeHandle, rows: TapeRows) -> TapeHandle:
-        """The handle of the same columns, longer now; they have not moved."""
-        handle[_COUNT], handle[_BLOCKS] = len(rows.ts), len(rows.blocks)
-        return handle
-
     rows_of: Any = intrinsic(_to_rows)
     """The columns behind a handle."""
 
@@ -130,10 +125,6 @@ else:
 
     def handle_of(rows: TapeRows) -> TapeHandle:
         """The columns themselves."""
-        return rows
-
-    def grown(handle: TapeHandle, rows: TapeRows) -> TapeHandle:
-        """The longer columns."""
         return rows
 
     def rows_of(handle: TapeHandle) -> TapeRows:

@@ -12,10 +12,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-import numpy as np
-
 from data.growing import GrowingTape
-from data.schema import RowKind, TapeColumns
+from data.schema import RowKind, TapeColumns, joined
 from sim.incoming import Arrival, Request
 
 _WAIT_SECONDS_MAX = 60.0
@@ -187,8 +185,3 @@ class Inbox:
     def serve(self, request: Request) -> Any:
         """See Incoming."""
         return self._serve(request)
-
-
-def joined(*parts: TapeColumns) -> TapeColumns:
-    """The rows of all parts, one after the other."""
-    return TapeColumns._make(np.concatenate(columns) for columns in zip(*parts, strict=True))

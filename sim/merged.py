@@ -30,8 +30,8 @@ class MergedRows:
         self._ts = tuple(columns)
         self._last_served = 0
 
-    def grow(self, handles: Sequence[TapeHandle], columns: Sequence[IntColumn]) -> None:
-        """The same tapes with more rows."""
+    def continue_on(self, handles: Sequence[TapeHandle], columns: Sequence[IntColumn]) -> None:
+        """Go on with other tapes, whose rows up to the present are the same."""
         self._handles, self._ts = tuple(handles), tuple(columns)
 
     def row_in_force(self, instrument: int, ts_ns: int) -> int:

@@ -21,7 +21,6 @@ from broker_api.instrument import NANOS
 from data.tape import Tape
 from sim.broker import SimBroker
 from sim.exchange import Exchange
-from sim.feed import NEVER_NS
 from sim.incoming import Arrival, Incoming, Request
 
 OUTLOOK_NS = 400 * 24 * 3600 * NANOS
@@ -70,10 +69,10 @@ class PaperBroker(SimBroker):
         return [tape.tape() for tape in self._incoming.tapes]
 
     def _make_exchange(self, now_ns: int) -> Exchange:
-        simulation, account = self._spec.simulation, self._spec.account
+        simulation, account = self.spec.simulation, self.spec.account
         outlook_ns = now_ns + OUTLOOK_NS
         return Exchange(
-            self._spec.instruments,
+            self.spec.instruments,
             self._tapes,
             self._calendars,
             simulation,
@@ -116,12 +115,14 @@ class PaperBroker(SimBroker):
         self._append(arrival)
         self._tapes = tuple(self._grown())
         self._tape_end_ns = max(before_ns, arrival.horizon_ns)
-        self.exchange.grow(self._tapes)
+        self.exchange.continue_on(self._tapes)
         self._market.grow(self._tapes)
         if self._is_over:
             self.exchange.end_at(self._tape_end_ns)
         if arrival.was_away:
-            self._catch_up(before_ns, sum(len(each.ts) for each in arrival.rows if each is not None))
+            self._catch_up(
+                before_ns, sum(len(each.ts) for each in arrival.rows if each is not None)
+            )
 
     def _catch_up(self, since_ns: int, rows: int) -> None:
         """The venue went on without us: what it published meanwhile is told now, all at once."""

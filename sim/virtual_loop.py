@@ -4,8 +4,8 @@ Ordinary asyncio code runs on :class:`VirtualLoop` unchanged. When nothing is re
 jumps: with a driver attached (the simulated exchange) to whatever happens next in the market or to
 the earliest timer, without one to the earliest timer. There is no selector and no thread, so a run
 is reproducible: ready callbacks run first in, first out, timers of one deadline in the order of
-their creation, and the loop's tasks and futures hash by creation number, so sets of them iterate
-the same in every process. (Sets of other objects iterate by hash or address: order them yourself.)
+their creation, and the loop's tasks and futures hash by creation number, so that sets of them (and
+of nothing else) iterate the same in every process.
 
 Time is an integer of nanoseconds inside. `time()` is seconds since the loop was made, as a float,
 because a float of epoch seconds cannot hold nanoseconds; `now_ns` is the epoch time.
@@ -50,8 +50,7 @@ _NEVER_NS = 1 << 62
 _SECONDS_MAX = 4e9
 _ROUNDS_PER_INSTANT_MAX = 1_000_000
 _CLOSING_ROUNDS_MAX = 1_000
-_TIMER_COMPACTION_MIN = 128
-_FUTURE_COMPACTION_MIN = 1_024
+_TIMER_COMPACTION_MIN, _FUTURE_COMPACTION_MIN = 128, 1_024
 
 
 class VirtualLoop(LoopWithoutIO):
@@ -124,7 +123,7 @@ class VirtualLoop(LoopWithoutIO):
         self._closing_rounds = 0
 
     def jump_to(self, now_ns: int) -> None:
-        """Put the clock forward, for a driver that was away: timers that are due are late."""
+        """Put the clock forward for a driver that was away: timers are late."""
         self._elapsed_ns = max(self._elapsed_ns, now_ns - self._epoch_ns)
 
     def detach(self, driver: Driver) -> None:
@@ -414,8 +413,8 @@ class VirtualLoop(LoopWithoutIO):
         if now_ns is None:
             return None
         reached = now_ns - self._epoch_ns
-        latest = None if deadline is None else max(deadline, self._elapsed_ns)
-        if reached < self._elapsed_ns or (latest is not None and reached > latest):
+        latest = _NEVER_NS if deadline is None else max(deadline, self._elapsed_ns)
+        if not self._elapsed_ns <= reached <= latest:
             raise RuntimeError(
                 f"the market went to {now_ns} ns, from {self.now_ns} ns with the next timer at "
                 f"{'none' if deadline is None else deadline + self._epoch_ns} ns"

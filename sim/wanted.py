@@ -160,7 +160,9 @@ class BarSubscription:
         self._tape = tape
         ts, known = tape.columns.ts, self._known
         if 0 < known < len(ts):
-            self._start_ns = min(self._start_ns, int(ts[known] // self._interval_ns * self._interval_ns))
+            self._start_ns = min(
+                self._start_ns, int(ts[known] // self._interval_ns * self._interval_ns)
+            )
         self._known = len(ts)
         # Whole bars of a tape of bars say the same whatever path the price took inside them.
         length_ns = tape.bar_interval_ns

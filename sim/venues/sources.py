@@ -188,11 +188,6 @@ def columns_of(rows: Sequence[dict[str, int]]) -> TapeColumns:
     )
 
 
-def joined(*parts: TapeColumns) -> TapeColumns:
-    """The rows of all parts, one after the other."""
-    return TapeColumns._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
-
-
 def between(columns: TapeColumns, start: int, end: int | None = None) -> TapeColumns:
     """The rows from `start` up to, not with, `end`."""
     return TapeColumns._make(column[start:end] for column in columns)

@@ -17,12 +17,12 @@ from broker_api.config import AccountConfig, SimulationConfig
 from broker_api.errors import ConfigurationError
 from broker_api.event import EventKind, EventRow, encode
 from broker_api.ledger import Ledger
-from broker_api.order import Command
-from data.schema import EMPTY_ASK, EMPTY_BID, RowKind, TapeColumns
+from broker_api.order import BeyondTop, Command
+from data.schema import EMPTY_ASK, EMPTY_BID, RowKind, TapeColumns, joined
 from sim.exchange import Exchange
 from sim.funds import FundsChange
 from sim.venues.present import Present, Touch
-from sim.venues.sources import Source, between, columns_of, joined, price_rows, tape_of
+from sim.venues.sources import Source, between, columns_of, price_rows, tape_of
 
 
 class Listener(Protocol):
@@ -89,6 +89,20 @@ class Venue:
     def change_funds(self, change: FundsChange, account: int) -> None:
         """Move money, or set a leverage. Raises FundsError, and has changed nothing then."""
         self._publish([encode(event) for event in self.exchange.change_funds(change, account)])
+
+    def taken_lots(self, index: int, sign: int) -> tuple[int, int, int]:
+        """What orders took from the side of the tape that buyers (+1) or sellers (-1) take from.
+
+        Lots at the best price and behind it, and the row at which somebody last looked: it counts
+        until the touch of that side changes. Nothing where the touch is never used up.
+        """
+        book = self.exchange.book
+        if book["beyond_top"] == BeyondTop.INFINITE:
+            return 0, 0, 0
+        side = "ask" if sign > 0 else "bid"
+        names = [f"i_taken_{side}{what}" for what in ("", "_beyond", "_row")]
+        at_best, beyond, row = (int(book[name][index]) for name in names)
+        return at_best, beyond, row
 
     def isolated_nanos(self, account: int, index: int) -> int:
         """What an isolated position stands on, in 1e-9 currency; 0 for a cross one."""
@@ -221,7 +235,8 @@ class Venue:
         if keep_rest:
             parts.append(between(present.tape.columns, here))
         tape = tape_of(joined(*parts), instrument, present.tape)
-        self.exchange.continue_on(index, tape)
+        tapes = self.exchange.tapes
+        self.exchange.continue_on((*tapes[:index], tape, *tapes[index + 1 :]))
         self.presents[index] = Present(instrument, tape)
         self.ends_ns[index] = tape.end_ns
         self.advance_to(self.now_ns + 1)

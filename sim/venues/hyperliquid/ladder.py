@@ -69,7 +69,7 @@ def _shown(engine: HyperliquidEngine, asset: Asset, side: Side, depth: int, step
 def _taken(engine: HyperliquidEngine, asset: Asset, side: Side) -> tuple[int, int]:
     """Lots that users took of what the tape shows on a side: at the best price, and behind it."""
     venue, present = engine.venue, engine.venue.presents[asset.index]
-    at_best, beyond, row = venue.exchange.taken_lots(asset.index, -side.sign)
+    at_best, beyond, row = venue.taken_lots(asset.index, -side.sign)
     is_told = present.tape.bbo_after_trade and not present.tape.bar_interval_ns
     if at_best + beyond == 0 or not is_told:
         return 0, 0
