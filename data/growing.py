@@ -12,8 +12,10 @@ import mmap
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from data.index import WIDTH, IndexTable
 from data.schema import COLUMN_TYPES, RowKind, TapeColumns
@@ -58,19 +60,19 @@ class GrowingTape:
             counts[kind] = 1
         self._contents = Contents(tuple(counts), has_quotes=RowKind.QUOTE in kinds)
         self._maps: list[mmap.mmap] = []
-        self._columns = TapeColumns._make(
-            self._column(np.dtype(COLUMN_TYPES[name]), folder) for name in TapeColumns._fields
-        )
+        columns = [self._column(COLUMN_TYPES[name], folder) for name in TapeColumns._fields]
+        self._arrays: list[npt.NDArray[Any]] = columns
+        self._columns = TapeColumns(*columns)
         self._dropped = 0
         self._rows = 0
 
-    def _column(self, dtype: np.dtype[np.generic], folder: Path | None) -> np.ndarray:  # type: ignore[type-arg]
-        size = self.rows_max * dtype.itemsize
+    def _column(self, kind: type[np.int64] | type[np.int8], folder: Path | None) -> Any:
+        size = self.rows_max * np.dtype(kind).itemsize
         with tempfile.TemporaryFile(dir=folder) as file:
             file.truncate(size)
             mapped = mmap.mmap(file.fileno(), size)
         self._maps.append(mapped)
-        return np.frombuffer(mapped, dtype=dtype)
+        return np.frombuffer(mapped, dtype=kind)
 
     def __len__(self) -> int:
         return self._rows
@@ -86,7 +88,7 @@ class GrowingTape:
         newest = self._columns.ts[self._rows - 1] if self._rows else rows.ts[0]
         if rows.ts[0] < newest or bool((np.diff(rows.ts) < 0).any()):
             raise ValueError(f"{self.symbol}: rows are not in the order of time")
-        for column, values in zip(self._columns, rows, strict=True):
+        for column, values in zip(self._arrays, rows, strict=True):
             column[self._rows : end] = values
         self._rows = end
         self._let_go()
@@ -96,7 +98,7 @@ class GrowingTape:
         if self._rows - self._dropped < 2 * RESIDENT_ROWS:
             return
         until = self._rows - RESIDENT_ROWS
-        for column, mapped in zip(self._columns, self._maps, strict=True):
+        for column, mapped in zip(self._arrays, self._maps, strict=True):
             size = column.dtype.itemsize
             start = self._dropped * size // mmap.PAGESIZE * mmap.PAGESIZE
             length = (until * size - start) // mmap.PAGESIZE * mmap.PAGESIZE

@@ -38,6 +38,8 @@ class PaperBroker(SimBroker):
                 'SimulationConfig.when_closed = "queue": while a market is going on nobody knows '
                 'its first row after the opening; use "reject"'
             )
+        if any(len(tape) for tape in incoming.tapes):
+            raise ConfigurationError("a market that is going on has one session")
         self._incoming = incoming
         self._requests: deque[tuple[int, Request]] = deque()
         self._is_over = False
@@ -82,9 +84,7 @@ class PaperBroker(SimBroker):
         )
 
     async def connect(self, on_event: EventSink) -> Snapshot:
-        """Begin with the first row. Raises ConfigurationError for a second session."""
-        if self._exchange is not None:
-            raise ConfigurationError("a market that is going on has one session")
+        """Begin with the first row."""
         snapshot = await super().connect(on_event)
         if self._is_over:
             self.exchange.end_at(self._tape_end_ns)
