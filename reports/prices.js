@@ -1,0 +1,226 @@
+"use strict";
+// Price with fills, trades and the life of brackets, equity and drawdown, over one axis of time.
+// What is in sight is drawn: all of it where it is little, every n-th mark where it is much.
+(() => {
+  const place = document.getElementById("chart");
+  if (!place) return;
+  const { data, draw, narrow } = papertape;
+  const chart = data.chart;
+  const MARKS = 1500, BRACKETS = 250;
+  const KINDS = [
+    { name: "buy, opens", colour: "--buy", symbol: "triangle-up" },
+    { name: "sell, opens", colour: "--sell", symbol: "triangle-down" },
+    { name: "buy, closes", colour: "--buy", symbol: "triangle-up-open" },
+    { name: "sell, closes", colour: "--sell", symbol: "triangle-down-open" },
+  ];
+  const summed = (first, steps) => { let at = first; return steps.map((step) => (at += step)); };
+  const panels = chart.panels.map((panel) => ({
+    ...panel,
+    line: {
+      x: summed(panel.price.start, panel.price.steps),
+      y: summed(0, panel.price.moves).map((half) => half * panel.tick / 2),
+    },
+  }));
+  const lines = panels.map((panel) => panel.line).concat([chart.equity, chart.drawdown]);
+  const names = panels.map((panel) => panel.symbol).concat(["equity", "drawdown"]);
+  place.dataset.whole = JSON.stringify(chart.range);
+  let ends = chart.range;
+
+  const axis = (index) => (index === 0 ? "y" : "y" + (index + 1));
+  const price = (panel, value) => value.toLocaleString("en-US", {
+    minimumFractionDigits: panel.digits, maximumFractionDigits: panel.digits + 2,
+  });
+  const moment = (ms) => new Date(Math.floor(ms)).toISOString().replace("T", " ").slice(0, 23);
+  const inSight = (from, to) => to >= ends[0] && from <= ends[1];
+  const thinned = (marks) => {
+    const step = Math.ceil(marks.length / MARKS);
+    return step > 1 ? marks.filter((_, index) => index % step === 0) : marks;
+  };
+
+  const fillText = (panel, fill) => [
+    (fill.kind % 2 ? "sold " : "bought ") + fill.size + " at " + price(panel, fill.price),
+    "order " + fill.order + ", " + (fill.maker ? "maker" : "taker") + ", fee " + (fill.fee / 100).toFixed(2),
+    moment(fill.at), ...(fill.ambiguous ? ["ambiguous: the row or bar satisfied both exits"] : []),
+  ].join("<br>");
+
+  const fillTraces = (panel, index, told) => {
+    const rows = panel.fills.rows.filter(([at]) => inSight(at, at))
+      .map((row) => Object.fromEntries(panel.fills.names.map((name, i) => [name, row[i]])));
+    const some = thinned(rows);
+    if (some.length < rows.length) told.push(`${some.length.toLocaleString("en-US")} of ${rows.length.toLocaleString("en-US")} fills`);
+    return KINDS.map((kind, number) => {
+      const mine = some.filter((fill) => fill.kind === number);
+      return {
+        x: mine.map((fill) => fill.at), y: mine.map((fill) => fill.price),
+        text: mine.map((fill) => fillText(panel, fill)), name: kind.name, yaxis: axis(index), mode: "markers",
+        showlegend: index === 0, legendgroup: kind.name, hovertemplate: "%{text}<extra></extra>",
+        marker: { symbol: kind.symbol, size: rows.length > 400 ? 7 : 10, color: kind.colour,
+          line: { width: 1.4, color: number < 2 ? "--panel" : kind.colour } },
+      };
+    });
+  };
+
+  const tradeTraces = (panel, index) => [["won", "--good", 1], ["lost", "--bad", 0]].map(([name, colour, won]) => {
+    const mine = thinned(panel.trades.filter(([from, to, , , is]) => is === won && inSight(from, to)));
+    return {
+      x: mine.flatMap(([from, to]) => [from, to, null]), y: mine.flatMap(([, , entry, exit]) => [entry, exit, null]),
+      name, yaxis: axis(index), mode: "lines", hoverinfo: "skip", showlegend: false,
+      line: { color: colour, width: 1.5, dash: "dot" },
+    };
+  });
+
+  // From the entry's fill to the end of its exits: entry to target, entry to stop, in steps where
+  // a level was moved.
+  const band = (bracket, levels) => {
+    if (!levels.length) return [];
+    const edge = [];
+    levels.forEach(([at, level], i) => {
+      edge.push([at, level], [i + 1 < levels.length ? levels[i + 1][0] : bracket.to, level]);
+    });
+    return [[edge[0][0], bracket.entry], ...edge, [bracket.to, bracket.entry], [null, null]];
+  };
+  const bracketTraces = (panel, index, told) => {
+    const mine = panel.brackets.filter((bracket) => inSight(bracket.wait, bracket.to));
+    if (mine.length > BRACKETS) {
+      told.push(`the lives of ${mine.length.toLocaleString("en-US")} brackets`);
+      return [];
+    }
+    const trace = (name, points, colour, rest) => ({
+      x: points.map(([x]) => x), y: points.map(([, y]) => y), name, yaxis: axis(index), mode: "lines",
+      hoverinfo: "skip", legendgroup: name, showlegend: index === 0 && points.length > 0, line: { color: colour, width: 1 }, ...rest,
+    });
+    const filled = (colour) => ({ fill: "toself", fillcolor: colour });
+    return [
+      trace("to the target", mine.flatMap((b) => band(b, b.target)), "--good-line", filled("--good-fill")),
+      trace("to the stop", mine.flatMap((b) => band(b, b.stop)), "--bad-line", filled("--bad-fill")),
+      trace("entry waits", mine.flatMap((b) => (b.waits === null ? [] : [[b.wait, b.waits], [b.from, b.waits], [null, null]])),
+        "--faint", { line: { color: "--faint", width: 1.2, dash: "dash" } }),
+    ];
+  };
+
+  const panelTraces = (panel, index, told) => [
+    ...bracketTraces(panel, index, told),
+    {
+      ...panel.line, yaxis: axis(index), name: panel.symbol + " mid", mode: "lines", showlegend: false,
+      line: { color: "--price", width: 1.2, shape: "hv" },
+      hovertemplate: "%{y:,." + (panel.digits + 1) + "f}<extra>" + panel.symbol + " mid</extra>",
+    },
+    ...tradeTraces(panel, index),
+    ...fillTraces(panel, index, told),
+  ];
+  const moneyTraces = () => {
+    const at = panels.length, money = "%{y:,.2f} " + chart.currency;
+    return [
+      { ...chart.equity, yaxis: axis(at), mode: "lines", showlegend: false, name: "equity",
+        line: { color: "--equity", width: 1.5, shape: "hv" }, hovertemplate: money + "<extra>equity</extra>" },
+      { ...chart.drawdown, yaxis: axis(at + 1), mode: "lines", name: "drawdown", showlegend: false, fill: "tozeroy",
+        fillcolor: "--bad-fill", line: { color: "--bad", width: 1.2, shape: "hv" }, hovertemplate: money + "<extra>drawdown</extra>" },
+    ];
+  };
+
+  // One row of the figure per instrument, then equity, then drawdown; shares of the height.
+  const domains = () => {
+    const weights = panels.map(() => 3).concat([1.6, 1.1]);
+    const gap = narrow.matches ? 0.05 : 0.04;
+    const unit = (1 - gap * (weights.length - 1)) / weights.reduce((a, b) => a + b, 0);
+    let top = 1;
+    return weights.map((weight) => {
+      const domain = [Math.max(0, top - weight * unit), top];
+      top = domain[0] - gap;
+      return domain;
+    });
+  };
+
+  // Least and most of what is in sight; a price holds from before until the next one.
+  const heights = (index) => {
+    const { x, y } = lines[index];
+    let least = Infinity, most = -Infinity, before = null;
+    const take = (value) => { if (value < least) least = value; if (value > most) most = value; };
+    for (let i = 0; i < x.length && x[i] <= ends[1]; i++) {
+      if (x[i] < ends[0]) before = y[i]; else take(y[i]);
+    }
+    if (before !== null) take(before);
+    const panel = panels[index];
+    if (panel) {
+      panel.fills.rows.forEach(([at, value]) => { if (inSight(at, at)) take(value); });
+      const mine = panel.brackets.filter((bracket) => inSight(bracket.from, bracket.to));
+      // Exits far away from the price would press it flat: they count where they lie near it.
+      const room = (most - least) * 1.5 || Infinity;
+      if (mine.length <= BRACKETS) mine.flatMap((b) => [...b.stop, ...b.target]).forEach(([, level]) => {
+        if (level > least - room && level < most + room) take(level);
+      });
+    }
+    if (index === lines.length - 1) take(0);
+    if (least > most) return undefined;
+    const space = (most - least || Math.abs(most) * 0.001 || 1) * 0.07;
+    return [least - space, most + space];
+  };
+
+  const layout = (told) => {
+    const small = narrow.matches, parts = domains();
+    const result = {
+      margin: { l: small ? 56 : 76, r: small ? 10 : 18, t: small ? 64 : 40, b: 34 }, showlegend: true,
+      xaxis: { type: "date", range: ends, anchor: axis(names.length - 1), domain: [0, 1], showspikes: true, spikemode: "across",
+        spikethickness: 1, spikedash: "dot", spikecolor: "--faint", nticks: small ? 5 : 10, hoverformat: "%Y-%m-%d %H:%M:%S.%L" },
+      annotations: names.map((name, index) => ({
+        text: name, xref: "paper", yref: "paper", x: 1, y: parts[index][1], xanchor: "right", yanchor: "top",
+        showarrow: false, bgcolor: "--panel", borderpad: 2, font: { color: "--faint", size: 12 },
+      })),
+    };
+    names.forEach((name, index) => {
+      result["yaxis" + (index === 0 ? "" : index + 1)] = {
+        domain: parts[index], anchor: "x", fixedrange: true, range: heights(index), autorange: false, automargin: false,
+        nticks: small ? 4 : 6, tickformat: index < panels.length ? ",." + panels[index].digits + "~f" : ",~f",
+      };
+    });
+    const hint = document.getElementById("chart-hint");
+    hint.textContent = told.length ? "Zoom in to see all: shown are " + told.join(", ").replace(/the lives/, "not yet the lives") + "." : "";
+    return result;
+  };
+
+  const paint = () => {
+    const told = [];
+    const traces = [...panels.flatMap((panel, index) => panelTraces(panel, index, told)), ...moneyTraces()];
+    const height = (narrow.matches ? 250 : 320) * panels.length + (narrow.matches ? 250 : 290);
+    return draw(place, { traces, layout: layout(told), height }).then(() => {
+      place.dataset.fills = String(traces.filter((t) => t.mode === "markers").reduce((n, t) => n + t.x.length, 0));
+      place.dataset.from = String(ends[0]);
+    });
+  };
+  const look = (to) => {
+    const [least, most] = chart.range, room = most - least;
+    const width = Math.max(1, Math.min(to[1] - to[0], room * 1.2));
+    const from = Math.max(least - room * 0.1, Math.min(to[0], most + room * 0.1 - width));
+    ends = [from, from + width];
+    return paint();
+  };
+
+  papertape.painters.push(paint);
+  papertape.withKeys(place);
+  let listening = false;
+  papertape.painters.push(() => {
+    if (listening) return;
+    listening = true;
+    place.on("plotly_relayout", (change) => {
+      const moved = Object.keys(change).some((key) => key.startsWith("xaxis."));
+      if (!moved) return;
+      const now = change["xaxis.autorange"] ? chart.range : papertape.range(place);
+      if (now[0] !== ends[0] || now[1] !== ends[1]) look(now);
+    });
+  });
+  addEventListener("papertape-zoom", ({ detail }) => {
+    const room = Math.max((detail.to - detail.from) * 0.6, 500);
+    look([detail.from - room, detail.to + room]);
+    place.scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+  });
+  const moves = { out: -0.5, in: 0.25, left: null, right: null, whole: null };
+  for (const button of document.querySelectorAll("[data-move]")) {
+    button.addEventListener("click", () => {
+      const [a, b] = ends, step = (b - a) * 0.4, name = button.dataset.move;
+      if (name === "whole") look(chart.range);
+      else if (name === "left") look([a - step, b - step]);
+      else if (name === "right") look([a + step, b + step]);
+      else look([a + (b - a) * moves[name], b - (b - a) * moves[name]]);
+    });
+  }
+})();
