@@ -119,7 +119,7 @@ def print_bounds(console: Console, bounds: Bounds) -> None:
 
 
 def bounds_html(bounds: Bounds) -> str:
-    """The section of the report."""
+    """The body of the report's section."""
     head = "".join(f"<th>{escape(title)}</th>" for title in ("queue", *_TITLES))
     body = "".join(_row(_name(run), _cells(run)) for run in bounds.runs)
     foot = "".join(_row(name, cells) for name, cells in _spans(bounds))
@@ -127,10 +127,11 @@ def bounds_html(bounds: Bounds) -> str:
         f'<p class="banner">{escape(failure)}</p>\n' for failure in _failures(bounds)
     )
     return (
-        '<section><h2>Bounds of the queue</h2>\n<div class="scroll" tabindex="0">'
-        f'<table id="bounds"><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n'
+        '<div class="scroll" tabindex="0">'
+        f'<table id="bounds" class="plain"><thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{body}</tbody>\n"
         f"<tfoot>\n{foot}</tfoot></table></div>\n"
-        f'{failures}<p class="empty">{escape(_caution(bounds))}</p></section>\n'
+        f'{failures}<p class="remark">{escape(_caution(bounds))}</p>\n'
     )
 
 

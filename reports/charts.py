@@ -1,11 +1,13 @@
-"""The charts of a run as plain numbers for the page: prices, fills, trades, equity, drawdown.
+"""The chart of a run as plain numbers for the page: prices, fills, trades, brackets, equity.
 
-Times are milliseconds since the epoch, as the browser's chart library has them.
+Times are milliseconds, as the browser's chart library has them; those of fills and brackets count
+from the start and their prices are ticks, a price line is differences in whole milliseconds and
+half ticks: a third of the text. Lines from entry to exit are drawn from the table of trades.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,24 +15,32 @@ import numpy as np
 from broker_api.instrument import NANOS, Instrument
 from broker_api.order import Liquidity, Side
 from data.tape import Tape
+from reports.brackets import BracketLife, bracket_lives, bracket_row, since
 from reports.equity import drawdowns
-from reports.metrics import Fill, Metrics, Trade
+from reports.lives import OrderLife
+from reports.metrics import Fill, Metrics
 from reports.prices import NO_MID, Ints, PriceLine, extremes, mids_at, price_line
 from reports.run import RunRecord
-from reports.text import moment, money
+from reports.text import cents
 
 LINE_BUCKETS = 1_200
-"""Stretches of a drawn line, each with its first, lowest, highest and last value."""
-MARKS_MAX = 4_000
-"""Fills, and lines between entry and exit, that are drawn; the newest ones beyond that are not."""
+"""Stretches of equity and drawdown, each with its first, lowest, highest and last value."""
+PRICE_BUCKETS = 4_000
+"""Stretches of a price line: it is looked at closely."""
+MARKS_MAX = 50_000
+"""Fills and brackets in the chart; later ones are not drawn."""
 
 
-def chart_data(run: RunRecord, metrics: Metrics) -> tuple[dict[str, Any], tuple[str, ...]]:
+def chart_data(
+    run: RunRecord, metrics: Metrics, lives: Mapping[int, OrderLife]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """What the page draws, and notes on what it leaves out."""
     notes: list[str] = []
+    brackets = bracket_lives(lives, run.end_ns)[:MARKS_MAX]
     panels = []
     for index, spec in enumerate(run.instruments):
-        panel = _panel(run, metrics, index, spec, notes)
+        mine = [bracket for bracket in brackets if bracket.instrument == index]
+        panel = _panel(run, metrics, index, spec, mine, notes)
         if panel is not None:
             panels.append(panel)
     if len(metrics.fills) > MARKS_MAX:
@@ -41,7 +51,7 @@ def chart_data(run: RunRecord, metrics: Metrics) -> tuple[dict[str, Any], tuple[
     deepest = extremes(series.ts, fall, run.start_ns, run.end_ns, LINE_BUCKETS)
     data = {
         "currency": run.currency,
-        "range": [run.start_ns / 1e6, run.end_ns / 1e6],
+        "range": [run.start_ns / 1e6, max(run.end_ns, run.start_ns + 1_000_000) / 1e6],
         "panels": panels,
         "equity": {"x": _ms(series.ts[keep]), "y": _amounts(series.nanos[keep])},
         "drawdown": {"x": _ms(series.ts[deepest]), "y": _amounts(fall[deepest])},
@@ -50,33 +60,44 @@ def chart_data(run: RunRecord, metrics: Metrics) -> tuple[dict[str, Any], tuple[
 
 
 def _panel(
-    run: RunRecord, metrics: Metrics, index: int, spec: Instrument, notes: list[str]
+    run: RunRecord,
+    metrics: Metrics,
+    index: int,
+    spec: Instrument,
+    brackets: Sequence[BracketLife],
+    notes: list[str],
 ) -> dict[str, Any] | None:
     """One instrument's price with its fills and trades; None when there is nothing to draw."""
     tape = run.tapes[index]
     fills = [fill for fill in metrics.fills[:MARKS_MAX] if fill.instrument == index]
     if tape is None and not fills:
         return None
-    price: dict[str, list[float]] = {"x": [], "y": []}
-    if tape is not None:
-        line = price_line(tape, run.start_ns, run.end_ns, LINE_BUCKETS)
-        half_tick = float(spec.tick_size) / 2
-        digits = spec.price_digits + 1
-        ts, mids = _held(run, tape, line)
-        price = {"x": _ms(ts), "y": [round(float(v) * half_tick, digits) for v in mids]}
-        if line.stride > 1:
-            notes.append(f"{spec.symbol}: the price line is made from every {line.stride}th row.")
-    trades = [trade for trade in metrics.trades[:MARKS_MAX] if trade.instrument == index]
     return {
         "symbol": spec.symbol,
         "digits": spec.price_digits,
-        "price": price,
-        "fills": [
-            _marks(name, spec, [fill for fill in fills if side_matches(fill)])
-            for name, side_matches in _KINDS.items()
-        ],
-        "won": _links(spec, [trade for trade in trades if trade.net_nanos > 0]),
-        "lost": _links(spec, [trade for trade in trades if trade.net_nanos <= 0]),
+        "tick": float(spec.tick_size),
+        "price": drawn_price(run, index, notes),
+        "fills": [_fill_row(spec, fill, run.start_ns) for fill in fills],
+        "brackets": [bracket_row(bracket, run.start_ns) for bracket in brackets],
+    }
+
+
+def drawn_price(run: RunRecord, index: int, notes: list[str]) -> dict[str, Any]:
+    """The mid of an instrument over the run: start in ms, then differences in ms and half ticks."""
+    tape = run.tapes[index]
+    if tape is None:
+        return {"start": 0, "steps": [], "moves": []}
+    line = price_line(tape, run.start_ns, run.end_ns, PRICE_BUCKETS)
+    if line.stride > 1:
+        symbol = run.instruments[index].symbol
+        notes.append(f"{symbol}: the price line is made from every {line.stride}th row.")
+    ts, mids = _held(run, tape, line)
+    whole = ts // 1_000_000
+    start = int(whole[0]) if len(whole) else 0
+    return {
+        "start": start,
+        "steps": np.diff(whole, prepend=start).tolist(),
+        "moves": np.diff(mids, prepend=0).tolist(),
     }
 
 
@@ -92,43 +113,23 @@ def _held(run: RunRecord, tape: Tape, line: PriceLine) -> tuple[Ints, Ints]:
     return ts, mids
 
 
-_KINDS: dict[str, Callable[[Fill], bool]] = {
-    "buy, opens": lambda fill: fill.side is Side.BUY and fill.is_entry,
-    "sell, opens": lambda fill: fill.side is Side.SELL and fill.is_entry,
-    "buy, closes": lambda fill: fill.side is Side.BUY and not fill.is_entry,
-    "sell, closes": lambda fill: fill.side is Side.SELL and not fill.is_entry,
-}
+def fill_kind(fill: Fill) -> int:
+    """0 buys and opens, 1 sells and opens, 2 buys and closes, 3 sells and closes."""
+    return (0 if fill.side is Side.BUY else 1) + (0 if fill.is_entry else 2)
 
 
-def _marks(name: str, spec: Instrument, fills: list[Fill]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "x": [fill.ts_ns / 1e6 for fill in fills],
-        "y": [spec.ticks_to_price(fill.price_ticks) for fill in fills],
-        "text": [_fill_text(spec, fill) for fill in fills],
-    }
-
-
-def _fill_text(spec: Instrument, fill: Fill) -> str:
-    verb = "bought" if fill.side is Side.BUY else "sold"
-    what = f"{verb} {spec.format_size(fill.lots)} at {spec.format_price(fill.price_ticks)}"
-    maker = "maker" if fill.liquidity is Liquidity.MAKER else "taker"
-    details = f"order {fill.order_id}, {maker}, fee {money(fill.fee_nanos)}"
-    lines = [what, details, moment(fill.ts_ns)]
-    if fill.is_ambiguous:
-        lines.append("ambiguous: the row or bar satisfied both exits")
-    return "<br>".join(lines)
-
-
-def _links(spec: Instrument, trades: list[Trade]) -> dict[str, list[float | None]]:
-    """Lines from entry to exit, with gaps between them."""
-    x: list[float | None] = []
-    y: list[float | None] = []
-    for trade in trades:
-        x += [trade.entry_ns / 1e6, trade.exit_ns / 1e6, None]
-        entry = spec.average_price(trade.entry_cost, trade.lots)
-        y += [entry, spec.average_price(trade.exit_cost, trade.lots), None]
-    return {"x": x, "y": y}
+def _fill_row(spec: Instrument, fill: Fill, start_ns: int) -> list[Any]:
+    """Time in ms from the start, price in ticks, kind, size, order, maker, fee, ambiguous."""
+    return [
+        since(fill.ts_ns, start_ns),
+        fill.price_ticks,
+        fill_kind(fill),
+        spec.format_size(fill.lots),
+        fill.order_id,
+        int(fill.liquidity is Liquidity.MAKER),
+        cents(fill.fee_nanos),
+        int(fill.is_ambiguous),
+    ]
 
 
 def _ms(ts: Ints) -> list[float]:

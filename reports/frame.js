@@ -45,6 +45,7 @@ const papertape = (() => {
     for (const key of Object.keys(layout)) {
       if (/^[xy]axis\d*$/.test(key)) layout[key] = merged(axis(), layout[key]);
     }
+    if (layout.xaxis.title.text) layout.margin = { ...layout.margin, b: 56 };
     return coloured(layout);
   };
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from broker_api.event import EventKind
 from broker_api.journal import commands_from_table
 from broker_api.order import (
@@ -120,16 +122,10 @@ def order_lives(run: RunRecord) -> dict[int, OrderLife]:
             for life in _lives_of(command, recorded.ts_ns, symbols):
                 lives[life.order_id] = life
     events = run.events
-    rows = events[_is_wanted(events["kind"])]
+    rows = events[np.isin(events["kind"], [int(kind) for kind in _KINDS])]
     for row in zip(*(rows[name].tolist() for name in _COLUMNS), strict=True):
         _take_in(lives, row)
     return lives
-
-
-def _is_wanted(kinds):  # type: ignore[no-untyped-def]
-    import numpy as np
-
-    return np.isin(kinds, [int(kind) for kind in _KINDS])
 
 
 def _lives_of(
@@ -198,6 +194,8 @@ def _take_in(lives: dict[int, OrderLife], row: tuple[int, ...]) -> None:
             life.levels.append((ts_ns, price, stop))
     elif kind == EventKind.TRIGGERED:
         life.triggered_ns = ts_ns
+        if stop != NO_PRICE and life.levels and life.levels[-1][2] != stop:
+            life.levels.append((ts_ns, life.levels[-1][1], stop))  # a trailing stop has moved
     elif kind == EventKind.FILLED:
         life.fills.append(Execution(ts_ns, price, lots, fee, Liquidity(liquidity), bool(both)))
     if life.status.is_terminal:

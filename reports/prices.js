@@ -6,7 +6,7 @@
   if (!place) return;
   const { data, draw, narrow } = papertape;
   const chart = data.chart;
-  const MARKS = 1500, BRACKETS = 250;
+  const MARKS = 500, BRACKETS = 250, POINTS = 2500;
   const KINDS = [
     { name: "buy, opens", colour: "--buy", symbol: "triangle-up" },
     { name: "sell, opens", colour: "--sell", symbol: "triangle-down" },
@@ -14,8 +14,19 @@
     { name: "sell, closes", colour: "--sell", symbol: "triangle-down-open" },
   ];
   const summed = (first, steps) => { let at = first; return steps.map((step) => (at += step)); };
+  const origin = chart.range[0];
+  const pairs = (flat, tick) => flat.flatMap((value, i) => (i % 2 ? [] : [[origin + value, flat[i + 1] * tick]]));
+  const table = data.tables.trades;
+  const trades = table ? table.rows.map((row) => Object.fromEntries(table.columns.map((c, i) => [c.key, row[i]]))) : [];
   const panels = chart.panels.map((panel) => ({
     ...panel,
+    fills: panel.fills.map(([at, ticks, kind, size, order, maker, fee, ambiguous]) => (
+      { at: origin + at, price: ticks * panel.tick, kind, size, order, maker, fee, ambiguous })),
+    trades: trades.filter((trade) => trade.instrument === panel.symbol),
+    brackets: panel.brackets.map(([wait, waits, from, to, entry, stop, target]) => ({
+      wait: origin + wait, waits: waits === null ? null : waits * panel.tick, from: origin + from, to: origin + to,
+      entry: entry * panel.tick, stop: pairs(stop, panel.tick), target: pairs(target, panel.tick),
+    })),
     line: {
       x: summed(panel.price.start, panel.price.steps),
       y: summed(0, panel.price.moves).map((half) => half * panel.tick / 2),
@@ -37,6 +48,26 @@
     return step > 1 ? marks.filter((_, index) => index % step === 0) : marks;
   };
 
+  // The line in sight, with the point before and after; of much, least and most of every stretch.
+  const seen = ({ x, y }) => {
+    let first = x.findIndex((at) => at >= ends[0]);
+    let last = x.findIndex((at) => at > ends[1]);
+    first = Math.max(0, (first < 0 ? x.length : first) - 1);
+    last = last < 0 ? x.length : last + 1;
+    if (last - first <= POINTS) return { x: x.slice(first, last), y: y.slice(first, last) };
+    const stretch = Math.ceil((last - first) / (POINTS / 2)), keep = [];
+    for (let i = first; i < last; i += stretch) {
+      let low = i, high = i;
+      for (let j = i; j < Math.min(i + stretch, last); j++) {
+        if (y[j] < y[low]) low = j;
+        if (y[j] > y[high]) high = j;
+      }
+      keep.push(Math.min(low, high), Math.max(low, high));
+    }
+    keep.push(last - 1);
+    return { x: keep.map((i) => x[i]), y: keep.map((i) => y[i]) };
+  };
+
   const fillText = (panel, fill) => [
     (fill.kind % 2 ? "sold " : "bought ") + fill.size + " at " + price(panel, fill.price),
     "order " + fill.order + ", " + (fill.maker ? "maker" : "taker") + ", fee " + (fill.fee / 100).toFixed(2),
@@ -44,8 +75,7 @@
   ].join("<br>");
 
   const fillTraces = (panel, index, told) => {
-    const rows = panel.fills.rows.filter(([at]) => inSight(at, at))
-      .map((row) => Object.fromEntries(panel.fills.names.map((name, i) => [name, row[i]])));
+    const rows = panel.fills.filter(({ at }) => inSight(at, at));
     const some = thinned(rows);
     if (some.length < rows.length) told.push(`${some.length.toLocaleString("en-US")} of ${rows.length.toLocaleString("en-US")} fills`);
     return KINDS.map((kind, number) => {
@@ -60,10 +90,11 @@
     });
   };
 
-  const tradeTraces = (panel, index) => [["won", "--good", 1], ["lost", "--bad", 0]].map(([name, colour, won]) => {
-    const mine = thinned(panel.trades.filter(([from, to, , , is]) => is === won && inSight(from, to)));
+  const tradeTraces = (panel, index) => [["won", "--good", true], ["lost", "--bad", false]].map(([name, colour, won]) => {
+    const near = panel.trades.filter((t) => inSight(t.opened, t.closed));
+    const mine = near.length > MARKS ? [] : near.filter((t) => (t.net > 0) === won);
     return {
-      x: mine.flatMap(([from, to]) => [from, to, null]), y: mine.flatMap(([, , entry, exit]) => [entry, exit, null]),
+      x: mine.flatMap((t) => [t.opened, t.closed, null]), y: mine.flatMap((t) => [t.entry, t.exit, null]),
       name, yaxis: axis(index), mode: "lines", hoverinfo: "skip", showlegend: false,
       line: { color: colour, width: 1.5, dash: "dot" },
     };
@@ -101,7 +132,7 @@
   const panelTraces = (panel, index, told) => [
     ...bracketTraces(panel, index, told),
     {
-      ...panel.line, yaxis: axis(index), name: panel.symbol + " mid", mode: "lines", showlegend: false,
+      ...seen(panel.line), yaxis: axis(index), name: panel.symbol + " mid", mode: "lines", showlegend: false,
       line: { color: "--price", width: 1.2, shape: "hv" },
       hovertemplate: "%{y:,." + (panel.digits + 1) + "f}<extra>" + panel.symbol + " mid</extra>",
     },
@@ -111,9 +142,9 @@
   const moneyTraces = () => {
     const at = panels.length, money = "%{y:,.2f} " + chart.currency;
     return [
-      { ...chart.equity, yaxis: axis(at), mode: "lines", showlegend: false, name: "equity",
+      { ...seen(chart.equity), yaxis: axis(at), mode: "lines", showlegend: false, name: "equity",
         line: { color: "--equity", width: 1.5, shape: "hv" }, hovertemplate: money + "<extra>equity</extra>" },
-      { ...chart.drawdown, yaxis: axis(at + 1), mode: "lines", name: "drawdown", showlegend: false, fill: "tozeroy",
+      { ...seen(chart.drawdown), yaxis: axis(at + 1), mode: "lines", name: "drawdown", showlegend: false, fill: "tozeroy",
         fillcolor: "--bad-fill", line: { color: "--bad", width: 1.2, shape: "hv" }, hovertemplate: money + "<extra>drawdown</extra>" },
     ];
   };
@@ -142,7 +173,7 @@
     if (before !== null) take(before);
     const panel = panels[index];
     if (panel) {
-      panel.fills.rows.forEach(([at, value]) => { if (inSight(at, at)) take(value); });
+      panel.fills.forEach(({ at, price: value }) => { if (inSight(at, at)) take(value); });
       const mine = panel.brackets.filter((bracket) => inSight(bracket.from, bracket.to));
       // Exits far away from the price would press it flat: they count where they lie near it.
       const room = (most - least) * 1.5 || Infinity;
@@ -160,7 +191,7 @@
     const small = narrow.matches, parts = domains();
     const result = {
       margin: { l: small ? 56 : 76, r: small ? 10 : 18, t: small ? 64 : 40, b: 34 }, showlegend: true,
-      xaxis: { type: "date", range: ends, anchor: axis(names.length - 1), domain: [0, 1], showspikes: true, spikemode: "across",
+      xaxis: { type: "date", range: ends, automargin: false, anchor: axis(names.length - 1), domain: [0, 1], showspikes: true, spikemode: "across",
         spikethickness: 1, spikedash: "dot", spikecolor: "--faint", nticks: small ? 5 : 10, hoverformat: "%Y-%m-%d %H:%M:%S.%L" },
       annotations: names.map((name, index) => ({
         text: name, xref: "paper", yref: "paper", x: 1, y: parts[index][1], xanchor: "right", yanchor: "top",

@@ -51,7 +51,7 @@
   const made = (tag, attributes = {}, ...inside) => {
     const element = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) {
-      if (value !== undefined && value !== "") element.setAttribute(name, value);
+      if (value !== undefined) element.setAttribute(name, value);
     }
     element.append(...inside);
     return element;

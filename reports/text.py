@@ -10,11 +10,16 @@ from broker_api.instrument import NANOS, Instrument
 MINUS = "\N{MINUS SIGN}"
 
 
+def cents(nanos: int) -> int:
+    """1e-9 currency in hundredths, halves to even."""
+    return round(Decimal(nanos) / (NANOS // 100))
+
+
 def money(nanos: int, *, plus: bool = False) -> str:
     """1e-9 currency with two decimals and thousands separators, halves to even; `plus`: +1.00."""
-    cents = round(Decimal(nanos) / (NANOS // 100))
-    sign = MINUS if cents < 0 else "+" if plus and cents > 0 else ""
-    return f"{sign}{abs(cents) // 100:,}.{abs(cents) % 100:02d}"
+    hundredths = cents(nanos)
+    sign = MINUS if hundredths < 0 else "+" if plus and hundredths > 0 else ""
+    return f"{sign}{abs(hundredths) // 100:,}.{abs(hundredths) % 100:02d}"
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -141,13 +141,9 @@ def _fill_one(folder: Path, played: Played, bounds: Bounds | None) -> None:
 def _write_report(
     folder: Path, played: Played, bounds: Bounds | None, tell: Callable[[str], None]
 ) -> None:
-    from reports.html import REPORT_FILE, ReportError, report_html
+    from reports.html import REPORT_FILE, report_html
 
-    try:
-        page = report_html(played.record, played.metrics, bounds)
-    except ReportError as failure:
-        tell(f"no report: {failure}")
-        return
+    page = report_html(played.record, played.metrics, bounds)
     (folder / REPORT_FILE).write_text(page, encoding="utf-8")
 
 

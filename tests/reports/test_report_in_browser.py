@@ -1,0 +1,190 @@
+"""The report as a reader has it: drawn, sorted, filtered, by mouse, keys and on a phone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reports.html import write_report
+from tests.chromium import DESKTOP, PHONE, Browser, Opened, browser, needs_chromium
+from tests.reports.big_run import big_run
+from tests.reports.example_run import Story, mnq, told_story, write_run_folder
+
+pytestmark = needs_chromium
+
+OPENING_SECONDS_MAX = 30.0
+"""Under 2 s where nothing else runs; a machine that is five times slower and busy passes too."""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("told") / "run"
+    return write_report(write_run_folder(folder, told_story()))
+
+
+@pytest.fixture(scope="module")
+def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(big_run(10_000), tmp_path_factory.mktemp("big") / "report.html")
+
+
+def column(opened: Opened, name: str) -> list[str]:
+    heads = opened.page.locator("#trades th").all_inner_texts()
+    at = [head.strip(" \N{UPWARDS ARROW}\N{DOWNWARDS ARROW}") for head in heads].index(name)
+    return [
+        str(cell)
+        for cell in opened.page.locator(f"#trades td:nth-child({at + 1})").all_inner_texts()
+    ]
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_report_is_drawn_without_a_complaint(
+    chromium: Browser, report: Path, size: tuple[int, int], scheme: str
+) -> None:
+    with chromium.open(report, size, scheme) as opened:
+        assert opened.said == []
+        assert opened.page.locator("#chart .point").count() == 7
+        assert opened.page.get_by_text("Share chart").count() == 0
+        assert not opened.is_wider_than_its_window()
+        background = opened.ask("getComputedStyle(document.body).backgroundColor")
+        lightness = sum(int(part) for part in background[4:-1].split(",")) / 3
+        assert lightness > 200 if scheme == "light" else lightness < 60
+
+
+def test_a_run_with_nothing_in_it_is_drawn(chromium: Browser, tmp_path: Path) -> None:
+    empty = write_report(write_run_folder(tmp_path / "run", Story([mnq()])))
+    with chromium.open(empty) as opened:
+        assert opened.said == []
+        assert opened.page.get_by_text("No position was closed.").is_visible()
+
+
+def test_the_table_shows_exact_values(chromium: Browser, report: Path) -> None:
+    minus = "\N{MINUS SIGN}"
+    with chromium.open(report) as opened:
+        assert column(opened, "Opened (UTC)")[0] == "2024-01-02 14:30:12.000"
+        assert column(opened, "Entry") == ["21,000.25", "21,020.25", "21,005.00"]
+        assert column(opened, "Net") == ["+77.52", f"{minus}41.24", f"{minus}0.72"]
+        assert column(opened, "Held") == ["28.000 s", "20.000 s", "6.000 s"]
+
+
+def test_heads_sort_by_mouse_and_by_key(chromium: Browser, report: Path) -> None:
+    with chromium.open(report) as opened:
+        net = opened.page.locator("#trades th button", has_text="Net")
+        net.click()
+        assert column(opened, "#") == ["2", "3", "1"]
+        assert opened.page.locator("th[aria-sort]").get_attribute("aria-sort") == "ascending"
+        net.press("Enter")
+        assert column(opened, "#") == ["1", "3", "2"]
+        opened.page.locator("#trades th button", has_text="Held").press("Space")
+        assert column(opened, "#") == ["3", "2", "1"]
+
+
+def test_the_filter_takes_words_conditions_and_choices(chromium: Browser, report: Path) -> None:
+    with chromium.open(report) as opened:
+        search = opened.page.get_by_role("searchbox")
+        for words, found in (
+            ("short", ["3"]),
+            ("net<0", ["2", "3"]),
+            ("net<0 held>10", ["2"]),
+            ("size=3", ["3"]),
+            ("opened>2024-01-02T14:30:45", ["2", "3"]),
+            ("nowhere", []),
+            ("", ["1", "2", "3"]),
+        ):
+            search.fill(words)
+            assert column(opened, "#") == found, words
+        opened.page.get_by_label("Closed by").select_option(label="stop")
+        assert column(opened, "#") == ["2"]
+        status = opened.page.locator("#trades [role=status]").inner_text()
+        assert status == "1 to 1 of 1 found of 3, net \N{MINUS SIGN}41.24"
+
+
+def test_keys_move_along_rows_and_show_a_trade_in_the_chart(
+    chromium: Browser, report: Path
+) -> None:
+    with chromium.open(report) as opened:
+        opened.page.locator("#trades tbody tr").first.focus()
+        opened.page.keyboard.press("ArrowDown")
+        opened.page.keyboard.press("Enter")
+        row = opened.page.locator("#trades tr[aria-current]")
+        assert row.locator("td").first.inner_text() == "2"
+        # From 50 s to 70 s, with room: only the first fill of all, at 12 s, is out of sight.
+        shown = opened.page.locator("#chart[data-fills='6']")
+        shown.wait_for(state="attached")
+
+
+def test_keys_zoom_and_move_the_chart(chromium: Browser, report: Path) -> None:
+    def ends() -> list[float]:
+        return [
+            float(end) for end in opened.ask("papertape.range(document.getElementById('chart'))")
+        ]
+
+    def until_changed(before: list[float]) -> list[float]:
+        for _ in range(600):
+            if ends() != before:
+                return ends()
+            opened.page.wait_for_timeout(100)
+        raise AssertionError("the chart has not moved")
+
+    with chromium.open(report) as opened:
+        whole = ends()
+        opened.page.locator("#chart").focus()
+        opened.page.keyboard.press("+")
+        closer = until_changed(whole)
+        assert closer[1] - closer[0] == pytest.approx((whole[1] - whole[0]) / 2)
+        opened.page.keyboard.press("ArrowRight")
+        assert until_changed(closer)[0] > closer[0]
+        opened.page.get_by_role("button", name="the whole run").click()
+        assert until_changed(closer) == whole
+
+
+def test_everything_that_acts_can_be_reached_by_tab(chromium: Browser, report: Path) -> None:
+    reached = []
+    with chromium.open(report) as opened:
+        for _ in range(60):
+            opened.page.keyboard.press("Tab")
+            reached.append(
+                opened.ask("document.activeElement.id || document.activeElement.tagName")
+            )
+    for place in ("theme", "A", "chart", "BUTTON", "INPUT", "SELECT", "TR", "SUMMARY"):
+        assert place in reached, place
+
+
+def test_the_theme_button_turns_light_to_dark(chromium: Browser, report: Path) -> None:
+    with chromium.open(report) as opened:
+        before = opened.ask("getComputedStyle(document.body).backgroundColor")
+        opened.page.get_by_role("button", name="light / dark").press("Enter")
+        assert opened.ask("getComputedStyle(document.body).backgroundColor") != before
+        opened.page.locator("#chart .gridlayer").first.wait_for(state="attached")
+        assert opened.said == []
+
+
+def test_ten_thousand_trades_open_sort_and_turn_pages(chromium: Browser, big: Path) -> None:
+    began = time.monotonic()
+    with chromium.open(big) as opened:
+        assert time.monotonic() - began < OPENING_SECONDS_MAX
+        assert opened.said == []
+        assert "10,000" in opened.page.locator("#trades [role=status]").inner_text()
+        opened.page.get_by_role("button", name="Last", exact=True).click()
+        assert column(opened, "#")[-1] == "10,000"
+        opened.page.get_by_role("searchbox").fill("ambiguous net<0")
+        found = opened.page.locator("#trades [role=status]").inner_text()
+        assert "found of 10,000" in found
+        assert "Zoom in" in opened.page.locator("#chart-hint").inner_text()
+        # One trade in the chart: its fills, and the life of its bracket as two bands.
+        opened.page.locator("#trades tbody tr").first.click()
+        opened.page.locator("#chart[data-fills='2']").wait_for(state="attached")
+        bands = opened.ask(
+            "document.getElementById('chart').data.filter(t => t.fill === 'toself' && t.x.length)"
+            ".map(t => t.name)"
+        )
+        assert bands == ["to the target", "to the stop"]
