@@ -7,15 +7,19 @@ A run opens its tapes; the next run of the same process would open them anew. Af
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from data.cache import EntryWriter, load_entry
-from data.schema import Grid, TapeError
+from data.schema import Grid, TapeColumns, TapeError
 from data.tape import Tape, open_tape
 
+_T = TypeVar("_T")
+
 _kept: dict[tuple[object, ...], Tape] | None = None
+_worked_out: dict[tuple[Hashable, ...], object] = {}
 
 
 def keep_tapes_open() -> None:
@@ -29,6 +33,22 @@ def let_tapes_go() -> None:
     """End `keep_tapes_open` and forget the tapes."""
     global _kept
     _kept = None
+    _worked_out.clear()
+
+
+def worked_out(columns: TapeColumns, what: Hashable, make: Callable[[], _T]) -> _T:
+    """What `make` works out of a tape and `what` names: once, as long as the tape is kept open.
+
+    A tape is known by its times, which every run's own copy of it shares. What is kept must not be
+    changed.
+    """
+    if _kept is None or not any(columns.ts is each.columns.ts for each in _kept.values()):
+        return make()
+    key = (id(columns.ts), what)
+    if key not in _worked_out:
+        _worked_out[key] = make()
+    value: _T = _worked_out[key]  # type: ignore[assignment]
+    return value
 
 
 def kept_tape(path: Path, grid: Grid) -> Tape:

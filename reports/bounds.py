@@ -67,9 +67,9 @@ def bound_run(
         is_configured,
         net if has_one_currency else None,
         open_profit if has_one_currency else None,
-        sum(len(each.fills) for each in metrics),
+        sum(each.fill_count for each in metrics),
         sum(each.maker_fills for each in metrics),
-        sum(len(each.trades) for each in metrics),
+        sum(each.trade_count for each in metrics),
         digest,
     )
 

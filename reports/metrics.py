@@ -1,38 +1,25 @@
 """What a run amounted to: round trips, costs, win rate, excursions.
 
-A trade is what one exit order closed of a position, entered at the position's average cost, so the
-trades' profits add up to the ledger's realised profit exactly, whatever is still open. Money is in
-integers of 1e-9 currency; nothing here is rounded but ratios.
+`reports.fold` says what a trade is. Money is in integers of 1e-9 currency; nothing here is rounded
+but ratios.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from broker_api.event import EventKind
 from broker_api.order import Liquidity, OrderStatus, Side
-from broker_api.record import PositionRecord
-from reports.equity import Drawdown, EquitySeries, Steps, equity_series, max_drawdown
+from reports.equity import Drawdown, EquitySeries, equity_series, max_drawdown
+from reports.fold import Folded, fold
+from reports.prices import Ints
 from reports.run import RunRecord
 
-_MOVE_COLUMNS = (
-    "ts_ns",
-    "kind",
-    "instrument",
-    "order_id",
-    "side",
-    "price_ticks",
-    "lots",
-    "fee_nanos",
-    "liquidity",
-    "ambiguous",
-    "value",
-)
-_NO_STATUS = frozenset({EventKind.REPLACE_REJECTED, EventKind.CANCEL_REJECTED})
+_NO_STATUS = (EventKind.REPLACE_REJECTED, EventKind.CANCEL_REJECTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +75,84 @@ class Metrics:
 
     orders: int
     statuses: dict[OrderStatus, int]
-    fills: tuple[Fill, ...]
-    trades: tuple[Trade, ...]
-    positions: tuple[tuple[int, int], ...]
-    """Lots and cost (ticks x lots) of what is open at the end, one an instrument."""
-    realised_nanos: int
-    fee_nanos: int
-    funding_nanos: int
+    folded: Folded
     equity: EquitySeries
     drawdown: Drawdown
     notes: tuple[str, ...]
+
+    @cached_property
+    def fills(self) -> tuple[Fill, ...]:
+        """The executions in their order."""
+        columns = self.folded.fills
+        return tuple(
+            Fill(
+                ts_ns,
+                instrument,
+                order_id,
+                Side(side),
+                price,
+                lots,
+                fee,
+                Liquidity(liquidity),
+                bool(ambiguous),
+                is_entry=closing < lots,
+                is_exit=closing > 0,
+            )
+            for ts_ns, instrument, order_id, side, price, lots, fee, liquidity, ambiguous, closing
+            in zip(*(column.tolist() for column in columns), strict=True)
+        )  # fmt: skip
+
+    @cached_property
+    def trades(self) -> tuple[Trade, ...]:
+        """The round trips in the order in which they began to close."""
+        columns = self.folded.trades
+        return tuple(
+            Trade(
+                instrument,
+                Side(side),
+                lots,
+                entry_ns,
+                exit_ns,
+                entry_cost,
+                exit_cost,
+                gross,
+                fee,
+                exit_order_id,
+                bool(ambiguous),
+            )
+            for instrument, side, lots, entry_ns, exit_ns, entry_cost, exit_cost, gross, fee,
+            exit_order_id, ambiguous in zip(*(column.tolist() for column in columns), strict=True)
+        )  # fmt: skip
+
+    @property
+    def fill_count(self) -> int:
+        """How many executions there were."""
+        return len(self.folded.fills.ts_ns)
+
+    @property
+    def trade_count(self) -> int:
+        """How many round trips there were."""
+        return len(self.folded.trades.lots)
+
+    @property
+    def positions(self) -> tuple[tuple[int, int], ...]:
+        """Lots and cost (ticks x lots) of what is open at the end, one an instrument."""
+        return self.folded.positions
+
+    @property
+    def realised_nanos(self) -> int:
+        """Profit of what was closed, before fees."""
+        return self.folded.realised_nanos
+
+    @property
+    def fee_nanos(self) -> int:
+        """Fees of all fills."""
+        return self.folded.fee_nanos
+
+    @property
+    def funding_nanos(self) -> int:
+        """Funding paid; negative what was received."""
+        return self.folded.funding_nanos
 
     @property
     def net_nanos(self) -> int:
@@ -109,53 +164,53 @@ class Metrics:
         """Profit of what is open at the end, at the mid."""
         return int(self.equity.nanos[-1] - self.equity.nanos[0]) - self.net_nanos
 
-    @cached_property
+    @property
     def maker_fills(self) -> int:
         """Fills of orders that were there first."""
-        return sum(fill.liquidity is Liquidity.MAKER for fill in self.fills)
+        return int((self.folded.fills.liquidity == Liquidity.MAKER).sum())
 
-    @cached_property
+    @property
     def ambiguous_fills(self) -> int:
         """Fills where one row of the tape, or one bar, satisfied both legs of a bracket."""
-        return sum(fill.is_ambiguous for fill in self.fills)
+        return int((self.folded.fills.is_ambiguous != 0).sum())
 
     @cached_property
+    def trade_net_nanos(self) -> Ints:
+        """Profit of each trade after fees."""
+        trades = self.folded.trades
+        return trades.gross_nanos - trades.fee_nanos
+
+    @property
     def wins(self) -> int:
         """Trades that earned something after fees."""
-        return sum(trade.net_nanos > 0 for trade in self.trades)
+        return int((self.trade_net_nanos > 0).sum())
 
-    @cached_property
+    @property
     def losses(self) -> int:
         """Trades that cost something after fees."""
-        return sum(trade.net_nanos < 0 for trade in self.trades)
+        return int((self.trade_net_nanos < 0).sum())
 
     @property
     def win_rate(self) -> float | None:
         """Share of trades that earned something; None without a trade."""
-        return self.wins / len(self.trades) if self.trades else None
+        return self.wins / self.trade_count if self.trade_count else None
 
-    @cached_property
+    @property
     def profit_factor(self) -> float | None:
         """What winners earned over what losers cost, after fees; None while nothing was lost."""
-        lost = -sum(min(0, trade.net_nanos) for trade in self.trades)
-        won = sum(max(0, trade.net_nanos) for trade in self.trades)
+        lost = -int(np.minimum(self.trade_net_nanos, 0).sum())
+        won = int(np.maximum(self.trade_net_nanos, 0).sum())
         return won / lost if lost else None
 
 
 def measure(run: RunRecord) -> Metrics:
     """Fold the run's events and value them with its tapes."""
-    account = _Account(run)
-    account.fold()
-    equity, notes = equity_series(run, account.steps())
+    folded = fold(run)
+    equity, notes = equity_series(run, folded.steps)
     return Metrics(
         orders=run.orders,
         statuses=_statuses(run),
-        fills=tuple(account.fills),
-        trades=tuple(account.trades),
-        positions=tuple((position.lots, position.cost) for position in account.positions),
-        realised_nanos=sum(position.realised_nanos for position in account.positions),
-        fee_nanos=account.fee_nanos,
-        funding_nanos=account.funding_nanos,
+        folded=folded,
         equity=equity,
         drawdown=max_drawdown(equity),
         notes=tuple(notes),
@@ -164,131 +219,8 @@ def measure(run: RunRecord) -> Metrics:
 
 def _statuses(run: RunRecord) -> dict[OrderStatus, int]:
     """Each order's status after its last event, counted; in the order of the enumeration."""
-    last: dict[int, int] = {}
-    events = run.events
-    for kind, order_id, status in zip(
-        events["kind"].tolist(), events["order_id"].tolist(), events["status"].tolist(), strict=True
-    ):
-        if order_id and status and kind not in _NO_STATUS:
-            last[order_id] = status
-    found = Counter(last.values())
+    ids, statuses = run.events["order_id"], run.events["status"]
+    tells = (ids != 0) & (statuses != 0) & ~np.isin(run.events["kind"], _NO_STATUS)
+    _, last = np.unique(ids[tells][::-1], return_index=True)
+    found = Counter(statuses[tells][::-1][last].tolist())
     return {status: found[status.code] for status in OrderStatus if found[status.code]}
-
-
-@dataclass
-class _Open:
-    """What belongs to the open position of one instrument."""
-
-    opened_ns: int = 0
-    fee_nanos: int = 0
-    exits: dict[int, int] = field(default_factory=dict)
-    """Exit order to the index of its trade."""
-
-
-class _Account:
-    """Positions, trades and cash of a run, event by event."""
-
-    def __init__(self, run: RunRecord) -> None:
-        self.positions = [PositionRecord(spec) for spec in run.instruments]
-        self.trades: list[Trade] = []
-        self.fills: list[Fill] = []
-        self.fee_nanos = 0
-        self.funding_nanos = 0
-        self._run = run
-        self._open = [_Open() for _ in run.instruments]
-        self._cash = run.cash_nanos
-        self._steps: list[tuple[int, int, int, int, int, int]] = []
-
-    def fold(self) -> None:
-        """Take in every event that moves a position or money."""
-        events = self._run.events
-        kinds = events["kind"]
-        moves = events[(kinds == EventKind.FILLED) | (kinds == EventKind.FUNDING)]
-        for row in zip(*(moves[name].tolist() for name in _MOVE_COLUMNS), strict=True):
-            ts_ns, kind, instrument, order_id, side, price, lots, fee, liquidity, both, value = row
-            if kind == EventKind.FUNDING:
-                self.funding_nanos += value
-                self._cash -= value
-                self._step(ts_ns, instrument, 0)
-            else:
-                sign, held = (1 if side == Side.BUY else -1), self.positions[instrument].lots
-                closing = min(abs(held), lots) if held * sign < 0 else 0
-                fill = Fill(
-                    ts_ns,
-                    instrument,
-                    order_id,
-                    Side(side),
-                    price,
-                    lots,
-                    fee,
-                    Liquidity(liquidity),
-                    bool(both),
-                    is_entry=closing < lots,
-                    is_exit=closing > 0,
-                )
-                self._fill(fill, closing)
-
-    def _fill(self, fill: Fill, closing: int) -> None:
-        position, opened = self.positions[fill.instrument], self._open[fill.instrument]
-        held = position.lots
-        realised = position.net(fill.side.sign * fill.lots, fill.price_ticks)
-        closing_fee = fill.fee_nanos * closing // fill.lots
-        if closing:
-            entry_fee = opened.fee_nanos * closing // abs(held)
-            opened.fee_nanos -= entry_fee
-            self._close(fill, closing, realised, closing_fee + entry_fee)
-        if held == 0 or held * position.lots < 0:
-            self._open[fill.instrument] = opened = _Open(fill.ts_ns)
-        opened.fee_nanos += fill.fee_nanos - closing_fee
-        self.fills.append(fill)
-        self.fee_nanos += fill.fee_nanos
-        self._cash += realised - fill.fee_nanos
-        self._step(fill.ts_ns, fill.instrument, fill.price_ticks)
-
-    def _close(self, fill: Fill, lots: int, realised: int, fee: int) -> None:
-        opened = self._open[fill.instrument]
-        exit_cost = fill.price_ticks * lots
-        ticks = realised // self._run.instruments[fill.instrument].tick_value_nanos
-        side = fill.side.opposite
-        entry_cost = exit_cost - side.sign * ticks
-        index = opened.exits.get(fill.order_id)
-        if index is None:
-            opened.exits[fill.order_id] = len(self.trades)
-            self.trades.append(
-                Trade(
-                    instrument=fill.instrument,
-                    side=side,
-                    lots=lots,
-                    entry_ns=opened.opened_ns,
-                    exit_ns=fill.ts_ns,
-                    entry_cost=entry_cost,
-                    exit_cost=exit_cost,
-                    gross_nanos=realised,
-                    fee_nanos=fee,
-                    exit_order_id=fill.order_id,
-                    is_ambiguous=fill.is_ambiguous,
-                )
-            )
-            return
-        trade = self.trades[index]
-        self.trades[index] = replace(
-            trade,
-            lots=trade.lots + lots,
-            exit_ns=fill.ts_ns,
-            entry_cost=trade.entry_cost + entry_cost,
-            exit_cost=trade.exit_cost + exit_cost,
-            gross_nanos=trade.gross_nanos + realised,
-            fee_nanos=trade.fee_nanos + fee,
-            is_ambiguous=trade.is_ambiguous or fill.is_ambiguous,
-        )
-
-    def _step(self, ts_ns: int, instrument: int, price_ticks: int) -> None:
-        position = self.positions[instrument]
-        self._steps.append(
-            (ts_ns, self._cash, instrument, position.lots, position.cost, price_ticks)
-        )
-
-    def steps(self) -> Steps:
-        """Cash and positions after every change, as columns."""
-        columns = np.array(self._steps, dtype=np.int64).reshape(-1, 6).T
-        return Steps(*(np.ascontiguousarray(column) for column in columns))

@@ -76,7 +76,6 @@ class Summary:
 def summarise(run: RunRecord, metrics: Metrics | None = None) -> Summary:
     """The summary of a run; `metrics` when they were measured already."""
     metrics = measure(run) if metrics is None else metrics
-    counts = metrics.statuses
     return Summary(
         title=run.title,
         strategy=run.config.get("strategy"),
@@ -86,36 +85,44 @@ def summarise(run: RunRecord, metrics: Metrics | None = None) -> Summary:
         end=moment(run.end_ns),
         started_ns=run.start_ns,
         ended_ns=run.end_ns,
-        orders=metrics.orders,
-        orders_filled=counts.get(OrderStatus.FILLED, 0),
-        orders_cancelled=counts.get(OrderStatus.CANCELLED, 0),
-        orders_expired=counts.get(OrderStatus.EXPIRED, 0),
-        orders_rejected=counts.get(OrderStatus.REJECTED, 0),
-        orders_working=sum(n for status, n in counts.items() if not status.is_terminal),
-        fills=len(metrics.fills),
-        maker_fills=metrics.maker_fills,
-        ambiguous_fills=metrics.ambiguous_fills,
-        trades=len(metrics.trades),
-        wins=metrics.wins,
-        losses=metrics.losses,
-        win_rate=metrics.win_rate,
-        profit_factor=metrics.profit_factor,
-        gross=from_nanos(metrics.realised_nanos),
-        fees=from_nanos(metrics.fee_nanos),
-        funding=from_nanos(metrics.funding_nanos),
-        net=from_nanos(metrics.net_nanos),
-        open_profit=from_nanos(metrics.open_nanos),
         open_positions=open_positions(run, metrics),
         start_equity=from_nanos(int(metrics.equity.nanos[0])),
-        end_equity=from_nanos(int(metrics.equity.nanos[-1])),
-        max_drawdown=from_nanos(metrics.drawdown.nanos),
-        max_drawdown_share=metrics.drawdown.share,
         ticks=run.ticks,
-        events=len(run.events),
         digest=run.digest,
         notes=(*(str(note) for note in run.config.get("notes") or ()), *metrics.notes),
         assumptions=assumptions(run.config),
+        **figures(run, metrics),
     )
+
+
+def figures(run: RunRecord, metrics: Metrics) -> dict[str, Any]:
+    """The figures of the summary that say how well a run did, by their names in it."""
+    counts = metrics.statuses
+    return {
+        "orders": metrics.orders,
+        "orders_filled": counts.get(OrderStatus.FILLED, 0),
+        "orders_cancelled": counts.get(OrderStatus.CANCELLED, 0),
+        "orders_expired": counts.get(OrderStatus.EXPIRED, 0),
+        "orders_rejected": counts.get(OrderStatus.REJECTED, 0),
+        "orders_working": sum(n for status, n in counts.items() if not status.is_terminal),
+        "fills": metrics.fill_count,
+        "maker_fills": metrics.maker_fills,
+        "ambiguous_fills": metrics.ambiguous_fills,
+        "trades": metrics.trade_count,
+        "wins": metrics.wins,
+        "losses": metrics.losses,
+        "win_rate": metrics.win_rate,
+        "profit_factor": metrics.profit_factor,
+        "gross": from_nanos(metrics.realised_nanos),
+        "fees": from_nanos(metrics.fee_nanos),
+        "funding": from_nanos(metrics.funding_nanos),
+        "net": from_nanos(metrics.net_nanos),
+        "open_profit": from_nanos(metrics.open_nanos),
+        "end_equity": from_nanos(int(metrics.equity.nanos[-1])),
+        "max_drawdown": from_nanos(metrics.drawdown.nanos),
+        "max_drawdown_share": metrics.drawdown.share,
+        "events": len(run.events),
+    }
 
 
 def open_positions(run: RunRecord, metrics: Metrics) -> dict[str, str]:

@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from broker_api.config import SimulationConfig
+from data.kept import worked_out
 from data.schema import ROWS_OF_BAR, IntColumn, Mask
+from data.summary import Stored, build_index, contents_of
 from data.tape import Tape
 from sim.bar_turn import BarPaths, prepare_bars
 from sim.handles import TapeHandle
@@ -30,23 +32,41 @@ class BarOrder:
         bid = px - simulation.spread_ticks // 2
         ask = bid + simulation.spread_ticks
         shape = (-1, ROWS_OF_BAR)
-        wanted = _low_first(px.reshape(shape), simulation.bar_path)
+        wanted = worked_out(
+            columns,
+            ("wanted", simulation.bar_path),
+            lambda: _wanted(px.reshape(shape), simulation.bar_path),
+        )
         self.paths = BarPaths(
             px.reshape(shape),
             bid.reshape(shape),
             ask.reshape(shape),
-            np.stack([wanted[sign] for sign in (-1, _FLAT, 1)]).astype(np.int8),
+            wanted,
             np.zeros(len(px) // ROWS_OF_BAR, dtype=np.int8),
             np.zeros(2, dtype=np.int64),
         )
         px, bid, ask = px[:], bid[:], ask[:]
         for shown in (px, bid, ask):
             shown.flags.writeable = columns.px.flags.writeable
-        self.tape = replace(tape, columns=columns._replace(px=px, bid=bid, ask=ask))
+        copy = columns._replace(px=px, bid=bid, ask=ask)
+        blocks, contents = worked_out(
+            columns,
+            ("known", simulation.spread_ticks),
+            lambda: (build_index(copy), contents_of(copy)),
+        )
+        # A block of the index holds whole bars: it is the same whatever way they are turned.
+        stored = Stored(copy, blocks, contents, columns.kind[:0])
+        self.tape = replace(tape, columns=copy, stored=stored)
 
     def prepare(self, handle: TapeHandle, position: int, cursor: int, until_ns: int) -> int:
         """See `bar_turn.prepare`; `handle` is that of `tape`."""
         return int(prepare_bars(self.paths, handle, position, cursor, until_ns))
+
+
+def _wanted(bars: IntColumn, bar_path: str) -> npt.NDArray[np.int8]:
+    """`BarPaths.wanted`."""
+    low_first = _low_first(bars, bar_path)
+    return np.stack([low_first[sign] for sign in (-1, _FLAT, 1)]).astype(np.int8)
 
 
 def _low_first(bars: IntColumn, bar_path: str) -> dict[int, Mask]:

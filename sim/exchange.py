@@ -15,10 +15,9 @@ import numpy.typing as npt
 from broker_api.calendar import SessionCalendar
 from broker_api.config import AccountConfig, SimulationConfig
 from broker_api.errors import ConfigurationError
-from broker_api.event import EVENT_ROW, Event, EventKind, EventRow, decode
+from broker_api.event import EVENT_ROW, Event, EventRow, decode
 from broker_api.instrument import Instrument
 from broker_api.order import (
-    TERMINAL_STATUSES,
     BracketRequest,
     CancelRequest,
     Command,
@@ -44,6 +43,7 @@ from sim.book import (
     state_hash,
 )
 from sim.encoding import Encoder, group_of, or_none
+from sim.ended import EndedOrders
 from sim.funds import Funds, FundsChange
 from sim.handles import TapeHandle, handle_of
 from sim.hours import Boundaries
@@ -106,7 +106,7 @@ class Exchange:
         self._record_ts = self._array["ts"]
         self._encoder = Encoder(self._instruments, self._calendars)
         self._events = np.zeros(MAX_EVENTS, dtype=EVENT_ROW)
-        self._ended: list[dict[int, int]] = [{} for _ in self.accounts]
+        self._ended = EndedOrders(len(self.accounts))
         self._rows = MergedRows(self._array, self._events, self._handles, self._ts)
         self._boundaries = Boundaries(calendars, self.start_ns, self.end_ns)
         self._funds = Funds(self._array, self._events, self._instruments, self.accounts)
@@ -238,9 +238,7 @@ class Exchange:
         assert count <= MAX_EVENTS, "one transaction overflowed the event buffer"
         self._book["event_count"] = 0
         events = self._events[:count].copy()
-        ended = np.isin(events["status"], list(_ENDED)) & ~np.isin(events["kind"], _OF_NO_ORDER)
-        ids, statuses = events["order_id"][ended].tolist(), events["status"][ended].tolist()
-        self._ended[0].update(zip(ids, statuses, strict=True))
+        self._ended.note_all(events)
         return events
 
     # --- rows ------------------------------------------------------------------------------------
@@ -464,7 +462,7 @@ class Exchange:
             or_none(command.limit_ticks),
             or_none(command.stop_ticks),
             or_none(command.trail_ticks),
-            self._ended[account].get(command.order_id, 0),
+            self._ended.status(command.order_id, account),
         )
 
     def _cancel(self, command: CancelRequest, account: int) -> None:
@@ -476,7 +474,7 @@ class Exchange:
             int(self._book["i_cursor"][index]),
             account,
             command.order_id,
-            self._ended[account].get(command.order_id, 0),
+            self._ended.status(command.order_id, account),
         )
 
     def _drain(self) -> list[EventRow]:
@@ -488,11 +486,5 @@ class Exchange:
         self._event_count[0] = 0
         rows = [EventRow._make(row) for row in self._events[:count].tolist()]
         for row in rows:
-            if row.status in _ENDED and row.kind not in _OF_NO_ORDER:
-                self._ended[row.account][row.order_id] = row.status
+            self._ended.note(row)
         return rows
-
-
-_ENDED = frozenset(status.code for status in TERMINAL_STATUSES)
-_OF_NO_ORDER = (EventKind.CANCEL_REJECTED, EventKind.REPLACE_REJECTED)
-"""Refusals of orders that may never have been."""

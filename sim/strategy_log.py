@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,6 +25,7 @@ from broker_api.order import (
     TimeInForce,
 )
 from sim.strategy import OUT_FIELDS, SEND_BRACKET, SEND_CANCEL, SEND_REPLACE
+from sim.strategy_loop import LOG_WIDTH
 
 IntTable = npt.NDArray[np.int64]
 LogRow = list[int]
@@ -73,7 +73,9 @@ class _Played:
     """A block of the journal: commands are made of the loop's rows when somebody looks."""
 
     events: npt.NDArray[Any]
-    rows: list[tuple[LogRow, int]]
+    rows: IntTable
+    before: IntTable
+    """Of each row how many of the events were known when it was sent."""
     books: RunBooks
 
     def __len__(self) -> int:
@@ -82,15 +84,15 @@ class _Played:
     @cached_property
     def orders(self) -> int:
         """See `Block`."""
-        sent = [row for row, _ in self.rows if row[_KIND] not in (SEND_CANCEL, SEND_REPLACE)]
-        return sum(1 + (row[_STOP_ID] != 0) + (row[_TARGET_ID] != 0) for row in sent)
+        sent = self.rows[~np.isin(self.rows[:, _KIND], (SEND_CANCEL, SEND_REPLACE))]
+        return len(sent) + int(np.count_nonzero(sent[:, [_STOP_ID, _TARGET_ID]]))
 
     @cached_property
     def commands(self) -> list[RecordedCommand]:
         """See `Block`."""
         return [
             RecordedCommand(row[_SENT], before, command_of(row, self.books))
-            for row, before in self.rows
+            for row, before in zip(self.rows.tolist(), self.before.tolist(), strict=True)
         ]
 
 
@@ -120,10 +122,11 @@ class PlayedLog:
             return
         events, due = self._take_events()
         end = int(np.searchsorted(due, now_ns, side="right"))
-        commands = list(self._take_commands(due))
-        if end or commands:
+        rows, before = self._take_commands(due)
+        if end or len(rows):
             self._told += end
-            self._books.played(_Played(events[:end], commands, self._books), self._response_ns)
+            block = _Played(events[:end], rows, before, self._books)
+            self._books.played(block, self._response_ns)
         self.add_events(events[end:])
 
     def _take_events(self) -> tuple[npt.NDArray[Any], IntTable]:
@@ -133,13 +136,13 @@ class PlayedLog:
         self._events = []
         return events, events["ts_ns"] + self._response_ns
 
-    def _take_commands(self, due: IntTable) -> Iterator[tuple[LogRow, int]]:
-        """Each command with how many of the events were known when it was sent."""
-        chunks, self._commands = self._commands, []
-        for chunk in chunks:
-            published = chunk[:, _PUBLISHED] - self._told
-            before = np.minimum(published, np.searchsorted(due, chunk[:, _SENT], side="right"))
-            yield from zip(chunk.tolist(), before.tolist(), strict=True)
+    def _take_commands(self, due: IntTable) -> tuple[IntTable, IntTable]:
+        """The commands, and how many of the events were known when each was sent."""
+        rows = np.concatenate([np.zeros((0, LOG_WIDTH), dtype=np.int64), *self._commands])
+        self._commands = []
+        published = rows[:, _PUBLISHED] - self._told
+        known = np.searchsorted(due, rows[:, _SENT], side="right")
+        return rows, np.minimum(published, known)
 
     def take_untold(self, now_ns: int) -> list[EventRow]:
         """The events that come after `now_ns`; they are the caller's from now on."""

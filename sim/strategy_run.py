@@ -27,6 +27,7 @@ from broker_api.latency import to_ns
 from broker_api.order import Command
 from broker_api.refusals import not_active, refusal
 from data.bars import bars_from_tape
+from data.kept import worked_out
 from data.tape import Tape
 from sim import strategy, strategy_bars, strategy_loop
 from sim.book import COMMAND, is_compiled
@@ -34,6 +35,9 @@ from sim.compiled import CompiledStrategy
 from sim.exchange import Exchange
 from sim.strategy_door import play_strategy
 from sim.strategy_log import IntTable, PlayedLog, command_of
+
+_known_doors: set[tuple[Any, ...]] = set()
+"""Loops with the kinds of the arguments that they were called with in this process."""
 
 _LOG_ROWS = 1 << 16
 _NEWS_ROWS = 1 << 16
@@ -130,7 +134,8 @@ class CompiledRun:
         if self._bar_ns is not None:
             tape, paths = self._exchange.tapes[0], self._exchange.bar_paths
             end_ns = min(self._end_ns, self._exchange.end_ns)
-            bars = bar_table(tape, self._bar_ns, self._feed_ns, now_ns, end_ns)
+            lengths = (self._bar_ns, self._feed_ns, now_ns, end_ns)
+            bars = worked_out(tape.columns, lengths, lambda: bar_table(tape, *lengths))
             self._door, self._told = strategy_bars.play_bars, (bars, paths)
         context["next_id"] = 1
         for known in books.working():
@@ -175,7 +180,7 @@ class CompiledRun:
         """The compiled loop up to a time; False when the strategy's call has ended the run."""
         while True:
             try:
-                code = play_strategy(
+                code = _enter(
                     self._door,
                     self._call,
                     self._records,
@@ -256,6 +261,29 @@ class CompiledRun:
             if record is not None:
                 return not_active(record.view())
         return _REFUSALS[why](order_id, value)
+
+
+def _enter(door: Any, call: Any, records: npt.NDArray[Any], *arguments: Any) -> int:
+    """As `play_strategy`, which asks Numba for the type of every argument each time.
+
+    That costs as much as playing a hundred thousand rows. Where the very same kinds of arrays came
+    by before, the loop is compiled for them.
+    """
+    kinds = (door, *map(_kind, arguments))
+    if kinds in _known_doors and is_compiled():
+        return int(door(call, records.ctypes.data, *arguments))
+    code = play_strategy(door, call, records, *arguments)
+    _known_doors.add(kinds)
+    return code
+
+
+def _kind(value: Any) -> Any:
+    """What decides an argument's type in compiled code."""
+    if isinstance(value, np.ndarray):
+        return value.dtype, value.ndim, value.flags.num
+    if isinstance(value, tuple):
+        return type(value), *map(_kind, value)
+    return type(value)
 
 
 def _moved(table: npt.NDArray[np.int64], start: int, end: int, more: int = 0) -> Any:
