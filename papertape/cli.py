@@ -179,9 +179,9 @@ def sweep(
     risk: _Risk = None,
 ) -> None:
     """Run a strategy with every combination of a grid of parameters."""
-    from papertape.combinations import Plan
     from papertape.sweep_command import perform
     from papertape.sweeping import SweepRequest
+    from scenarios.combinations import Plan
     from scenarios.grid import grid_of_texts
     from scenarios.runner import Script
     from scenarios.sweep import Objective

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 from broker_api.config import AccountConfig, SimulationConfig
 from broker_api.errors import ConfigurationError
 from data.kept import let_tapes_go, park_all
-from papertape.combinations import (
+from papertape.sweep_progress import Told, sweep_progress
+from scenarios.combinations import (
     Combination,
     Plan,
     check_outside_of_runs,
     combinations_of,
     run_combination,
 )
-from papertape.sweep_progress import Told, sweep_progress
 from scenarios.grid import Grid, grid_of_values
 from scenarios.processes import (
     InThisProcess,

@@ -4,6 +4,10 @@ Both are `concurrent.futures.Executor`. `IsolatedProcesses` differs from the poo
 library in what a death costs: there every call that is under way is lost and the pool is broken
 for good; here the one call ends in `WorkerDiedError`, and a new process takes the dead one's
 place.
+
+Processes are forked from a server of their own, which has loaded what they need and nothing else:
+a fresh Python would load it all again for each. The server starts with the first process and ends
+with the program; the standard library looks after it.
 """
 
 from __future__ import annotations
@@ -13,10 +17,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from multiprocessing import resource_tracker
+from contextlib import contextmanager
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from queue import SimpleQueue
 from types import ModuleType
 from typing import Any, ParamSpec, TypeVar
@@ -25,6 +31,9 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 _starting = threading.Lock()
+_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
+"""Elsewhere libraries of the system do not survive a fork, or there is none."""
+_LOADED_FIRST = ["scenarios.warm"]
 
 
 class WorkerDiedError(RuntimeError):
@@ -36,7 +45,7 @@ class TimeLimitError(RuntimeError):
 
 
 class IsolatedProcesses(Executor):
-    """Runs calls in `processes` processes, started when first needed by the method "spawn".
+    """Runs calls in `processes` processes, started when first needed.
 
     A call that takes longer than `time_limit` seconds of real time ends in TimeLimitError. What is
     called, its arguments and its result go through pipes, so the callable must be importable.
@@ -135,22 +144,18 @@ class _Lane:
             return False
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
+        context: Any = multiprocessing.get_context(_METHOD)
         with self._guard:
             if self._killed:
                 raise WorkerDiedError("the processes were ended")
             self._pipe, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs,), daemon=True)
-            with _starting:
-                # A spawned process imports the program's main module anew, which repeats all that
-                # it does outside of functions. No worker needs it: show it an empty one.
+            arguments = (theirs, dict(os.environ))
+            process = context.Process(target=_serve, args=arguments, daemon=True)
+            with _starting, _without_main():
                 _block_interrupts()
-                main = sys.modules["__main__"]
-                sys.modules["__main__"] = ModuleType("__main__")
-                try:
-                    process.start()
-                finally:
-                    sys.modules["__main__"] = main
+                if _METHOD == "forkserver":
+                    _start_server()
+                process.start()
             theirs.close()
             self._process = process
 
@@ -187,6 +192,37 @@ class _Lane:
             process.kill()
 
 
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """A new process imports the program's main module anew, which repeats all that it does outside
+    of functions. No worker needs it: show it an empty one."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def _start_server() -> None:
+    """Start the server of this program's processes, unless it runs.
+
+    It imports before it hears of this program's path for imports, so it gets that another way; from
+    the working directory, where anything may lie, it imports nothing of itself.
+    """
+    forkserver.set_forkserver_preload(_LOADED_FIRST)
+    before = dict(os.environ)
+    path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
+    os.environ.update(PYTHONPATH=path, PYTHONSAFEPATH="1")
+    try:
+        forkserver.ensure_running()
+    finally:
+        for name in ("PYTHONPATH", "PYTHONSAFEPATH"):
+            os.environ.pop(name)
+            if name in before:
+                os.environ[name] = before[name]
+
+
 def _block_interrupts() -> None:
     """Block SIGINT in this thread; a process that it starts inherits that.
 
@@ -198,9 +234,11 @@ def _block_interrupts() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
-def _serve(pipe: Connection) -> None:
+def _serve(pipe: Connection, environment: dict[str, str]) -> None:
     """The life of a worker: take a call, say so, send back what it returned or raised, again."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.clear()
+    os.environ.update(environment)  # the server's is of the time when it began
     while True:
         try:
             fn, args, kwargs = pipe.recv()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -86,17 +87,17 @@ class Played:
     suite: Any
     record: RunRecord
     metrics: Metrics
-    summary: Summary
+
+    @cached_property
+    def summary(self) -> Summary:
+        """Its figures with all that is said of them; a sweep needs the figures only."""
+        return summarise(self.record, self.metrics)
 
 
 def played_sessions(script: Script, outcome: Outcome) -> list[Played]:
     """The sessions of a run that has ended, measured."""
-    played = []
-    for suite in outcome.sessions:
-        record = record_of(script, outcome, suite)
-        metrics = measure(record)
-        played.append(Played(suite, record, metrics, summarise(record, metrics)))
-    return played
+    records = [(suite, record_of(script, outcome, suite)) for suite in outcome.sessions]
+    return [Played(suite, record, measure(record)) for suite, record in records]
 
 
 def digest_of_run(played: Sequence[Played]) -> str:

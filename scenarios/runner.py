@@ -10,8 +10,9 @@ import traceback
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import broker_api
@@ -176,14 +177,19 @@ def _module(path: Path, name: str) -> ModuleType:
 def _fill(module: ModuleType, path: Path) -> int:
     """Execute the file in the module. Returns the code with which it left, 0 at its end."""
     try:
-        code = compile(path.read_bytes(), str(path), "exec")
-        exec(code, module.__dict__)
+        exec(_code(path.read_bytes(), str(path)), module.__dict__)
     except SystemExit as leaving:
         if isinstance(leaving.code, str):
             print(leaving.code, file=sys.stderr)  # noqa: T201 - as Python itself does
             return 1
         return leaving.code or 0
     return 0
+
+
+@lru_cache(maxsize=16)
+def _code(source: bytes, name: str) -> CodeType:
+    """The compiled file; a sweep executes the same one for every run."""
+    return compile(source, name, "exec")
 
 
 def _choose(script: Script, module: ModuleType) -> Strategy:
@@ -254,8 +260,13 @@ def _at_home(path: Path) -> Iterator[None]:
 def _is_users(filename: str) -> bool:
     if filename.startswith("<"):
         return False
-    installed = [sysconfig.get_path(key) for key in ("stdlib", "platstdlib", "purelib", "platlib")]
-    return not any(Path(filename).is_relative_to(place) for place in (*installed, *_ROOMS))
+    return not any(Path(filename).is_relative_to(place) for place in (*_installed(), *_ROOMS))
+
+
+@cache
+def _installed() -> tuple[str, ...]:
+    keys = ("stdlib", "platstdlib", "purelib", "platlib")
+    return tuple(sysconfig.get_path(key) for key in keys)
 
 
 def user_traceback(failure: BaseException) -> str:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from broker_api.config import near_miss
 from broker_api.errors import ConfigurationError
-from reports.summary import Summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +46,7 @@ SUMS = (
     "events",
 )
 FIGURES = (*SUMS, "win_rate", "profit_factor", "max_drawdown", "max_drawdown_share", "end_equity")
-"""The figures of a row, by the names that `reports.summary.Summary` gives them."""
+"""The figures of a row, by the names that `reports.summary` gives them."""
 
 PARAMETER_PREFIX = "parameter."
 _OTHERS = ("digest", *FIGURES, "seconds", "error", "folder")
@@ -128,21 +127,17 @@ def run_all(
             future.cancel()
 
 
-def figures_of(summaries: Sequence[Summary]) -> dict[str, Any]:
+def figures_of(sessions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The figures of a run: its session's, of several sessions their sums and extremes."""
-    if len(summaries) == 1:
-        return {name: getattr(summaries[0], name) for name in FIGURES}
-    figures: dict[str, Any] = {
-        name: sum(getattr(summary, name) for summary in summaries) for name in SUMS
-    }
+    if len(sessions) == 1:
+        return {name: sessions[0][name] for name in FIGURES}
+    figures: dict[str, Any] = {name: sum(each[name] for each in sessions) for name in SUMS}
     return figures | {
         "win_rate": figures["wins"] / figures["trades"] if figures["trades"] else None,
         "profit_factor": None,
-        "max_drawdown": min((summary.max_drawdown for summary in summaries), default=0.0),
-        "max_drawdown_share": max(
-            (summary.max_drawdown_share for summary in summaries), default=0.0
-        ),
-        "end_equity": summaries[-1].end_equity if summaries else None,
+        "max_drawdown": min((each["max_drawdown"] for each in sessions), default=0.0),
+        "max_drawdown_share": max((each["max_drawdown_share"] for each in sessions), default=0.0),
+        "end_equity": sessions[-1]["end_equity"] if sessions else None,
     }
 
 

@@ -74,7 +74,7 @@ ALLOWED = {
     # What a person sees while waiting is the wall clock's.
     ("papertape/progress.py", "time.monotonic"),
     ("papertape/run_command.py", "time.perf_counter"),
-    ("papertape/combinations.py", "time.perf_counter"),
+    ("scenarios/combinations.py", "time.perf_counter"),
     ("papertape/sweep_command.py", "time.perf_counter"),
     ("scenarios/runner.py", "exec"),
     # What is told to watchers is spaced out by real time; no event depends on it.

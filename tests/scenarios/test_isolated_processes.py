@@ -3,11 +3,13 @@ import signal
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from pathlib import Path
 
 import pytest
 from worker_calls import (
     crash,
     double,
+    environment_and_folder,
     interrupt_myself,
     leave,
     leave_politely,
@@ -104,6 +106,18 @@ def test_workers_do_not_import_the_main_module(two: IsolatedProcesses) -> None:
 
 def main_module_file() -> str | None:
     return getattr(sys.modules.get("__mp_main__"), "__file__", None)
+
+
+def test_a_worker_begins_where_the_program_is_by_then(
+    two: IsolatedProcesses, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert two.submit(environment_and_folder, "SINCE_THEN").result()[0] is None
+    monkeypatch.setenv("SINCE_THEN", "yes")  # what workers are forked from runs by now
+    monkeypatch.chdir(tmp_path)
+    with IsolatedProcesses(1) as one:
+        assert one.submit(environment_and_folder, "SINCE_THEN").result() == ("yes", str(tmp_path))
+        path = one.submit(environment_and_folder, "PYTHONPATH").result()[0]
+    assert path == os.environ.get("PYTHONPATH")
 
 
 def test_no_process_is_refused() -> None:

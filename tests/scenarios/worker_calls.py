@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 
 def double(number: int) -> int:
@@ -40,3 +41,7 @@ def wait_forever() -> None:
 
 def unsendable() -> object:
     return lambda: None
+
+
+def environment_and_folder(name: str) -> tuple[str | None, str]:
+    return os.environ.get(name), str(Path.cwd())

@@ -1,0 +1,51 @@
+"""What every run of a sweep needs, loaded by importing this module.
+
+The server that worker processes are forked from imports it before the first of them: a worker then
+starts in milliseconds, and what is loaded lies in memory once for all of them. It trades a moment
+on a market of its own, which loads the compiled exchange from its cache.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from contextlib import suppress
+from decimal import Decimal
+from pathlib import Path
+
+from broker_api.catalog import load_catalog
+from broker_api.suite import TradingSuite
+from data.kept import keep_tapes_open
+from reports.summary import figures
+from scenarios.combinations import Plan as Plan
+from scenarios.recording import played_sessions
+from scenarios.runner import Outcome, Script
+from sim.loop import virtual_time
+from sim.venues.sources import still_source
+
+_SYMBOL = "MES"
+
+
+async def _trade() -> TradingSuite:
+    tape = still_source(load_catalog()[_SYMBOL], Decimal(5000)).tape
+    suite = await TradingSuite.create([_SYMBOL], tape=tape)
+    orders = suite[_SYMBOL].orders.nowait
+    orders.place_market_order(_SYMBOL, 0, 1)
+    await suite.disconnect()
+    return suite
+
+
+def _warm_up() -> None:
+    with virtual_time():
+        suite = asyncio.run(_trade())
+    outcome = Outcome([suite], None, {}, tape_ended=False, exit_code=0)
+    for played in played_sessions(Script(Path("warm.py")), outcome):
+        figures(played.record, played.metrics)
+
+
+# What fails here fails in every run as well, and is told there; the server must live to fork them.
+with suppress(Exception):
+    _warm_up()
+keep_tapes_open()
+gc.collect()
+gc.freeze()
