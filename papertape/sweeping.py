@@ -1,6 +1,6 @@
 """A sweep from its request to its table: `sweep` is the Python call, for everybody's use.
 
-`papertape.combinations` plays one combination, `scenarios.sweep` runs them on an executor.
+`scenarios.combinations` plays one combination, `scenarios.sweep` runs them on an executor.
 """
 
 from __future__ import annotations

@@ -21,7 +21,6 @@ from typing import Any
 from broker_api.config import SessionDefaults
 from broker_api.errors import ConfigurationError
 from data.kept import keep_tapes_open, unpark_all
-from reports.summary import figures
 from scenarios.grid import Grid
 from scenarios.parameters import literal
 from scenarios.recording import Played, digest_of_run, fill_folder, played_sessions
@@ -164,7 +163,7 @@ def _run(plan: Plan, combination: Combination) -> Row:
     return Row(
         combination.shown,
         digest,
-        figures_of([figures(each.record, each.metrics) for each in played]),
+        figures_of([each.figures for each in played]),
         folder=folder,
     )
 

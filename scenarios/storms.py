@@ -76,7 +76,7 @@ class InStorm:
             str(scenario.file),
             self.storm.seed,
             digest_of_run([*self.played]),
-            figures_of([each.summary for each in self.played])["net"] if self.played else 0.0,
+            figures_of([each.figures for each in self.played])["net"] if self.played else 0.0,
             self.broken,
             self.ended,
             faults,

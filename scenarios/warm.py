@@ -16,10 +16,10 @@ from pathlib import Path
 from broker_api.catalog import load_catalog
 from broker_api.suite import TradingSuite
 from data.kept import keep_tapes_open
-from reports.summary import figures
 from scenarios.combinations import Plan as Plan
 from scenarios.recording import played_sessions
 from scenarios.runner import Outcome, Script
+from scenarios.sweep import figures_of
 from sim.loop import virtual_time
 from sim.venues.sources import still_source
 
@@ -40,7 +40,7 @@ def _warm_up() -> None:
         suite = asyncio.run(_trade())
     outcome = Outcome([suite], None, {}, tape_ended=False, exit_code=0)
     for played in played_sessions(Script(Path("warm.py")), outcome):
-        figures(played.record, played.metrics)
+        figures_of([played.figures])
 
 
 # What fails here fails in every run as well, and is told there; the server must live to fork them.
