@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 VERSION = 1
-PRICES_MAX = 3_000
-"""Prices of one instrument that a chart can show: ten minutes and more at five a second."""
+PRICES_MAX = 7_200
+"""Prices of one instrument that a chart can show, one a second: two hours."""
 FILLS_MAX = 500
 LOG_MAX = 500
 
@@ -72,11 +72,18 @@ class Board:
         elif kind == "quote":
             self._quotes[message["symbol"]] = message
             if message["mid"] is not None:
-                self._prices[message["symbol"]].append((message["time_ms"], message["mid"]))
+                self._take_price(message)
         elif kind == "position":
             self._positions[message["symbol"]] = message
         else:
             {"fill": self._fills, "log": self._log}[kind].append(message)
+
+    def _take_price(self, quote: Message) -> None:
+        """The last price of every second stays."""
+        prices = self._prices[quote["symbol"]]
+        if prices and prices[-1][0] // 1000 == quote["time_ms"] // 1000:
+            prices.pop()
+        prices.append((quote["time_ms"], quote["mid"]))
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that is known, as a table for JSON that nobody changes later."""

@@ -176,5 +176,7 @@ def _order_text(record: OrderRecord) -> str:
     if record.limit_ticks is not None:
         words.append(spec.format_price(record.limit_ticks))
     if record.stop_ticks is not None:
-        words += ["stop", spec.format_price(record.stop_ticks)]
+        words += ["stop"] * (record.limit_ticks is not None) + [
+            spec.format_price(record.stop_ticks)
+        ]
     return " ".join(words)
