@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import http.client
 import json
 import threading
@@ -11,12 +12,13 @@ import pytest
 
 from broker_api.secret import Secret
 from papertape.watching.board import Board
-from papertape.watching.server import MESSAGES_MAX, Outbox, WatchServer
+from papertape.watching.server import MESSAGES_MAX, PAGE, Outbox, WatchServer
 from papertape.watching.telling import log_message
 from tests.watching.stage import PATIENCE_SECONDS, Stage
 
 TOKEN = "a-token-of-nobody-else-0123456789"
 INSTRUMENT = {"symbol": "MNQ", "digits": 2}
+CHART_SHA256 = "e21cc5caa0226ef30bd8549c50b9ef926615f2a4ee6b4e486353477a55f598cf"
 GOOD = {"Authorization": f"Bearer {TOKEN}"}
 SOCKET = {
     "Connection": "Upgrade",
@@ -131,6 +133,12 @@ def test_a_cookie_acts_only_from_the_page_itself(server):
     )
     assert asked(server, "GET", "/stream", {**cookie(server), **here, **SOCKET})[0] == 101
     assert asked(server, "GET", "/stream", {**GOOD, **SOCKET})[0] == 101
+
+
+def test_the_chart_library_is_the_one_that_the_notice_names():
+    library = (PAGE / "lightweight-charts.standalone.production.js").read_bytes()
+    assert hashlib.sha256(library).hexdigest() == CHART_SHA256
+    assert b"Lightweight Chartsâ¢ v5.2.1" in library[:200]
 
 
 def test_a_taken_port_is_told(server):
