@@ -138,7 +138,7 @@ def test_a_cookie_acts_only_from_the_page_itself(server):
 def test_the_chart_library_is_the_one_that_the_notice_names():
     library = (PAGE / "lightweight-charts.standalone.production.js").read_bytes()
     assert hashlib.sha256(library).hexdigest() == CHART_SHA256
-    assert b"Lightweight Chartsâ¢ v5.2.1" in library[:200]
+    assert "Lightweight Charts™ v5.2.1".encode() in library[:200]
 
 
 def test_a_taken_port_is_told(server):
