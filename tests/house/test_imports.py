@@ -79,6 +79,8 @@ ALLOWED = {
     ("scenarios/runner.py", "exec"),
     # What is told to watchers is spaced out by real time; no event depends on it.
     ("papertape/watching/watch.py", "time.monotonic"),
+    # Nobody may guess the token of a session's page.
+    ("papertape/watching/sessions.py", "secrets"),
     # A local venue compares nonces with the machine's clock, and its keys are of nobody's seed.
     ("papertape/serve_command.py", "time.time_ns"),
     ("papertape/serve_command.py", "secrets"),
