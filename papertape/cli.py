@@ -1,4 +1,4 @@
-"""The command line: `papertape run | sweep | demo | explain | data | serve | version`.
+"""The command line: `papertape run | sweep | check | demo | explain | data | serve | version`.
 
 Exit codes: 0 the run ended; 1 the script itself failed (its traceback is shown); 2 something was
 refused before or during the run: an argument, a file, a setting, an order that the script did not
@@ -202,6 +202,36 @@ def sweep(
             named=True,
         )
 
+    raise typer.Exit(perform(request))
+
+
+@app.command()
+def check(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="files of scenarios, or folders to look in", show_default="."),
+    ] = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="accept what the scenarios do now")
+    ] = False,
+    junit: Annotated[Path | None, typer.Option(help="write the result as JUnit XML")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="write a summary in Markdown")] = None,
+    out: Annotated[Path, typer.Option(help="folder for the runs that are not as expected")] = Path(
+        "runs/check"
+    ),
+    processes: Annotated[
+        int | None, typer.Option(min=0, help="0: all in this one; default one a processor")
+    ] = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="print the JSON schema of scenario.toml for editors")
+    ] = False,
+) -> None:
+    """Run scenarios and compare them with what is expected of them."""
+    from papertape.check_command import CheckRequest, perform, print_schema
+
+    if schema:
+        raise typer.Exit(print_schema())
+    request = CheckRequest(paths or [Path()], update, out, junit, markdown, processes)
     raise typer.Exit(perform(request))
 
 

@@ -16,7 +16,7 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
-from broker_api.event import EVENT_COLUMNS, EventKind, EventRow
+from broker_api.event import EVENT_COLUMNS, SESSION_KINDS, EventKind, EventRow
 from broker_api.journal import RecordedCommand
 from broker_api.order import (
     BracketRequest,
@@ -112,8 +112,8 @@ def is_decision(expected: Side, actual: Side, event: int, command: int | None) -
 # --- who is who -----------------------------------------------------------------------------------
 
 
-def _lineage(side: Side) -> dict[int, Hashable]:
-    """What was asked for with each order, numbers and times left out."""
+def lineage_of(side: Side) -> dict[int, Hashable]:
+    """What was asked for with each order, by its number; numbers and times left out."""
     known: dict[int, Hashable] = {}
     for recorded in side.commands:
         command = recorded.command
@@ -139,7 +139,7 @@ def _asked(request: OrderRequest | ExitRequest) -> Hashable:
 
 def _event_keys(side: Side) -> list[Hashable]:
     """By event what it is, its time left out."""
-    lineage = _lineage(side)
+    lineage = lineage_of(side)
     keys: list[Hashable] = []
     for values in side.events:
         row = EventRow._make(values.item())
@@ -154,7 +154,7 @@ def _event_keys(side: Side) -> list[Hashable]:
 
 
 def _command_keys(side: Side) -> list[Hashable]:
-    lineage = _lineage(side)
+    lineage = lineage_of(side)
     keys: list[Hashable] = []
     for recorded in side.commands:
         command = recorded.command
@@ -194,6 +194,8 @@ def part_events(expected: Side, actual: Side, index: int) -> Parting:
         return _as_cancel(found, expected, actual)
     if is_same:
         return Parting(found.kind, index, index, _event_fields(mine, other))
+    if other.kind in SESSION_KINDS and mine.kind not in SESSION_KINDS:
+        return Parting(DivergenceKind.EXTRA, None, index)
     is_one_order = is_of_order(mine) and mine.order_id == other.order_id
     ended = {mine.kind in _ENDED_UNFILLED, other.kind in _ENDED_UNFILLED}
     if is_one_order and ended == {True, False}:
@@ -227,10 +229,14 @@ def part_commands(expected: Side, actual: Side, index: int) -> Parting:
     found = _part(keys, times, index)
     if found.kind is not DivergenceKind.CHANGED:
         return found
-    fields = _command_fields(expected.commands[index], actual.commands[index])
-    return Parting(found.kind, index, index, fields)
+    mine, other = expected.commands[index], actual.commands[index]
+    if type(mine.command) is not type(other.command):
+        return Parting(DivergenceKind.MISSING, index, None)
+    return Parting(found.kind, index, index, _command_fields(mine, other))
 
 
+_HERE = DivergenceKind.CHANGED
+"""The same thing at the same time on both sides differs in what it adds up to."""
 _Keys = tuple[Sequence[Hashable], Sequence[Hashable]]
 _Times = tuple[Sequence[int], Sequence[int]]
 
@@ -242,35 +248,39 @@ def _part(keys: _Keys, times: _Times, index: int) -> Parting:
         return Parting(DivergenceKind.EXTRA, None, index)
     if index >= len(other):
         return Parting(DivergenceKind.MISSING, index, None)
-    at = times[0][index], times[1][index]
     exact = [list(zip(each, when, strict=True)) for each, when in zip(keys, times, strict=True)]
-    mine_later = _find((mine[index], at[0]), exact[1], index + 1, len(other))
-    other_later = _find((other[index], at[1]), exact[0], index + 1, len(mine))
-    if mine_later is not None and other_later is None:
+    mine_exact = _find(exact[0][index], exact[1], index)
+    other_exact = _find(exact[1][index], exact[0], index)
+    mine_moved = _find_moved(mine[index], exact[1], exact[0], index)
+    other_moved = _find_moved(other[index], exact[0], exact[1], index)
+    is_mine_there = mine_exact is not None or mine_moved is not None
+    is_other_there = other_exact is not None or other_moved is not None
+    if not is_mine_there and not is_other_there:
+        return Parting(DivergenceKind.CHANGED, index, index)
+    if not is_other_there:
         return Parting(DivergenceKind.EXTRA, None, index)
-    if other_later is not None and mine_later is None:
+    if not is_mine_there:
         return Parting(DivergenceKind.MISSING, index, None)
-    if mine_later is not None and other_later is not None:
-        return Parting(DivergenceKind.REORDERED, index, mine_later)
-    return _part_in_time(keys, times, index)
-
-
-def _part_in_time(keys: _Keys, times: _Times, index: int) -> Parting:
-    """As `_part`, where neither thing is on the other side at its own time."""
-    mine, other = keys
-    if mine[index] == other[index]:
-        is_same_time = times[0][index] == times[1][index]
-        if is_same_time:
-            return Parting(DivergenceKind.CHANGED, index, index)
-        return _retimed(times, index, index)
-    end = index + 1 + NEARBY
-    mine_moved = _find(mine[index], other, index + 1, end)
-    other_moved = _find(other[index], mine, index + 1, end)
+    if mine_exact is not None and other_exact is not None:
+        is_here = mine_exact == index
+        return Parting(_HERE if is_here else DivergenceKind.REORDERED, index, mine_exact)
     if mine_moved is not None and (other_moved is None or mine_moved <= other_moved):
         return _retimed(times, index, mine_moved)
-    if other_moved is not None:
-        return _retimed(times, other_moved, index)
-    return Parting(DivergenceKind.CHANGED, index, index)
+    return _retimed(times, index if other_moved is None else other_moved, index)
+
+
+def _find_moved(
+    wanted: Hashable,
+    keys: Sequence[tuple[Hashable, int]],
+    others: Sequence[tuple[Hashable, int]],
+    start: int,
+) -> int | None:
+    """Where the wanted thing is nearby at a time of its own, not that of another one like it."""
+    known = set(others)
+    for index in range(start, min(start + NEARBY, len(keys))):
+        if keys[index][0] == wanted and keys[index] not in known:
+            return index
+    return None
 
 
 def _retimed(times: _Times, mine: int, other: int) -> Parting:
@@ -278,8 +288,8 @@ def _retimed(times: _Times, mine: int, other: int) -> Parting:
     return Parting(DivergenceKind.RETIMED, mine, other, (change,))
 
 
-def _find(wanted: Hashable, keys: Sequence[Hashable], start: int, end: int) -> int | None:
-    for index in range(start, min(end, len(keys))):
+def _find(wanted: Hashable, keys: Sequence[Hashable], start: int) -> int | None:
+    for index in range(start, len(keys)):
         if keys[index] == wanted:
             return index
     return None

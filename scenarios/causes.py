@@ -182,7 +182,7 @@ def _fit(key: str, site: Site) -> int:
     """How well a setting explains such a difference, from -30 to 30."""
     fits: Callable[[str], bool] = _is_filling
     if site.is_decision:
-        fits = _is_session
+        fits = _is_latency if site.kind is DivergenceKind.RETIMED else _is_session
     elif site.fields and site.fields <= _MONEY:
         fits = _is_fee if "fee_nanos" in site.fields else _is_margin
     elif site.kind is DivergenceKind.RETIMED:

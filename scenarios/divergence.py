@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from broker_api.broker import Snapshot
-from broker_api.event import EVENT_COLUMNS, EventRow
+from broker_api.event import EVENT_COLUMNS, SESSION_KINDS, EventRow
 from broker_api.instrument import Instrument
 from broker_api.journal import RecordedCommand, commands_from_table
 from broker_api.ledger import fold
@@ -37,6 +37,7 @@ from scenarios.alignment import (
     first_command,
     first_event,
     is_decision,
+    lineage_of,
     only_on_one_side,
     part_commands,
     part_events,
@@ -164,24 +165,26 @@ def first_divergence(expected: RunRecord, actual: RunRecord) -> Divergence | Non
     parting = part_events(*sides, event)
     view = _View(sides, (expected, actual))
     event_expected, event_actual = view.events(parting, event)
-    if decided and command is not None:
+    is_command = decided and not _is_refusal(*sides, event)
+    if is_command and command is not None:
         parting = part_commands(*sides, command)
         first, second = view.commands(parting, command)
     else:
         first, second = event_expected, event_actual
     ts_ns = min(each.ts_ns for each in (first, second) if each is not None)
-    event_row = sides[0].row(event) or sides[1].row(event)
+    is_extra = parting.kind is DivergenceKind.EXTRA
+    event_row = sides[is_extra].row(event) or sides[not is_extra].row(event)
     site = Site(
         parting.kind,
         decided,
         ts_ns,
-        None if decided or event_row is None else event_row.kind,
+        None if is_command or event_row is None else event_row.kind,
         frozenset(change.name for change in parting.fields),
     )
     only_expected, only_actual = only_on_one_side(*sides)
     return Divergence(
         kind=parting.kind,
-        what="command" if decided else "event",
+        what="command" if is_command else "event",
         sentence=_sentence(parting, first, second),
         ts_ns=ts_ns,
         expected=first,
@@ -199,6 +202,12 @@ def first_divergence(expected: RunRecord, actual: RunRecord) -> Divergence | Non
         only_expected=only_expected,
         only_actual=only_actual,
     )
+
+
+def _is_refusal(expected: Side, actual: Side, event: int) -> bool:
+    """Whether the session's own rules stepped in on one side: that comes before a command does."""
+    rows = expected.row(event), actual.row(event)
+    return any(row is not None and row.kind in SESSION_KINDS for row in rows)
 
 
 def _side(record: RunRecord) -> Side:
@@ -333,8 +342,11 @@ def _touch(spec: Instrument, ticks: int, lots: int) -> str:
 def _orders(view: _View, event: int, concerned: set[int | None]) -> tuple[OrderState, ...]:
     """The orders that worked just before this event, and those that it is about."""
     ends = [_ends(record) for record in view.records]
+    asked = [lineage_of(side) for side in view.sides]
     states = []
     for order in _working(view, event, concerned):
+        is_there = asked[0].get(order.order_id) == asked[1].get(order.order_id)
+        end = _end_text(order, ends[1].get(order.order_id)) if is_there else "not there"
         states.append(
             OrderState(
                 order_id=order.order_id,
@@ -343,7 +355,7 @@ def _orders(view: _View, event: int, concerned: set[int | None]) -> tuple[OrderS
                 filled=order.spec.format_size(order.filled_lots),
                 is_concerned=order.order_id in concerned,
                 expected_end=_end_text(order, ends[0].get(order.order_id)),
-                actual_end=_end_text(order, ends[1].get(order.order_id)),
+                actual_end=end,
             )
         )
     return tuple(states)
@@ -395,11 +407,15 @@ def _end_text(order: OrderRecord, last: EventRow | None) -> str:
 
 def _sentence(parting: Parting, expected: Moment | None, actual: Moment | None) -> str:
     """The difference in one sentence."""
+    fields = parting.fields
     mine = "the end of the run" if expected is None else expected.text
     other = "the end of the run" if actual is None else actual.text
     match parting.kind:
+        case DivergenceKind.CHANGED if expected is not None and expected.what == "command":
+            changes = [f"{each.name} {each.actual}, expected {each.expected}" for each in fields]
+            return f"changed: {expected.kind} {expected.order_id}: {'; '.join(changes)}"
         case DivergenceKind.CHANGED:
-            return f"expected {mine}; came {other}"
+            return f"changed: expected {mine}; came {other}"
         case DivergenceKind.MISSING:
             return f"missing: {mine}; instead came {other}"
         case DivergenceKind.EXTRA:

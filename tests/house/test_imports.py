@@ -76,6 +76,7 @@ ALLOWED = {
     ("papertape/run_command.py", "time.perf_counter"),
     ("scenarios/combinations.py", "time.perf_counter"),
     ("papertape/sweep_command.py", "time.perf_counter"),
+    ("scenarios/check.py", "time.perf_counter"),
     ("scenarios/runner.py", "exec"),
     # What is told to watchers is spaced out by real time; no event depends on it.
     ("papertape/watching/watch.py", "time.monotonic"),

@@ -1,0 +1,86 @@
+"""`papertape check`: scenarios against their expectation, files for CI, the exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from broker_api.errors import ConfigurationError
+from papertape.run_command import INTERRUPTED, OK, REFUSED, SCRIPT_FAILED
+from scenarios.check import Checked, check_all, find_scenarios, tasks_of
+from scenarios.check_report import counts_text, details, junit_xml, markdown, write_text
+
+_STYLES = {"passed": "green", "accepted": "cyan"}
+
+
+@dataclass(frozen=True)
+class CheckRequest:
+    """A check as it was asked for. `out` gets the runs that are not as expected.
+
+    `processes` 0: all in this process; None: one a processor.
+    """
+
+    paths: Sequence[Path]
+    update: bool
+    out: Path
+    junit: Path | None = None
+    markdown: Path | None = None
+    processes: int | None = None
+
+
+def perform(request: CheckRequest) -> int:
+    """Check the scenarios and print what came of each. Returns the exit code: 1 when any failed."""
+    try:
+        results = _run(request)
+    except ConfigurationError as refusal:
+        _tell(f"papertape: {refusal}")
+        return REFUSED
+    except KeyboardInterrupt:
+        _tell("papertape: interrupted")
+        return INTERRUPTED
+    return OK if all(each.is_fine for each in results) else SCRIPT_FAILED
+
+
+def _run(request: CheckRequest) -> list[Checked]:
+    files = find_scenarios(request.paths)
+    tasks = tasks_of(files, request.out, update=request.update)
+    console = Console(highlight=False, soft_wrap=True)
+    results = []
+    for each in check_all(tasks, request.processes):
+        results.append(each)
+        _print(console, each)
+    order = {str(file): number for number, file in enumerate(files)}
+    results.sort(key=lambda each: order[each.file])
+    if request.junit is not None:
+        write_text(request.junit, junit_xml(results))
+    if request.markdown is not None:
+        write_text(request.markdown, markdown(results))
+    console.print(f"{len(results)} scenarios: {counts_text(results)}")
+    return results
+
+
+def _print(console: Console, checked: Checked) -> None:
+    style = _STYLES.get(checked.status, "red")
+    console.print(f"{checked.status:<8}", style=style, end=" ", markup=False)
+    console.print(f"{checked.name}  {checked.seconds:.2f} s", markup=False)
+    for note in checked.notes:
+        console.print(f"         {note}", style="dim", markup=False)
+    for line in details(checked) if not checked.is_fine else ():
+        console.print(f"         {line}", markup=False)
+
+
+def print_schema() -> int:
+    """Print the JSON schema of a scenario's file."""
+    from scenarios.scenario_schema import scenario_schema
+
+    print(json.dumps(scenario_schema(), indent=2))  # noqa: T201
+    return OK
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201
