@@ -56,7 +56,7 @@ def accept(scenario: Scenario, played: Sequence[Played]) -> bool:
     Raises OSError where the scenario's folder cannot be written.
     """
     digest = digest_of_run(played)
-    figures = figures_of([each.summary for each in played])
+    figures = figures_of([each.figures for each in played])
     text = scenario.file.read_text(encoding="utf-8")
     updated = updated_text(text, digest, figures)
     kept = read_accepted(scenario)

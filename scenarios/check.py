@@ -150,7 +150,7 @@ def check_scenario(task: Task) -> Checked:
 def _check(task: Task) -> Checked:
     scenario = read_scenario(task.file)
     played = play_scenario(scenario)
-    figures = figures_of([each.summary for each in played])
+    figures = figures_of([each.figures for each in played])
     about = partial(
         Checked,
         name=task.out.name,
@@ -186,7 +186,7 @@ def _compare(
     task: Task, scenario: Scenario, played: Sequence[Played], about: Callable[..., Checked]
 ) -> Checked:
     expected = scenario.expectation
-    figures = figures_of([each.summary for each in played])
+    figures = figures_of([each.figures for each in played])
     faults = [*_other_figures(scenario, figures), *_broken(scenario, played)]
     notes: list[str] = []
     divergence = None
