@@ -12,7 +12,7 @@ import json
 import sqlite3
 import urllib.parse
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -45,6 +45,22 @@ _BATCH = 256
 """Records that are read at once: between batches nobody is in the writer's way."""
 _TICKS = f"SELECT {', '.join(TICK_COLUMNS)} FROM tick WHERE id >= ? AND id < ? ORDER BY id"
 _RECORDS = "SELECT seq, ts_ns, kind, body, hash FROM record WHERE seq >= ? ORDER BY seq LIMIT ?"
+
+
+_FAULTS = (sqlite3.Error, UnicodeDecodeError, OverflowError, MemoryError)
+"""What asking a damaged file may raise; its messages quote the file, whatever bytes are there."""
+
+
+_CIRCUMSTANCES = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_NOMEM,
+)
 
 
 class Stored(NamedTuple):
@@ -102,12 +118,20 @@ def _rows_of(connection: sqlite3.Connection, seq: int) -> list[tuple[Any, ...]]:
     while True:
         try:
             return connection.execute(_RECORDS, (seq, size)).fetchall()
-        except (sqlite3.DatabaseError, OverflowError, MemoryError) as fault:
+        except _FAULTS as fault:
             if _is_busy(fault):
                 raise
             if size == 1:
                 raise Broken(seq, f"cannot be read: {fault}") from None
             size = 1
+
+
+def _unreadable(path: Path, fault: BaseException) -> JournalError:
+    """Whether it is the file, or what is around it: no right, no space, no memory."""
+    code = getattr(fault, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    if code & 0xFF in _CIRCUMSTANCES and code != sqlite3.SQLITE_IOERR_SHORT_READ:
+        return JournalError(str(path), f"cannot be read now: {fault}")
+    return JournalDamaged(str(path), 0, f"cannot be read: {fault}")
 
 
 def _is_busy(fault: BaseException) -> bool:
@@ -144,12 +168,12 @@ def _ticks_of(connection: sqlite3.Connection, seq: int, body: bytes) -> IntColum
         flat = itertools.chain.from_iterable(cursor)
         values = np.fromiter(flat, dtype="<i8", count=count * TICK_WIDTH)
         return values.reshape(count, TICK_WIDTH)
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as fault:
-        raise Broken(seq, f"its rows of the market are not those it tells of: {fault}") from None
-    except sqlite3.DatabaseError as fault:
+    except _FAULTS as fault:
         if _is_busy(fault):
             raise
         raise Broken(seq, f"its rows of the market cannot be read: {fault}") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as fault:
+        raise Broken(seq, f"its rows of the market are not those it tells of: {fault}") from None
 
 
 def record_of(stored: Stored) -> Record:
@@ -239,8 +263,8 @@ class JournalFile:
         except BaseException as fault:
             if connection is not None:
                 connection.close()
-            if isinstance(fault, sqlite3.Error) and not _is_busy(fault):
-                raise JournalDamaged(str(path), 0, f"cannot be read: {fault}") from None
+            if isinstance(fault, _FAULTS):
+                raise _unreadable(path, fault) from None
             raise
 
     @property
@@ -313,10 +337,8 @@ class JournalFile:
             raise JournalDamaged(path, 0, fault.what) from None
         own = self._identity(self._connection)
         if own is None or own[0] != first.hash:
-            raise JournalDamaged(
-                path, 0, "the header is not that of the session that the file names"
-            )
-        self._check_owner(first.hash)
+            what = "the header is not this session's; is the -wal file beside it another's?"
+            raise JournalDamaged(path, 0, what)
         return record
 
     def _number(self, name: str) -> int:
@@ -326,17 +348,6 @@ class JournalFile:
     def _identity(connection: sqlite3.Connection) -> tuple[bytes, bytes] | None:
         rows = connection.execute("SELECT genesis, views FROM session").fetchall()
         return rows[0] if len(rows) == 1 else None
-
-    def _check_owner(self, genesis: bytes) -> None:
-        """Whether the write-ahead file that lies beside is this session's, and not another's."""
-        try:
-            with closing(connect(self.path, "immutable=1")) as alone:
-                own = self._identity(alone)
-        except sqlite3.Error:
-            return  # without its write-ahead file a file need not be readable
-        if own is not None and own[0] != genesis:
-            what = "the write-ahead file (-wal) beside it is another session's"
-            raise JournalDamaged(str(self.path), 0, what)
 
     def _verify(self) -> None:
         try:
@@ -353,7 +364,7 @@ class JournalFile:
         try:
             with _one_moment(self._connection):
                 fault = self._unrecorded() or self._disorder()
-        except sqlite3.DatabaseError as error:
+        except _FAULTS as error:
             if _is_busy(error):
                 raise
             fault = str(error)

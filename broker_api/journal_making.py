@@ -127,7 +127,7 @@ def _keep(path: Path) -> None:
     while (kept := beside(path, f".damaged{'' if number == 1 else number}")).exists():
         number += 1
     for ending in ("", "-wal"):
-        if beside(path, ending).exists():
+        if beside(path, ending).exists() and beside(path, ending).stat().st_size:
             shutil.copy2(beside(path, ending), beside(kept, ending))
 
 

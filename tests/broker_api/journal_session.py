@@ -80,7 +80,7 @@ def turn(journal: JournalWriter, seed: int, number: int) -> int:
     now = START_NS + number
     journal.append_ticks(now, 0, ticks(seed + number, 1 + (seed * 7 + number) % 40))
     if number % 3 == 0:
-        journal.append_ticks(now, 1, ticks(seed - number, 5))
+        journal.append_ticks(now, 1, ticks(1000 + seed + number, 5))
     journal.stage("horizon", now, {"ns": now})
     command = CancelRequest(number - 1) if number % 5 == 4 else order(number)
     journal.append("command", now, command_body(RecordedCommand(now, number, command)))
