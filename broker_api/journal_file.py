@@ -385,6 +385,8 @@ class JournalFile:
         return None
 
     def _disorder(self) -> str | None:
+        if self._number("freelist_count"):
+            return "pages are called free, and nothing is ever removed"
         for (line,) in self._connection.execute("PRAGMA integrity_check(1)"):
             if line != b"ok":
                 return bytes(line).decode("utf-8", "replace").replace("\n", " ")

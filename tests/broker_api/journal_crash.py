@@ -24,8 +24,17 @@ from broker_api.journal import RecordedCommand
 from broker_api.journal_file import JournalFile
 from broker_api.journal_json import command_body
 from broker_api.journal_writer import JournalWriter
-from tests.broker_api.journal_damage import Files, checkpoint, hashes, judge, mixed, put, read
-from tests.broker_api.journal_session import START_NS, accepted, header, order, ticks, turn
+from tests.broker_api.journal_damage import Files, checkpoint, judge, mixed, put, read
+from tests.broker_api.journal_session import (
+    START_NS,
+    accepted,
+    header,
+    look,
+    looks,
+    order,
+    ticks,
+    turn,
+)
 
 SECTOR = 512
 LIVES = 4
@@ -53,12 +62,12 @@ def write_one(journal: JournalWriter, number: int) -> bool:
 
 
 def reference(folder: Path) -> list[bytes]:
-    """The hashes of a session that nothing interrupts."""
+    """Looks at the records of a session that nothing interrupts."""
     path = folder / "uninterrupted"
     with JournalWriter.create(path, header(), now_ns=lambda: 0) as journal:
         for number in range(1, RECORDS):
             write_one(journal, number)
-    return hashes(path)
+    return looks(path)
 
 
 def live(path: Path, pipe: int) -> None:
@@ -114,7 +123,7 @@ def play_kills(folder: Path, count: int, seed: int) -> None:
             continue
         with JournalFile.open(path) as journal:
             assert journal.damage is None, journal.damage
-            found = [record.hash for record in journal.records()]
+            found = [look(record) for record in journal.records()]
         assert last < len(found), f"record {last} was acknowledged, {len(found)} are there"
         assert found == whole[: len(found)], "the records are not those of an uninterrupted session"
         if number % LIVES == LIVES - 1 or number == count - 1:
@@ -150,9 +159,9 @@ class Power:
 
     def _step(self, action: Callable[[], object], cuts: int) -> None:
         """Every write of `action` is lost, whole or in part, but what was flushed before it."""
-        before, known = read(self._path), len(hashes(self._path))
+        before, known = read(self._path), len(looks(self._path))
         action()
-        after, whole = read(self._path), hashes(self._path)
+        after, whole = read(self._path), looks(self._path)
         for _ in range(cuts):
             self._cut(before._replace(wal=self._torn(after.wal, before.wal)), whole, known)
         # Pages are moved when the write-ahead file has been flushed.

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import shutil
 import sqlite3
 import tempfile
 from collections import Counter
@@ -23,7 +22,7 @@ from typing import NamedTuple
 from broker_api.errors import JournalError
 from broker_api.journal_file import JournalFile
 from broker_api.journal_writer import JournalWriter
-from tests.broker_api.journal_session import header, turn
+from tests.broker_api.journal_session import header, look, looks, turn
 
 PAGE = 4096
 TURNS = 30
@@ -38,11 +37,11 @@ class Files(NamedTuple):
 
 
 class State(NamedTuple):
-    """Files of a session as a crash might leave them, and the hashes of its records."""
+    """Files of a session as a crash might leave them, and looks at its records."""
 
     name: str
     files: Files
-    hashes: list[bytes]
+    looks: list[bytes]
 
 
 def read(path: Path) -> Files:
@@ -68,12 +67,6 @@ def checkpoint(path: Path) -> None:
         other.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
-def hashes(path: Path) -> list[bytes]:
-    with JournalFile.open(path) as journal:
-        assert journal.damage is None
-        return [record.hash for record in journal.records()]
-
-
 def states(folder: Path, seed: int, turns: int = TURNS) -> list[State]:
     """A session that ended; one of which all is in the write-ahead file; one of which some is, with
     old pages behind; and earlier looks at the last, in their order."""
@@ -82,24 +75,24 @@ def states(folder: Path, seed: int, turns: int = TURNS) -> list[State]:
     with JournalWriter.create(path, header(seed), now_ns=lambda: 0) as journal:
         for number in range(turns):
             turn(journal, seed, number)
-        made.append(State("never moved", read(path), hashes(path)))
+        made.append(State("never moved", read(path), looks(path)))
     path = folder / f"moved {seed}"
     with JournalWriter.create(path, header(seed), now_ns=lambda: 0) as journal:
         for number in range(turns):
             turn(journal, seed, number)
             if number in (turns // 3, turns // 3 * 2):
-                made.append(State("earlier", read(path), hashes(path)))
+                made.append(State("earlier", read(path), looks(path)))
                 checkpoint(path)
-                made.append(State("just moved", read(path), hashes(path)))
-        made.append(State("moved", read(path), hashes(path)))
-    made.append(State("ended", read(path), hashes(path)))
+                made.append(State("just moved", read(path), looks(path)))
+        made.append(State("moved", read(path), looks(path)))
+    made.append(State("ended", read(path), looks(path)))
     return made
 
 
 class Found(NamedTuple):
-    """What was read: the records' hashes, and whether damage behind them was told."""
+    """What was read: looks at the records, and whether damage behind them was told."""
 
-    hashes: list[bytes]
+    looks: list[bytes]
     is_damaged: bool
 
 
@@ -110,7 +103,7 @@ def opened(path: Path, whole: list[bytes], least: int = 0) -> Found | None:
     """
     try:
         with JournalFile.open(path) as journal:
-            found = [record.hash for record in journal.records()]
+            found = [look(record) for record in journal.records()]
             assert found == whole[: len(found)], "the records are not those that were written"
             assert len(found) == journal.head.seq + 1
             is_damaged = journal.damage is not None
@@ -134,7 +127,7 @@ def judge(path: Path, whole: list[bytes], least: int = 0) -> str:
     resumes(path, *found)
     if found.is_damaged:
         return "cut"
-    return "whole" if len(found.hashes) == len(whole) else "prefix"
+    return "whole" if len(found.looks) == len(whole) else "prefix"
 
 
 def resumes(path: Path, found: list[bytes], damaged: bool) -> None:
@@ -147,7 +140,7 @@ def resumes(path: Path, found: list[bytes], damaged: bool) -> None:
     with JournalFile.open(path) as journal:
         assert journal.damage is None
         records = list(journal.records())
-        assert [record.hash for record in records[: len(found)]] == found
+        assert [look(record) for record in records[: len(found)]] == found
         assert journal.head == last
     rows = sum(record.body["rows"] for record in records if record.ticks is not None)
     with closing(sqlite3.connect(path)) as plain:
@@ -167,6 +160,8 @@ class Others(NamedTuple):
 
     earlier: list[Files]
     foreign: list[Files]
+    name_page: int
+    """The page that tells whose file it is, counted from 0."""
 
 
 def spoil(draw: random.Random, files: Files, change: Callable[[bytearray], None]) -> Files:
@@ -263,9 +258,12 @@ def foreign_wal(draw: random.Random, files: Files, others: Others) -> Files:
 
 
 def foreign_pages(draw: random.Random, files: Files, others: Others) -> Files:
+    """All but the one that tells whose file it is: with that one and the header it is the other's
+    file, in which our pages are the foreign ones."""
     main, other = bytearray(files.main), draw.choice(others.foreign).main
     for _ in range(draw.choice((1, 2, 10))):
-        start = draw.randrange(max(1, min(len(main), len(other)) // PAGE)) * PAGE
+        page = draw.randrange(max(1, min(len(main), len(other)) // PAGE))
+        start = (page + (page == others.name_page)) * PAGE
         main[start : start + PAGE] = other[start : start + PAGE]
     return files._replace(main=bytes(main))
 
@@ -322,22 +320,26 @@ class Play:
         self.place.mkdir()
         self.own = states(folder, 1)
         foreign = states(folder, 2)
-        self.others = Others([each.files for each in self.own], [each.files for each in foreign])
-        self.longest = max((each.hashes for each in self.own), key=len)
+        with closing(sqlite3.connect(put(self.place, self.own[-1].files))) as plain:
+            ask = "SELECT rootpage - 1 FROM sqlite_master WHERE name = 'session'"
+            (name_page,) = plain.execute(ask).fetchone()
+        files = [[each.files for each in states] for states in (self.own, foreign)]
+        self.others = Others(files[0], files[1], name_page)
+        self.longest = max((each.looks for each in self.own), key=len)
 
     def damage(self, seed: int) -> tuple[str, str]:
         """One damage, or two; which, and how it went."""
         draw = random.Random(seed)
-        state = draw.choice(self.own)
-        files, names = state.files, []
-        for _ in range(draw.choice((1, 1, 1, 2))):
-            if files.main:
-                damage = draw.choice(DAMAGES)
-                files = damage(draw, files, self.others)
-                names.append(damage.__name__)
+        # Where all lies in the main file no checksum of the write-ahead file finds damage first.
+        state = draw.choice(self.own) if draw.random() < 0.5 else self.own[-1]
+        files = state.files
+        first = draw.choice(DAMAGES)
+        files = first(draw, files, self.others)
+        if draw.random() < 0.25 and files.main:
+            files = draw.choice(DAMAGES)(draw, files, self.others)
         shm = draw.randbytes(32768) if draw.random() < 0.1 else b""
         path = put(self.place, files, shm)
-        return names[0], judge(path, self.longest)
+        return first.__name__, judge(path, self.longest)
 
     def truncations(self, tail: int, every: int) -> Iterator[tuple[str, str]]:
         """Both files of every state, cut at each byte of their last `tail` bytes."""
@@ -346,7 +348,7 @@ class Play:
                 content: bytes = getattr(state.files, name)
                 for end in range(max(0, len(content) - tail), len(content), every):
                     path = put(self.place, state.files._replace(**{name: content[:end]}))
-                    found = opened(path, state.hashes)
+                    found = opened(path, state.looks)
                     yield f"cut {name}", "refused" if found is None else "opened"
 
 
@@ -364,7 +366,6 @@ def main() -> None:
                 tally[play.damage(seed)] += 1
             except BaseException:
                 print(f"seed {seed}: python -m tests.broker_api.journal_damage --seed {seed}")
-                shutil.copytree(play.place, "journal-damage", dirs_exist_ok=True)
                 raise
         if options.every:
             for each in play.truncations(2 * (PAGE + 24), options.every):

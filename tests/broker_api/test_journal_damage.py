@@ -16,8 +16,8 @@ import pytest
 from broker_api.errors import JournalDamaged, JournalFull, JournalWriteError
 from broker_api.journal_file import JournalFile
 from broker_api.journal_writer import JournalWriter
-from tests.broker_api.journal_damage import Files, Play, checkpoint, hashes, put, read
-from tests.broker_api.journal_session import header, turn, write
+from tests.broker_api.journal_damage import Files, Play, checkpoint, put, read
+from tests.broker_api.journal_session import header, look, looks, turn, write
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -100,12 +100,12 @@ def test_a_change_by_hand_is_told_with_its_record_and_cut_off_in_a_copy(
         assert isinstance(journal.damage, JournalDamaged)
         assert (journal.damage.record, journal.head.seq) == (record, record - 1)
         assert what in str(journal.damage)
-        assert [each.hash for each in journal.records()] == whole[:record]
+        assert [look(each) for each in journal.records()] == whole[:record]
     assert path.read_bytes() == before
     with JournalWriter.resume(path) as writer:
         assert writer.lost is not None
         assert writer.append("note", 0, {}) == record
-    assert hashes(path)[:record] == whole[:record]
+    assert looks(path)[:record] == whole[:record]
     assert path.with_name("session.journal.damaged").read_bytes() == before
 
 
@@ -128,13 +128,28 @@ def test_a_journal_without_its_header_is_refused(path: Path, sql: str) -> None:
             opening(path)
 
 
+@pytest.mark.parametrize(("place", "value"), [(39, 2), (31, 99)])
+def test_pages_that_nothing_leads_to_are_damage(path: Path, place: int, value: int) -> None:
+    """39: how many pages are free; 31: how many there are (sqlite.org/fileformat.html, 1.3)."""
+    whole = write(path, 4)
+    content = bytearray(path.read_bytes())
+    content[place] = value
+    path.write_bytes(bytes(content) + bytes(100 * 4096 - len(content)))
+    with JournalFile.open(path) as journal:
+        assert journal.damage is not None
+        assert "the file around it" in str(journal.damage)
+        assert len(list(journal.records())) == len(whole)
+    JournalWriter.resume(path).close()
+    assert looks(path) == whole
+
+
 def test_who_follows_a_journal_is_told_of_damage_when_he_comes_to_it(path: Path) -> None:
     whole = write(path, 4)
     change(path, "UPDATE record SET ts_ns = 0 WHERE seq = 9")
     with JournalFile.watch(path) as journal:
         found = []
         with pytest.raises(JournalDamaged, match="record 9"):
-            found.extend(record.hash for record in journal.records())
+            found.extend(look(record) for record in journal.records())
     assert found == whole[:9]
 
 
@@ -145,7 +160,7 @@ def test_damage_twice_keeps_both_damaged_files(path: Path) -> None:
         JournalWriter.resume(path).close()
     names = [each.name for each in sorted(path.parent.iterdir()) if "damaged" in each.name]
     assert names == ["session.journal.damaged", "session.journal.damaged2"]
-    assert len(hashes(path)) == 4
+    assert len(looks(path)) == 4
 
 
 def test_the_write_ahead_file_of_another_session_is_refused(tmp_path: Path) -> None:
@@ -178,7 +193,7 @@ def test_a_recovery_that_was_interrupted_is_finished_by_the_next(
         with pytest.raises(JournalDamaged, match="recovery was interrupted"):
             opening(path)
     JournalWriter.resume(path).close()
-    assert hashes(path) == whole
+    assert looks(path) == whole
     assert not recovered.exists()
 
 
@@ -225,7 +240,7 @@ def test_a_full_disk_ends_the_journal_and_takes_nothing_that_was_acknowledged(
                 again()
             assert repeated.value is failure.value
         with JournalFile.open(path) as back:
-            found = [record.hash for record in back.records()]
+            found = [look(record) for record in back.records()]
             assert back.damage is None
             assert len(found) > durable.seq
         journal.close()
@@ -267,7 +282,7 @@ def test_an_interrupted_write_ends_the_journal(path: Path) -> None:
     with pytest.raises(JournalWriteError, match=f"the last record is {durable.seq}"):
         journal.append("note", 0, {})
     journal.close()
-    assert len(hashes(path)) == durable.seq + 1
+    assert len(looks(path)) == durable.seq + 1
 
 
 def test_commits_are_flushed_to_the_disk(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from pathlib import Path
@@ -22,8 +23,8 @@ from tests.broker_api.journal_session import (
     accepted,
     bracket,
     filled,
-    hashes,
     header,
+    looks,
     ticks,
     turn,
     write,
@@ -107,7 +108,7 @@ def test_columns_that_are_no_rows_are_refused_and_nothing_is_broken(
         with pytest.raises(ValueError, match=message):
             journal.append_ticks(0, 0, ticks(1, 3)._replace(**change))
         journal.append("note", 0, {})
-    assert len(hashes(path)) == 2
+    assert len(looks(path)) == 2
 
 
 @pytest.mark.parametrize(
@@ -170,11 +171,11 @@ def test_a_journal_goes_on_where_it_was(path: Path) -> None:
     with JournalWriter.resume(path) as journal:
         assert (journal.head, journal.rows(0), journal.lost) == (head, rows, None)
         turn(journal, 1, 1)
-    whole = hashes(path)
+    whole = looks(path)
     with JournalWriter.create(path.with_name("other"), header()) as journal:
         turn(journal, 1, 0)
         turn(journal, 1, 1)
-    assert hashes(path.with_name("other")) == whole
+    assert looks(path.with_name("other")) == whole
 
 
 def test_a_journal_is_never_overwritten(path: Path) -> None:
@@ -195,8 +196,6 @@ def test_a_missing_journal_is_neither_opened_nor_made(path: Path) -> None:
 
 
 def test_a_journal_has_one_writer_whose_process_is_named(path: Path) -> None:
-    import os
-
     with JournalWriter.create(path, header()):
         with pytest.raises(JournalLocked, match="one writer") as refusal:
             JournalWriter.resume(path)
@@ -211,7 +210,7 @@ def test_a_closed_journal_takes_nothing(path: Path) -> None:
     journal.close()
     with pytest.raises(JournalWriteError, match="closed"):
         journal.append("note", 0, {})
-    assert len(hashes(path)) == 2
+    assert len(looks(path)) == 2
 
 
 def test_files_that_are_no_journal_of_this_version_are_refused(path: Path) -> None:
