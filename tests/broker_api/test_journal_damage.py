@@ -300,7 +300,8 @@ def test_a_reader_does_not_stop_the_writer_from_moving_pages(path: Path) -> None
             next(records)
             for number in range(1, 10):
                 turn(journal, 0, number)
+            size = len(read(path).wal)
             checkpoint(path)
             turn(journal, 0, 10)
-            assert len(read(path).wal) < len(path.read_bytes()) * 4
+            assert len(read(path).wal) == size  # written from its beginning again
             assert len(list(records)) == journal.head.seq
