@@ -45,7 +45,7 @@ class GrowingTape:
         self,
         symbol: str,
         source: str,
-        kinds: Sequence[RowKind] = LIVE_KINDS,
+        kinds: Sequence[int] = LIVE_KINDS,
         *,
         bbo_after_trade: bool = False,
         folder: Path | None = None,
@@ -54,6 +54,7 @@ class GrowingTape:
         self.symbol = symbol
         self.source = source
         self.bbo_after_trade = bbo_after_trade
+        self.kinds = tuple(sorted(int(kind) for kind in kinds))
         self.rows_max = rows_max
         counts = [0] * len(RowKind)
         for kind in kinds:

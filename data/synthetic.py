@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from data.price_path import FINE, Activity, Burst, Draws, Session, bursts
 from data.schema import BBO_KEY, NANO
+from data.written import decimals
 
 SEED_KEY = b"papertape.seed"
 DEFAULT_START_NS = 1_736_865_000 * NANO
@@ -322,14 +322,16 @@ def _table(profile: Profile, market: _Market, seed: int) -> pa.Table:
     rows = market.rows
     trade = np.array(rows.size, dtype=np.int64) > 0
     prices = {
-        name: _prices(getattr(rows, name), profile.tick_size) for name in ("bid", "ask", "price")
+        name: decimals(np.array(getattr(rows, name), dtype=np.int64), profile.tick_size)
+        for name in ("bid", "ask", "price")
     }
     whole = profile.lot_size == 1
-    sizes = {
+    lots = {
         name: np.array(getattr(rows, name), dtype=np.int64)
-        if whole
-        else _prices(getattr(rows, name), profile.lot_size)
         for name in ("bid_size", "ask_size", "size")
+    }
+    sizes = {
+        name: steps if whole else decimals(steps, profile.lot_size) for name, steps in lots.items()
     }
     columns = {
         "ts": pa.array(np.array(rows.ts, dtype=np.int64)),
@@ -343,28 +345,3 @@ def _table(profile: Profile, market: _Market, seed: int) -> pa.Table:
     }
     metadata = {BBO_KEY: b"after", SEED_KEY: str(seed).encode()}
     return pa.table(columns).replace_schema_metadata(metadata)
-
-
-def _prices(steps: list[int], step: Decimal) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Steps as the floats nearest to their decimals: a quotient of integers, rounded once."""
-    top, bottom = step.as_integer_ratio()
-    return np.array(steps, dtype=np.int64) * top / bottom
-
-
-def write_tape(table: pa.Table, path: Path) -> None:
-    """Write a table as a Parquet file; it appears whole or not at all."""
-    dictionary: Any = [name for name in table.column_names if name != "ts"]
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        pq.write_table(
-            table,
-            unfinished,
-            compression="zstd",
-            compression_level=12,
-            use_dictionary=dictionary,
-            column_encoding={"ts": "DELTA_BINARY_PACKED"},
-            row_group_size=1 << 20,
-        )
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)

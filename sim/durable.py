@@ -48,7 +48,6 @@ class Past:
         self._rows: list[TapeColumns | None] = [None] * tapes
         self._requests: list[Request] = []
         self.horizon_ns = -1
-        self.shown: list[TapeColumns | None] = [None] * tapes
 
     @property
     def is_over(self) -> bool:
@@ -86,7 +85,6 @@ class Past:
         rows = TapeColumns(*record.ticks.columns)
         known = self._rows[index]
         self._rows[index] = rows if known is None else joined(known, rows)
-        self.shown[index] = rows
 
     def _arrival(self, record: Record) -> Arrival:
         self.horizon_ns = record.ts_ns
@@ -166,7 +164,7 @@ class DurableSession:
         assert past is not None
         left, requests = past.take_rest()
         self._past = None
-        was_away = self._inbox.resume_at(past.horizon_ns, past.shown)
+        was_away = self._inbox.resume_at(past.horizon_ns)
         self._writer.append(RecordKind.RESUMED, past.horizon_ns, {"away": was_away})
         self._on_live()
         now = self._inbox.next(past.horizon_ns + 1)

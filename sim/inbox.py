@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from data.growing import GrowingTape
-from data.schema import RowKind, TapeColumns, joined
+from data.schema import TapeColumns
 from sim.incoming import Arrival, Request
 
 _WAIT_SECONDS_MAX = 60.0
@@ -104,7 +104,6 @@ class Inbox:
         self._requests: list[Request] = []
         self._is_stopped = False
         self.horizon_ns = -1
-        self._shown: list[TapeColumns | None] = [None for _ in tapes]
 
     # --- from any thread ------------------------------------------------------------------------
 
@@ -156,30 +155,14 @@ class Inbox:
         if not (newest or self._requests or self._is_stopped or is_over):
             if until_ns is None or now_ns < until_ns:
                 return None
-        for index, each in enumerate(rows):
-            self._shown[index] = each if each is not None else self._shown[index]
         self.horizon_ns = max([self.horizon_ns, now_ns, *newest])
         requests, self._requests = tuple(self._requests), []
-        if self._is_stopped:
-            rows = self._with_end(rows)
         return Arrival(self.horizon_ns, rows, requests, is_last=is_over or self._is_stopped)
 
-    def _with_end(self, rows: tuple[TapeColumns | None, ...]) -> tuple[TapeColumns | None, ...]:
-        """The touch still stood when the session ended: so says a row, and the tape ends there."""
-        shown = self._shown[0]
-        if shown is None or int(shown.ts[-1]) >= self.horizon_ns:
-            return rows
-        end = TapeColumns._make(column[-1:].copy() for column in shown)
-        end.ts[0], end.kind[0] = self.horizon_ns, RowKind.QUOTE
-        end.side[0] = end.px[0] = end.qty[0] = 0
-        first = end if rows[0] is None else joined(rows[0], end)
-        return (first, *rows[1:])
-
-    def resume_at(self, horizon_ns: int, shown: Sequence[TapeColumns | None]) -> bool:
+    def resume_at(self, horizon_ns: int) -> bool:
         """Go on behind a horizon; whether the market has gone on meanwhile."""
         self._source.skip(horizon_ns)
         self.horizon_ns = horizon_ns
-        self._shown = list(shown)
         return self._clock.seconds_until(horizon_ns) < 0
 
     def serve(self, request: Request) -> Any:

@@ -81,7 +81,7 @@ class FullSpeed:
 
 
 def growing_like(tape: Tape, folder: Path | None = None) -> GrowingTape:
-    """An empty tape that may grow to hold what another one holds, and an end of the session."""
+    """An empty tape that may grow to hold what another one holds."""
     kinds = [RowKind.QUOTE] if tape.has_quotes else []
     kinds += [RowKind.TRADE] if tape.has_trades else []
     kinds += [RowKind.MARK] if tape.has_marks else []
@@ -91,5 +91,5 @@ def growing_like(tape: Tape, folder: Path | None = None) -> GrowingTape:
         kinds,
         bbo_after_trade=tape.bbo_after_trade,
         folder=folder,
-        rows_max=len(tape) + 1,
+        rows_max=len(tape),
     )

@@ -19,7 +19,8 @@ from small_tapes import ES
 
 from data.price_path import Activity, Draws, cme_sessions
 from data.schema import NANO
-from data.synthetic import DEFAULT_START_NS, generate, profile_for, write_tape
+from data.synthetic import DEFAULT_START_NS, generate, profile_for
+from data.written import write_tape
 from data.tape import Tape, check_file, columns_hash, tape_from_frame
 
 ROOT = Path(__file__).parents[2]
