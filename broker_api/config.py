@@ -277,8 +277,8 @@ class SessionDefaults:
     them, with paths relative to `risk_folder`. `rehearse_for` names the venue that a simulation
     rehearses for. `forced` are settings of the simulation that win over the script's own.
     `around` makes of a session's broker the one that it gets: the same in a storm. `recorder` keeps
-    what the session records elsewhere too. `sessions` collects the suites that were created
-    meanwhile, in order, for whoever set these.
+    what the session records elsewhere too; `on_session` is called with a suite when it was made.
+    `sessions` collects the suites that were created meanwhile, in order, for whoever set these.
     """
 
     instruments: tuple[str, ...] = ()
@@ -296,6 +296,7 @@ class SessionDefaults:
     forced: dict[str, Any] = field(default_factory=dict)
     around: Callable[[Any], Any] | None = None
     recorder: Any = None
+    on_session: Callable[[Any], None] | None = None
     sessions: list[Any] = field(default_factory=list)
 
 

@@ -215,6 +215,8 @@ class TradingSuite(Mapping[str, InstrumentContext]):
             await session.close()
             raise
         defaults.sessions.append(suite)
+        if defaults.on_session is not None:
+            defaults.on_session(suite)
         return suite
 
     # --- instruments ---------------------------------------------------------------------------

@@ -151,10 +151,12 @@ class PaperSession:
         """Play it to its end, which the journal records; raises as `runner.play` does."""
         try:
             outcome = play(self._script(), self.defaults, watch)
+            self.durable.finish()
             self.writer.append(RecordKind.STOPPED, self._now_ns(), {"failure": None})
             return outcome
         except BaseException as failure:
             with contextlib.suppress(Exception):
+                self.durable.finish()
                 text = f"{type(failure).__name__}: {failure}"
                 self.writer.append(RecordKind.STOPPED, self._now_ns(), {"failure": text})
             raise
@@ -211,7 +213,9 @@ def resume(
 
 
 def _is_end(kind: RecordKind, body: Mapping[str, Any]) -> bool:
-    return kind is RecordKind.HORIZON and bool(body["last"])
+    """Whether a record says that nothing follows: the feed ended, or the strategy was done."""
+    has_ended = kind is RecordKind.STOPPED and body["failure"] is None
+    return has_ended or (kind is RecordKind.HORIZON and bool(body["last"]))
 
 
 class _Own:

@@ -187,6 +187,11 @@ class DurableSession:
         elif is_old or self._held_rows >= STAGED_ROWS_MAX:
             self._write_held()
 
+    def finish(self) -> None:
+        """The session has ended: what it knew of the market is on the disk."""
+        self._write_held()
+        self._writer.commit()
+
     def _write_held(self) -> None:
         if not self._held:
             return

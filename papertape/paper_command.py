@@ -1,0 +1,296 @@
+"""`papertape paper`: a scenario on a market that is going on, recorded, resumed, and proved."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from broker_api.config import SessionDefaults
+from broker_api.errors import ConfigurationError
+from broker_api.wall_clock import WallClock
+from data.kept import kept_tape
+from data.written import table_of, write_tape
+from papertape.run_command import INTERRUPTED, OK, REFUSED, SCRIPT_FAILED
+from papertape.watching.requests import OperatorRequest, perform
+from papertape.watching.watch import Watch, Work
+from reports.summary import print_summary
+from scenarios.paper import (
+    PaperPlan,
+    PaperSession,
+    Parity,
+    begin,
+    changes_since,
+    plan_of,
+    resume,
+    verify,
+)
+from scenarios.paper_feed import FeedPlan
+from scenarios.recording import Played, fill_folder, played_sessions
+from scenarios.runner import REFUSALS, Outcome, ScriptError
+from scenarios.scenario import Scenario
+from sim.inbox import Inbox
+from sim.incoming import Request
+
+NOT_EQUAL = 3
+"""The session, played again from its journal, did something else."""
+_STATUS_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class PaperRequest:
+    """A session as it was asked for. `resumes`: the one that its folder holds goes on."""
+
+    plan: PaperPlan
+    header: Mapping[str, Any] = field(default_factory=dict)
+    resumes: bool = False
+    report: bool = True
+    parity: bool = True
+
+
+def new_request(
+    scenario: Scenario, assignments: Mapping[str, str], feed: FeedPlan, out: Path | None
+) -> PaperRequest:
+    """A new session in `out`, or in a folder below `runs` that is named by the time."""
+    began = datetime.fromtimestamp(feed.began_ns / 1e9, UTC)
+    folder = out or Path("runs") / f"{scenario.name}-paper-{began:%Y%m%d-%H%M%S}"
+    return PaperRequest(PaperPlan(scenario, assignments, feed, folder))
+
+
+def resumed_request(folder: Path) -> PaperRequest:
+    """The session in a folder, to be gone on with. Raises ConfigurationError."""
+    plan, header = plan_of(folder)
+    return PaperRequest(plan, header, resumes=True)
+
+
+def perform_paper(make_request: Callable[[], PaperRequest]) -> int:
+    """Run the session that `make_request` describes; returns the exit code, see papertape.cli."""
+    try:
+        return _perform(make_request())
+    except ScriptError as failure:
+        _tell(str(failure))
+        return SCRIPT_FAILED
+    except REFUSALS as refusal:
+        _tell(f"papertape: {refusal}")
+        return REFUSED
+    except KeyboardInterrupt:
+        _tell("papertape: interrupted; `papertape paper --resume FOLDER` goes on with the session")
+        return INTERRUPTED
+
+
+def _perform(request: PaperRequest) -> int:
+    console = Console(highlight=False)
+    operated = Operated()
+    session = _opened(request, operated, console)
+    console.print(f"session  {request.plan.folder}", soft_wrap=True)
+    began = time.perf_counter()
+    with _stoppable(session.feed.inbox), operated.showing(console):
+        outcome = session.run()
+    seconds = time.perf_counter() - began
+    _save(request, outcome, seconds, console)
+    if not request.parity:
+        return OK
+    header = request.header or plan_of(request.plan.folder)[1]
+    return _proved(verify(request.plan, header, served_again), console)
+
+
+def _opened(request: PaperRequest, operated: Operated, console: Console) -> PaperSession:
+    wall_ns = WallClock().now_ns
+    if not request.resumes:
+        session = begin(request.plan, wall_ns, operated.serve)
+    else:
+        changed = changes_since(request.plan, request.header)
+        if changed:
+            console.print(
+                f"since the session began {', '.join(changed)} changed: it goes on only if all "
+                "that is recorded comes out the same",
+                style="yellow",
+            )
+        told = lambda: console.print("played again to the last record; goes on")  # noqa: E731
+        session = resume(request.plan, wall_ns, operated.serve, told)
+        if session.writer.lost is not None:
+            console.print(f"the journal was damaged: {session.writer.lost}", style="yellow")
+    operated.attend(session, is_paced=request.plan.feed.speed > 0)
+    return session
+
+
+class Operated:
+    """A running session's watch, and its operators' requests on their way through the journal."""
+
+    def __init__(self) -> None:
+        self._works: dict[int, Work] = {}
+        self._inbox: Inbox | None = None
+        self.watch: Watch | None = None
+
+    def attend(self, session: PaperSession, *, is_paced: bool) -> None:
+        """Watch the session as soon as it runs; one at full speed has nobody who could look."""
+        self._inbox = session.feed.inbox
+        if is_paced:
+            session.defaults = self._attended(session)
+
+    def _attended(self, session: PaperSession) -> SessionDefaults:
+        inbox = session.feed.inbox
+        name = session.plan.folder.name
+
+        async def end() -> None:
+            inbox.stop()
+
+        def attach(suite: Any) -> None:
+            probe = lambda: {"lag_ms": inbox.lag_ns // 1_000_000}  # noqa: E731
+            self.watch = Watch(
+                suite, self._hand_over, mode="paper", name=name, end=end, probe=probe
+            )
+
+        session.defaults.on_session = attach
+        return session.defaults
+
+    def _hand_over(self, work: Work) -> None:
+        assert self._inbox is not None
+        self._works[work.request.number] = work
+        self._inbox.ask(work.request.to_dict())
+
+    def serve(self, defaults: SessionDefaults, request: Request) -> Any:
+        """A request whose time has come: one that somebody waits for, or one from the journal."""
+        work = self._works.pop(int(request["number"]), None)
+        return served_again(defaults, request) if work is None else work()
+
+    @contextmanager
+    def showing(self, console: Console) -> Iterator[None]:
+        """Print a line of figures now and then, on a terminal."""
+        if not sys.stderr.isatty():
+            yield
+            return
+        done = threading.Event()
+        teller = threading.Thread(target=self._show, args=(done, Console(stderr=True)), daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            done.set()
+            teller.join()
+
+    def _show(self, done: threading.Event, console: Console) -> None:
+        with console.status("waiting for the market") as status:
+            while not done.wait(_STATUS_SECONDS):
+                if self.watch is not None:
+                    status.update(_status_line(self.watch.snapshot()))
+
+
+def served_again(defaults: SessionDefaults, request: Request) -> Any:
+    """Do what the journal says that somebody asked for; who stops a session ends its records."""
+
+    async def end() -> None:
+        return None
+
+    return perform(defaults.sessions[-1], OperatorRequest.from_dict(request), end)
+
+
+def _status_line(snapshot: Mapping[str, Any]) -> str:
+    account, health = snapshot["account"], snapshot["health"]
+    time_ms = health.get("time_ms") or snapshot["session"]["time_ms"]
+    now = datetime.fromtimestamp(time_ms / 1000, UTC)
+    lag = health.get("lag_ms") or 0
+    parts = [
+        f"{now:%Y-%m-%d %H:%M:%S}",
+        f"equity {account.get('equity', 0):,.2f}",
+        f"{len(snapshot['orders'])} orders",
+        f"{len(snapshot['fills'])} fills",
+    ]
+    return "  ".join([*parts, *([f"{lag / 1000:.1f} s behind"] if lag > 1000 else [])])
+
+
+@contextmanager
+def _stoppable(inbox: Inbox) -> Iterator[None]:
+    """The first SIGINT or SIGTERM ends the session in order, a second one at once."""
+
+    def stop(number: int, frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        inbox.stop()
+
+    asked: list[int] = []
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(each, stop) for each in signals]
+    try:
+        yield
+    finally:
+        for each, handler in zip(signals, before, strict=True):
+            signal.signal(each, handler)
+
+
+def _save(request: PaperRequest, outcome: Outcome, seconds: float, console: Console) -> None:
+    """What a run's folder holds, beside the journal, and the market as tapes."""
+    plan = request.plan
+    script = plan.scenario.script_to_play(plan.assignments)
+    played = [_with_tapes(each, plan.folder) for each in played_sessions(script, outcome)]
+    fill_folder(plan.folder, played, report=request.report, tell=_tell)
+    for each in played:
+        print_summary(console, each.summary, seconds)
+    console.print(f"run folder  {plan.folder}", soft_wrap=True)
+
+
+def _with_tapes(played: Played, folder: Path) -> Played:
+    """The session with its market written as files, which its record names."""
+    record = played.record
+    tapes = []
+    for spec, tape in zip(record.instruments, record.tapes, strict=True):
+        file = folder / f"{spec.symbol}.parquet"
+        write_tape(table_of(tape, spec), file)
+        tapes.append(kept_tape(file, spec))
+    entries = [
+        {"symbol": tape.symbol, "path": str(tape.source), "content_hash": tape.content_hash}
+        for tape in tapes
+    ]
+    config = {**record.config, "tapes": entries}
+    return replace(played, record=replace(record, tapes=tuple(tapes), config=config))
+
+
+def _proved(parity: Parity, console: Console) -> int:
+    if parity.is_equal:
+        console.print(
+            f"parity  played again from its journal: the same {parity.events:,} events, "
+            f"digest {parity.digest[:8]}"
+        )
+        return OK
+    console.print(f"parity  NOT EQUAL: {parity.difference}", style="bold red")
+    return NOT_EQUAL
+
+
+def verified(folder: Path) -> int:
+    """Play the session in a folder again, now, and say whether it comes out the same."""
+    try:
+        plan, header = plan_of(folder)
+        return _proved(verify(plan, header, served_again), Console(highlight=False))
+    except ScriptError as failure:
+        _tell(str(failure))
+        return SCRIPT_FAILED
+    except (*REFUSALS, OSError) as refusal:
+        _tell(f"papertape: {refusal}")
+        return REFUSED
+
+
+def speed_of(text: str) -> float:
+    """What --speed means: market seconds a second, 0 for "max". Raises ConfigurationError."""
+    if text.strip().lower() == "max":
+        return 0.0
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = -1.0
+    if not speed > 0:
+        raise ConfigurationError(f'--speed {text!r} is neither a number above 0 nor "max"')
+    return speed
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201
