@@ -15,7 +15,8 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from data.price_path import Activity
-from data.synthetic import DEFAULT_START_NS, Profile, generate, profile_for, write_tape
+from data.synthetic import DEFAULT_START_NS, Profile, generate, profile_for
+from data.written import write_tape
 
 SAMPLES = Path(__file__).parent / "samples"
 

@@ -35,8 +35,8 @@ from data.describe import (
 from data.sample_tapes import SAMPLES, write_samples
 from data.schema import NANO, Grid, TapeError, TickGrid
 from data.synthetic import DEFAULT_START_NS, generate, profile_for
-from data.written import write_tape
 from data.tape import Tape, check_file, open_tape
+from data.written import write_tape
 from papertape.cache_command import cache
 
 BAD_FILE = 1

@@ -244,6 +244,7 @@ def _with_tapes(played: Played, folder: Path) -> Played:
     record = played.record
     tapes = []
     for spec, tape in zip(record.instruments, record.tapes, strict=True):
+        assert tape is not None, "a session on a market has its rows"
         file = folder / f"{spec.symbol}.parquet"
         write_tape(table_of(tape, spec), file)
         tapes.append(kept_tape(file, spec))

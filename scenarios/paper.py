@@ -122,9 +122,7 @@ def open_feed(
 ) -> OpenFeed:
     """The feed of a session, begun or gone on."""
     if plan.feed.is_live:
-        from scenarios.live_feed import open_live
-
-        return open_live(plan.feed, plan.scenario, plan.folder, wall_ns, serve)
+        raise ConfigurationError(f"feed {plan.feed.name!r} is not there yet")
     defaults = plan.scenario.defaults()
     tapes = [_tape(defaults, spec) for spec in plan.scenario.instruments]
     return open_replay(plan.feed, tapes, plan.folder, wall_ns, serve)
@@ -201,7 +199,7 @@ def resume(
     writer = JournalWriter.resume(plan.journal)
     try:
         file = JournalFile.watch(plan.journal)
-        if any(_is_end(each.kind, each.body) for each in file.records()):
+        if has_ended(file):
             raise ConfigurationError(f"{plan.folder}: the session has ended; nothing is left to do")
         feed = open_feed(plan, wall_ns, own.serve)
         past = Past(file.records(), len(feed.inbox.tapes))
@@ -212,10 +210,10 @@ def resume(
         raise
 
 
-def _is_end(kind: RecordKind, body: Mapping[str, Any]) -> bool:
-    """Whether a record says that nothing follows: the feed ended, or the strategy was done."""
-    has_ended = kind is RecordKind.STOPPED and body["failure"] is None
-    return has_ended or (kind is RecordKind.HORIZON and bool(body["last"]))
+def has_ended(journal: JournalFile) -> bool:
+    """Whether the session came to its end by itself, or by an operator's word."""
+    stops = (each for each in journal.records() if each.kind is RecordKind.STOPPED)
+    return any(each.body["failure"] is None for each in stops)
 
 
 class _Own:

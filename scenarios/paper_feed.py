@@ -1,4 +1,4 @@
-"""The markets that a paper session can listen to: recorded ones at their own pace, and live ones."""
+"""The markets that a paper session can listen to: recorded ones at their own pace, or live."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ from small_tapes import ES
 from data.price_path import Activity, Draws, cme_sessions
 from data.schema import NANO
 from data.synthetic import DEFAULT_START_NS, generate, profile_for
-from data.written import write_tape
 from data.tape import Tape, check_file, columns_hash, tape_from_frame
+from data.written import write_tape
 
 ROOT = Path(__file__).parents[2]
 PROFILE = profile_for("ES", Decimal("0.25"), Decimal(1))
