@@ -1,4 +1,4 @@
-"""The command line: `papertape run | sweep | check | demo | explain | data | serve | version`.
+"""The command line: `papertape run | sweep | check | demo | explain | compare | ...`.
 
 Exit codes: 0 the run ended; 1 the script itself failed (its traceback is shown); 2 something was
 refused before or during the run: an argument, a file, a setting, an order that the script did not
@@ -266,6 +266,24 @@ def explain(
     from papertape.explain_command import perform
 
     raise typer.Exit(perform(run, order, tape or [], whole=whole))
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="a run folder", show_default=False)],
+    second: Annotated[Path, typer.Argument(help="another run folder", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option(help="the page; default compare-<first>-<second>.html")
+    ] = None,
+    window: Annotated[
+        float,
+        typer.Option(min=0, help="seconds that decisions of one order may lie apart"),
+    ] = 5.0,
+) -> None:
+    """Compare two runs: pair their orders and say what the difference of their results is of."""
+    from papertape.compare_command import perform
+
+    raise typer.Exit(perform(first, second, out, window))
 
 
 @app.command()

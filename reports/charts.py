@@ -45,18 +45,36 @@ def chart_data(
             panels.append(panel)
     if len(metrics.fills) > MARKS_MAX:
         notes.append(f"The chart shows the first {MARKS_MAX:,} of {len(metrics.fills):,} fills.")
-    series = metrics.equity
-    keep = extremes(series.ts, series.nanos, run.start_ns, run.end_ns, LINE_BUCKETS)
-    fall = drawdowns(series)
-    deepest = extremes(series.ts, fall, run.start_ns, run.end_ns, LINE_BUCKETS)
     data = {
         "currency": run.currency,
-        "range": [run.start_ns / 1e6, max(run.end_ns, run.start_ns + 1_000_000) / 1e6],
+        "range": time_range(run),
         "panels": panels,
-        "equity": {"x": _ms(series.ts[keep]), "y": _amounts(series.nanos[keep])},
-        "drawdown": {"x": _ms(series.ts[deepest]), "y": _amounts(fall[deepest])},
+        "equity": [equity_line(run, metrics, "equity", "--equity")],
+        "drawdown": [drawdown_line(run, metrics, "drawdown", "--bad")],
     }
     return data, tuple(notes)
+
+
+def time_range(*runs: RunRecord) -> list[float]:
+    """From the first start to the last end, in ms; a millisecond at least."""
+    start, end = min(run.start_ns for run in runs), max(run.end_ns for run in runs)
+    return [start / 1e6, max(end, start + 1_000_000) / 1e6]
+
+
+def equity_line(run: RunRecord, metrics: Metrics, name: str, colour: str) -> dict[str, Any]:
+    """Equity over time."""
+    return _money_line(run, metrics.equity.ts, metrics.equity.nanos, name, colour)
+
+
+def drawdown_line(run: RunRecord, metrics: Metrics, name: str, colour: str) -> dict[str, Any]:
+    """How far equity lies below its peak, over time."""
+    return _money_line(run, metrics.equity.ts, drawdowns(metrics.equity), name, colour)
+
+
+def _money_line(run: RunRecord, ts: Ints, nanos: Ints, name: str, colour: str) -> dict[str, Any]:
+    keep = extremes(ts, nanos, run.start_ns, run.end_ns, LINE_BUCKETS)
+    line = {"x": _ms(ts[keep]), "y": _amounts(nanos[keep])}
+    return {"name": name, "colour": colour, **line}
 
 
 def _panel(
@@ -77,7 +95,7 @@ def _panel(
         "digits": spec.price_digits,
         "tick": float(spec.tick_size),
         "price": drawn_price(run, index, notes),
-        "fills": [_fill_row(spec, fill, run.start_ns) for fill in fills],
+        "fills": [fill_row(spec, fill, run.start_ns) for fill in fills],
         "brackets": [bracket_row(bracket, run.start_ns) for bracket in brackets],
     }
 
@@ -118,7 +136,7 @@ def fill_kind(fill: Fill) -> int:
     return (0 if fill.side is Side.BUY else 1) + (0 if fill.is_entry else 2)
 
 
-def _fill_row(spec: Instrument, fill: Fill, start_ns: int) -> list[Any]:
+def fill_row(spec: Instrument, fill: Fill, start_ns: int) -> list[Any]:
     """Time in ms from the start, price in ticks, kind, size, order, maker, fee, ambiguous."""
     return [
         since(fill.ts_ns, start_ns),

@@ -26,7 +26,7 @@ const papertape = (() => {
 
   const axis = () => ({
     gridcolor: "--line", zerolinecolor: "--line", linecolor: "--line", automargin: true,
-    fixedrange: narrow.matches, nticks: narrow.matches ? 5 : 9, title: { standoff: 8 },
+    fixedrange: narrow.matches, nticks: narrow.matches ? 5 : 9, title: { standoff: 8, font: { size: 12.5 } },
   });
 
   const layoutOf = (figure) => {
@@ -45,7 +45,10 @@ const papertape = (() => {
     for (const key of Object.keys(layout)) {
       if (/^[xy]axis\d*$/.test(key)) layout[key] = merged(axis(), layout[key]);
     }
-    if (layout.xaxis.title.text) layout.margin = { ...layout.margin, b: 56 };
+    if (layout.xaxis.title.text) {
+      layout.margin = { ...layout.margin, b: 58 };
+      layout.xaxis.automargin = false;
+    }
     return coloured(layout);
   };
 

@@ -76,7 +76,8 @@ class Column:
 
     text; choice (a text that can be filtered by); count; number (with `digits`); price (`digits`
     and up to two more); money (hundredths of the currency, signed and coloured); cost (hundredths,
-    plain); time (ms since the epoch, UTC); length (ms). None is shown as "-".
+    plain); time (ms since the epoch, UTC), clock (the same without the date); length (ms). None is
+    shown as "-".
     """
 
     key: str
@@ -232,12 +233,25 @@ def cards(label: str, content: Iterable[Card]) -> str:
     return f'<div class="cards" role="group" aria-label="{escape(label)}">{body}</div>\n'
 
 
-def plain_table(heads: Sequence[str], rows: Iterable[Sequence[str]], name: str = "") -> str:
-    """A table that does nothing: the first column is text, the others are figures."""
+def plain_table(
+    heads: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    name: str = "",
+    *,
+    words: Sequence[int] = (),
+) -> str:
+    """A table that does nothing: the first column and those of `words` are text, others figures."""
+
+    def kind(index: int) -> str:
+        return ' class="words"' if index in words else ""
+
     place = f' id="{escape(name)}"' if name else ""
-    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+    head = "".join(f"<th{kind(i)}>{escape(text)}</th>" for i, text in enumerate(heads))
     body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n" for row in rows
+        "<tr>"
+        + "".join(f"<td{kind(i)}>{escape(cell)}</td>" for i, cell in enumerate(row))
+        + "</tr>\n"
+        for row in rows
     )
     return (
         f'<div class="scroll" tabindex="0"><table class="plain"{place}><thead><tr>{head}</tr>'

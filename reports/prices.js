@@ -7,7 +7,11 @@
   const { data, draw, narrow } = papertape;
   const chart = data.chart;
   const MARKS = 500, BRACKETS = 250, POINTS = 2500;
-  const KINDS = [
+  const RUNS = ["--buy", "--second"];
+  const KINDS = chart.runs ? chart.runs.flatMap((name, run) => [
+    { name: name + ": buys", colour: RUNS[run], symbol: run ? "triangle-up-open" : "triangle-up" },
+    { name: name + ": sells", colour: RUNS[run], symbol: run ? "triangle-down-open" : "triangle-down" },
+  ]) : [
     { name: "buy, opens", colour: "--buy", symbol: "triangle-up" },
     { name: "sell, opens", colour: "--sell", symbol: "triangle-down" },
     { name: "buy, closes", colour: "--buy", symbol: "triangle-up-open" },
@@ -20,9 +24,11 @@
   const trades = table ? table.rows.map((row) => Object.fromEntries(table.columns.map((c, i) => [c.key, row[i]]))) : [];
   const panels = chart.panels.map((panel) => ({
     ...panel,
-    fills: panel.fills.map(([at, ticks, kind, size, order, maker, fee, ambiguous]) => (
-      { at: origin + at, price: ticks * panel.tick, kind, size, order, maker, fee, ambiguous })),
-    trades: trades.filter((trade) => trade.instrument === panel.symbol),
+    fills: panel.fills.map(([at, ticks, kind, size, order, maker, fee, ambiguous, run]) => ({
+      at: origin + at, price: ticks * panel.tick, sold: kind % 2, size, order, maker, fee, ambiguous,
+      kind: chart.runs ? 2 * run + kind % 2 : kind,
+    })),
+    trades: chart.runs ? [] : trades.filter((trade) => (trade.instrument ?? panel.symbol) === panel.symbol),
     brackets: panel.brackets.map(([wait, waits, from, to, entry, stop, target]) => ({
       wait: origin + wait, waits: waits === null ? null : waits * panel.tick, from: origin + from, to: origin + to,
       entry: entry * panel.tick, stop: pairs(stop, panel.tick), target: pairs(target, panel.tick),
@@ -32,10 +38,10 @@
       y: summed(0, panel.price.moves).map((half) => half * panel.tick / 2),
     },
   }));
-  const lines = panels.map((panel) => panel.line).concat([chart.equity, chart.drawdown]);
+  const lines = panels.map((panel) => [panel.line]).concat([chart.equity, chart.drawdown]);
   const names = panels.map((panel) => panel.symbol).concat(["equity", "drawdown"]);
   place.dataset.whole = JSON.stringify(chart.range);
-  let ends = chart.range;
+  let ends = chart.first || chart.range;
 
   const axis = (index) => (index === 0 ? "y" : "y" + (index + 1));
   const price = (panel, value) => value.toLocaleString("en-US", {
@@ -69,7 +75,7 @@
   };
 
   const fillText = (panel, fill) => [
-    (fill.kind % 2 ? "sold " : "bought ") + fill.size + " at " + price(panel, fill.price),
+    (chart.runs ? KINDS[fill.kind].name.replace(/: \w+$/, ": ") : "") + (fill.sold ? "sold " : "bought ") + fill.size + " at " + price(panel, fill.price),
     "order " + fill.order + ", " + (fill.maker ? "maker" : "taker") + ", fee " + (fill.fee / 100).toFixed(2),
     moment(fill.at), ...(fill.ambiguous ? ["ambiguous: the row or bar satisfied both exits"] : []),
   ].join("<br>");
@@ -85,7 +91,7 @@
         text: mine.map((fill) => fillText(panel, fill)), name: kind.name, yaxis: axis(index), mode: "markers",
         showlegend: index === 0, legendgroup: kind.name, hovertemplate: "%{text}<extra></extra>",
         marker: { symbol: kind.symbol, size: rows.length > 400 ? 7 : 10, color: kind.colour,
-          line: { width: 1.4, color: number < 2 ? "--panel" : kind.colour } },
+          line: { width: 1.4, color: kind.symbol.endsWith("open") ? kind.colour : "--panel" } },
       };
     });
   };
@@ -141,11 +147,16 @@
   ];
   const moneyTraces = () => {
     const at = panels.length, money = "%{y:,.2f} " + chart.currency;
+    const trace = (series, row, rest) => ({
+      ...seen(series), yaxis: axis(row), mode: "lines", showlegend: false, name: series.name,
+      // Two lines that are the same are seen to be two: the second is thin on a broad one.
+      line: { color: series.colour, width: !chart.runs ? 1.5 : series === chart.equity[0] || series === chart.drawdown[0] ? 3 : 1.2, shape: "hv" },
+      hovertemplate: money + "<extra>" + series.name + "</extra>", ...rest,
+    });
+    const filled = { fill: "tozeroy", fillcolor: "--bad-fill" };
     return [
-      { ...seen(chart.equity), yaxis: axis(at), mode: "lines", showlegend: false, name: "equity",
-        line: { color: "--equity", width: 1.5, shape: "hv" }, hovertemplate: money + "<extra>equity</extra>" },
-      { ...seen(chart.drawdown), yaxis: axis(at + 1), mode: "lines", name: "drawdown", showlegend: false, fill: "tozeroy",
-        fillcolor: "--bad-fill", line: { color: "--bad", width: 1.2, shape: "hv" }, hovertemplate: money + "<extra>drawdown</extra>" },
+      ...chart.equity.map((series) => trace(series, at)),
+      ...chart.drawdown.map((series) => trace(series, at + 1, chart.runs ? {} : filled)),
     ];
   };
 
@@ -164,13 +175,15 @@
 
   // Least and most of what is in sight; a price holds from before until the next one.
   const heights = (index) => {
-    const { x, y } = lines[index];
-    let least = Infinity, most = -Infinity, before = null;
+    let least = Infinity, most = -Infinity;
     const take = (value) => { if (value < least) least = value; if (value > most) most = value; };
-    for (let i = 0; i < x.length && x[i] <= ends[1]; i++) {
-      if (x[i] < ends[0]) before = y[i]; else take(y[i]);
+    for (const { x, y } of lines[index]) {
+      let before = null;
+      for (let i = 0; i < x.length && x[i] <= ends[1]; i++) {
+        if (x[i] < ends[0]) before = y[i]; else take(y[i]);
+      }
+      if (before !== null) take(before);
     }
-    if (before !== null) take(before);
     const panel = panels[index];
     if (panel) {
       panel.fills.forEach(({ at, price: value }) => { if (inSight(at, at)) take(value); });
@@ -198,6 +211,13 @@
         showarrow: false, bgcolor: "--panel", borderpad: 2, font: { color: "--faint", size: 12 },
       })),
     };
+    result.shapes = (chart.marks || []).map(({ at }) => ({
+      type: "line", xref: "x", yref: "paper", x0: at, x1: at, y0: 0, y1: 1, line: { color: "--warn", width: 1.5, dash: "dash" },
+    }));
+    result.annotations.push(...(chart.marks || []).filter(({ at }) => inSight(at, at)).map(({ at, text }) => ({
+      text, x: at, y: 1, xref: "x", yref: "paper", xanchor: "left", yanchor: "top", showarrow: false,
+      bgcolor: "--panel", font: { color: "--warn", size: 12 },
+    })));
     names.forEach((name, index) => {
       result["yaxis" + (index === 0 ? "" : index + 1)] = {
         domain: parts[index], anchor: "x", fixedrange: true, range: heights(index), autorange: false, automargin: false,

@@ -44,23 +44,39 @@ def mids_at(tape: Tape, times: Ints) -> Ints:
 
     Costs a binary search a time, and steps back over rows where a side is empty.
     """
+    rows = _priced_rows(tape, times)
+    columns = tape.columns
+    twice = columns.bid[rows] + columns.ask[rows] if tape.has_quotes else 2 * columns.px[rows]
+    return np.where(rows < 0, NO_MID, twice)
+
+
+def touches_at(tape: Tape, times: Ints) -> tuple[Ints, Ints]:
+    """Bid and ask in ticks in force at each time, NO_MID before the first row with both sides.
+
+    Of a tape without quotes both are the last print's price.
+    """
+    rows = _priced_rows(tape, times)
+    columns = tape.columns
+    sides = (columns.bid, columns.ask) if tape.has_quotes else (columns.px, columns.px)
+    bid, ask = (np.where(rows < 0, NO_MID, side[rows]) for side in sides)
+    return bid, ask
+
+
+def _priced_rows(tape: Tape, times: Ints) -> Ints:
+    """The last row with a price at or before each time, -1 before the first."""
     index = np.searchsorted(tape.columns.ts, times, side="right") - 1
-    result = np.full(len(times), NO_MID, dtype=np.int64)
     pending = np.flatnonzero(index >= 0)
     while len(pending):
         rows = index[pending]
         if tape.has_quotes:
             columns = tape.columns
             valid = (columns.bid_qty[rows] > 0) & (columns.ask_qty[rows] > 0)
-            values = columns.bid[rows] + columns.ask[rows]
         else:
             valid = tape.columns.kind[rows] == RowKind.TRADE
-            values = 2 * tape.columns.px[rows]
-        result[pending[valid]] = values[valid]
         pending = pending[~valid]
         index[pending] -= 1
         pending = pending[index[pending] >= 0]
-    return result
+    return index.astype(np.int64)
 
 
 def mid_range(tape: Tape, start_ns: int, end_ns: int) -> tuple[int, int] | None:

@@ -16,6 +16,7 @@
     if (s >= 60) return Math.floor(s / 60) + " min " + s % 60 + " s";
     return s >= 1 ? (ms / 1000).toFixed(3) + " s" : ms.toFixed(1) + " ms";
   };
+  const clock = (ms) => moment(ms).slice(11);
   const moment = (ms) => new Date(Math.floor(ms)).toISOString().replace("T", " ").slice(0, 23);
 
   const shown = {
@@ -24,7 +25,7 @@
     price: (c) => { const f = fixed(c.digits, c.digits + 2); return (v) => minus(f.format(v)); },
     money: () => (v) => plus(v, cents.format(v / 100)),
     cost: () => (v) => minus(cents.format(v / 100)),
-    time: () => moment, length: () => length,
+    time: () => moment, clock: () => clock, length: () => length,
   };
   const TEXTS = ["text", "choice"];
   const NEVER = () => false;
@@ -37,10 +38,10 @@
       const text = word.toLowerCase();
       return (row) => row.some((v, i) => TEXTS.includes(columns[i].kind) && String(v).toLowerCase().includes(text));
     }
-    const kind = columns[index].kind;
+    const kind = columns[index].kind === "clock" ? "time" : columns[index].kind;
     if (TEXTS.includes(kind)) return (row) => String(row[index]).toLowerCase().includes(found[3].toLowerCase());
     const unit = { money: 100, cost: 100, length: 1000 }[kind] || 1;
-    const limit = (kind === "time" ? Date.parse(found[3] + (found[3].includes("T") ? "Z" : "")) : Number(found[3])) * (kind === "time" ? 1 : unit);
+    const limit = (kind === "time" ? Date.parse(found[3] + (found[3].includes("T") ? "Z" : "")) : Number(found[3]) * unit);
     const tests = {
       "<": (v) => v < limit, ">": (v) => v > limit, "<=": (v) => v <= limit,
       ">=": (v) => v >= limit, "=": (v) => v === limit,

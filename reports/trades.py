@@ -12,7 +12,7 @@ from reports.lives import OrderLife
 from reports.metrics import Metrics, Trade
 from reports.page import Column, Figure, Section, Table, columns, remark
 from reports.run import RunRecord
-from reports.text import cents
+from reports.text import cents, moment
 
 EXITS = {
     Role.STOP_EXIT: "stop",
@@ -45,14 +45,15 @@ def trade_sections(
 def trade_table(run: RunRecord, trades: Sequence[Trade], lives: Mapping[int, OrderLife]) -> Table:
     """Every trade, in the order of their first exits."""
     digits = max((spec.price_digits for spec in run.instruments), default=2)
+    when = "clock" if moment(run.start_ns)[:10] == moment(run.end_ns)[:10] else "time"
     heads = [
         Column("n", "#", "count", "Number of the trade, in the order of its first exit"),
-        Column("instrument", "Instrument", "choice"),
+        *([Column("instrument", "Instrument", "choice")] if len(run.instruments) > 1 else []),
         Column("side", "Side", "choice", "Side of the entry"),
-        Column("size", "Size", "number", "Size that was closed", _size_digits(run)),
-        Column("opened", "Opened (UTC)", "time", "When the position was opened"),
+        Column("size", "Size", "number", "Size that was closed", size_digits(run)),
+        Column("opened", "Opened (UTC)", when, "When the position was opened"),
         Column("entry", "Entry", "price", "Average cost of the position", digits),
-        Column("closed", "Closed (UTC)", "time", "Last fill of the exit"),
+        Column("closed", "Closed (UTC)", when, "Last fill of the exit"),
         Column("exit", "Exit", "price", "Average price of the exit", digits),
         Column("by", "Closed by", "choice", "What closed it: a bracket's stop or target, an order"),
         Column("held", "Held", "length", "From opening to closing; filters count seconds"),
@@ -69,7 +70,7 @@ def trade_table(run: RunRecord, trades: Sequence[Trade], lives: Mapping[int, Ord
     return Table("trades", heads, rows, "trades", total="net", zoom=("opened", "closed"))
 
 
-def _size_digits(run: RunRecord) -> int:
+def size_digits(run: RunRecord) -> int:
     """Decimals of the finest lot."""
     return max(
         (len(f"{spec.lot_size.normalize():f}".partition(".")[2]) for spec in run.instruments),
@@ -82,7 +83,7 @@ def _row(number: int, run: RunRecord, trade: Trade, lives: Mapping[int, OrderLif
     life = lives.get(trade.exit_order_id)
     return [
         number,
-        spec.symbol,
+        *([spec.symbol] if len(run.instruments) > 1 else []),
         "long" if trade.side is Side.BUY else "short",
         float(spec.lot_size * trade.lots),
         trade.entry_ns / 1e6,

@@ -106,8 +106,8 @@ def test_the_chart_holds_prices_fills_equity_and_drawdown(folder: Path) -> None:
     assert len([kind for _, _, kind in fills if kind == buys_back]) == 2
     last_exit = next(row for row in panel["fills"] if row[0] == 70_000)
     assert last_exit[3:] == ["1", 6, 0, 62, 1]
-    assert chart["equity"]["y"][-1] == 50_035.56
-    assert min(chart["drawdown"]["y"]) == -80.0
+    assert chart["equity"][0]["y"][-1] == 50_035.56
+    assert min(chart["drawdown"][0]["y"]) == -80.0
 
 
 def test_the_same_run_gives_the_same_bytes(folder: Path) -> None:

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from broker_api.order import Side
+from reports.compare import compare
+from reports.compare_page import comparison_page
 from reports.html import write_report
 from tests.chromium import DESKTOP, PHONE, Browser, Opened, browser, needs_chromium
 from tests.reports.big_run import big_run
 from tests.reports.example_run import Story, mnq, told_story, write_run_folder
+from tests.reports.test_compare import round_trip, run_of, take
 
 pytestmark = needs_chromium
 
@@ -70,7 +74,7 @@ def test_a_run_with_nothing_in_it_is_drawn(chromium: Browser, tmp_path: Path) ->
 def test_the_table_shows_exact_values(chromium: Browser, report: Path) -> None:
     minus = "\N{MINUS SIGN}"
     with chromium.open(report) as opened:
-        assert column(opened, "Opened (UTC)")[0] == "2024-01-02 14:30:12.000"
+        assert column(opened, "Opened (UTC)")[0] == "14:30:12.000"
         assert column(opened, "Entry") == ["21,000.25", "21,020.25", "21,005.00"]
         assert column(opened, "Net") == ["+77.52", f"{minus}41.24", f"{minus}0.72"]
         assert column(opened, "Held") == ["28.000 s", "20.000 s", "6.000 s"]
@@ -166,6 +170,30 @@ def test_the_theme_button_turns_light_to_dark(chromium: Browser, report: Path) -
         assert opened.ask("getComputedStyle(document.body).backgroundColor") != before
         opened.page.locator("#chart .gridlayer").first.wait_for(state="attached")
         assert opened.said == []
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_a_comparison_shows_both_runs_and_every_pair(
+    chromium: Browser, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    def slow(story: Story) -> None:
+        take(story, 1, Side.BUY, 15, 21, 21_010.25)
+        take(story, 2, Side.SELL, 45, 45.001, 21_020.0)
+        take(story, 3, Side.BUY, 55, 55.001, 21_020.25)
+
+    file = tmp_path / "compare.html"
+    page = comparison_page(compare(run_of(round_trip), run_of(slow)), ("before", "after"))
+    file.write_text(page, encoding="utf-8")
+    with chromium.open(file, size) as opened:
+        assert opened.said == []
+        assert not opened.is_wider_than_its_window()
+        assert opened.page.locator("#chart .point").count() == 5
+        assert opened.page.locator("#cause-bars .bars .point").count() == 5
+        assert "latency" in opened.page.locator("#cause-table").inner_text()
+        opened.page.get_by_label("In", exact=True).select_option(label="only after")
+        assert opened.page.locator("#orders tbody tr").count() == 1
+        opened.page.locator("#orders tbody tr").first.click()
+        opened.page.locator("#chart[data-fills='1']").wait_for(state="attached")
 
 
 def test_ten_thousand_trades_open_sort_and_turn_pages(chromium: Browser, big: Path) -> None:
