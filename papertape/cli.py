@@ -19,7 +19,6 @@ from broker_api.config import SETTINGS_FILE, SessionDefaults
 from papertape.data_command import app as data_app
 from papertape.paper_cli import paper
 from papertape.serve_command import app as serve_app
-from papertape.ui_cli import stop, ui
 from scenarios.parameters import literal, split_assignments, split_settings
 from scenarios.settings import settings_of, with_settings, with_tapes
 
@@ -33,8 +32,6 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 app.add_typer(serve_app, name="serve")
 app.command()(paper)
-app.command()(ui)
-app.command()(stop)
 
 _Script = Annotated[Path, typer.Argument(help="a Python file", show_default=False)]
 _Tapes = Annotated[
@@ -227,6 +224,13 @@ def check(
     processes: Annotated[
         int | None, typer.Option(min=0, help="0: all in this one; default one a processor")
     ] = None,
+    storm: Annotated[
+        int | None, typer.Option(min=1, help="play each in so many storms, and judge invariants")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="the first storm's seed")] = 1,
+    storm_seed: Annotated[
+        int | None, typer.Option(min=0, help="play the storm of this seed again, into a run folder")
+    ] = None,
     schema: Annotated[
         bool, typer.Option("--schema", help="print the JSON schema of scenario.toml for editors")
     ] = False,
@@ -236,8 +240,15 @@ def check(
 
     if schema:
         raise typer.Exit(print_schema())
-    request = CheckRequest(paths or [Path()], update, out, junit, markdown, processes)
-    raise typer.Exit(perform(request))
+    places = paths or [Path()]
+    if storm is not None or storm_seed is not None:
+        from papertape.storm_command import StormRequest, perform_one, perform_storms
+
+        if storm_seed is not None:
+            raise typer.Exit(perform_one(places, storm_seed, out))
+        request = StormRequest(places, storm or 0, seed, junit, markdown, processes)
+        raise typer.Exit(perform_storms(request))
+    raise typer.Exit(perform(CheckRequest(places, update, out, junit, markdown, processes)))
 
 
 @app.command()

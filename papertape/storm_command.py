@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
+from broker_api.errors import ConfigurationError
 from data.market_storm import Incident
 from papertape.run_command import INTERRUPTED, OK, REFUSED, SCRIPT_FAILED
 from reports.summary import print_summary
-from scenarios.processes import InThisProcess, IsolatedProcesses
-from scenarios.recording import digest_of_run, fill_folder
-from scenarios.run_folder import folder_for, write_whole
+from scenarios.check import ERROR, FAILED, PASSED, Checked, executor_of, find_scenarios
+from scenarios.check_report import junit_xml, markdown, write_text
+from scenarios.processes import usable_processors
+from scenarios.recording import fill_folder
+from scenarios.run_folder import write_whole
 from scenarios.runner import REFUSALS, ScriptError
 from scenarios.scenario import SCENARIO_FILE, Scenario, read_scenario
 from scenarios.storm_drawing import Storm
-from scenarios.storms import SEEDS_AT_ONCE, StormRun, Stormy, listed, storm_all
+from scenarios.storms import SEEDS_AT_ONCE, StormFailure, StormRun, Stormy, listed, storm_all
 
 WORST_SHOWN = 5
 """Runs that are listed though nothing in them is broken; broken ones are listed up to the next."""
@@ -30,12 +31,17 @@ BROKEN_SHOWN = 20
 
 @dataclass(frozen=True)
 class StormRequest:
-    """`count` storms over each scenario's file, with the seeds from `seed` on."""
+    """Storms over every scenario below the paths, with the seeds from `seed` on.
 
-    files: Sequence[Path]
+    `processes` 0: all in this process; None: one a processor.
+    """
+
+    paths: Sequence[Path]
     count: int
     seed: int
-    processes: int
+    junit: Path | None = None
+    markdown: Path | None = None
+    processes: int | None = None
 
 
 def perform_storms(request: StormRequest) -> int:
@@ -44,45 +50,78 @@ def perform_storms(request: StormRequest) -> int:
     0: every invariant held in every storm. 1: one did not, or a scenario could not be played.
     """
     try:
-        with _executor(request) as executor:
-            told = list(storm_all(request.files, request.count, request.seed, executor))
+        files = find_scenarios(request.paths)
+        told = _play_all(request, files)
+    except ConfigurationError as refusal:
+        _tell(f"papertape: {refusal}")
+        return REFUSED
     except KeyboardInterrupt:
         _tell("papertape: interrupted")
         return INTERRUPTED
     runs = [each for each in told if isinstance(each, StormRun)]
-    failures = [each for each in told if not isinstance(each, StormRun)]
-    console = Console(highlight=False)
-    for file in request.files:
+    results = [_checked(each) for each in told]
+    console = Console(highlight=False, soft_wrap=True)
+    for file in files:
         own = [run for run in runs if run.scenario == str(file)]
         if own:
             _print_scenario(console, file, own)
-    for file, failure in failures:
-        text = str(failure)
-        _tell(f"papertape: {text if text.startswith(str(file)) else f'{file}: {text}'}")
-    is_fine = not failures and not any(run.broken for run in runs)
-    return OK if is_fine else SCRIPT_FAILED
+    for result in results:
+        if result.status == ERROR:
+            _tell(f"papertape: {result.faults[0]}")
+    if request.junit is not None:
+        write_text(request.junit, junit_xml(results))
+    if request.markdown is not None:
+        write_text(request.markdown, markdown(results))
+    return OK if all(each.is_fine for each in results) else SCRIPT_FAILED
 
 
-def perform_one(file: Path, seed: int, out: Path | None, make_report: bool = True) -> int:
-    """Play one storm again and write its run folder. Returns the exit code, as above."""
+def _play_all(request: StormRequest, files: Sequence[Path]) -> list[StormRun | StormFailure]:
+    tasks = len(files) * -(-request.count // SEEDS_AT_ONCE)
+    wanted = usable_processors() if request.processes is None else request.processes
+    processes = min(wanted, tasks)
+    with executor_of(processes if processes > 1 or request.processes else 0) as executor:
+        return sorted(
+            storm_all(files, request.count, request.seed, executor),
+            key=lambda each: (each.scenario, each.seed),
+        )
+
+
+def _checked(told: StormRun | StormFailure) -> Checked:
+    """As a check's result, for its files."""
+    if isinstance(told, StormFailure):
+        return Checked(Path(told.scenario).parent.name, told.scenario, ERROR, faults=(told.text,))
+    name = f"{Path(told.scenario).parent.name} in storm {told.seed}"
+    status = FAILED if told.broken else PASSED
+    notes = (f"ended early: {told.ended}",) if told.ended else ()
+    figures = {"net": told.net}
+    return Checked(name, told.scenario, status, told.digest, figures, told.broken, notes)
+
+
+def perform_one(paths: Sequence[Path], seed: int, out: Path) -> int:
+    """Play one storm again and write its run folder below `out`. Returns the exit code, as above.
+
+    Raises nothing; of several scenarios it refuses all.
+    """
     try:
-        scenario = read_scenario(file)
+        files = find_scenarios(paths)
+        if len(files) > 1:
+            raise ConfigurationError(
+                f"--storm-seed plays one scenario, and there are {len(files)}: name its folder"
+            )
+        scenario = read_scenario(files[0])
         run = Stormy(scenario).run(seed)
         told = run.told(scenario)
-        digest = digest_of_run(run.played)
-        folder = folder_for(out, Path(f"{scenario.name}-storm-{seed}"), digest)
-        write_whole(
-            folder, lambda place: fill_folder(place, run.played, report=make_report, tell=_tell)
-        )
+        folder = out / f"{scenario.name}-storm-{seed}"
+        write_whole(folder, lambda place: fill_folder(place, run.played, report=True, tell=_tell))
     except ScriptError as failure:
         _tell(str(failure))
         return SCRIPT_FAILED
     except REFUSALS as refusal:
         _tell(f"papertape: {refusal}")
         return REFUSED
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     for each in run.played:
-        print_summary(console, each.summary, 0.0)
+        print_summary(console, each.summary, None)
     _print_run(console, told)
     for symbol, incident in _incidents(run.storm, scenario):
         lasts = f" for {incident.lasts_ns / 1e9:g} s" if incident.lasts_ns else ""
@@ -93,21 +132,6 @@ def perform_one(file: Path, seed: int, out: Path | None, make_report: bool = Tru
 
 def _incidents(storm: Storm, scenario: Scenario) -> list[tuple[str, Incident]]:
     return [(scenario.instruments[at].symbol, incident) for at, incident in storm.incidents]
-
-
-@contextmanager
-def _executor(request: StormRequest) -> Iterator[Executor]:
-    """Processes where there is work for several, else this one."""
-    tasks = len(request.files) * -(-request.count // SEEDS_AT_ONCE)
-    processes = min(request.processes, tasks)
-    executor: Executor = IsolatedProcesses(processes) if processes > 1 else InThisProcess()
-    try:
-        with executor:
-            yield executor
-    except KeyboardInterrupt:
-        if isinstance(executor, IsolatedProcesses):
-            executor.kill()
-        raise
 
 
 def _print_scenario(console: Console, file: Path, runs: Sequence[StormRun]) -> None:

@@ -110,7 +110,7 @@ def check_all(tasks: Sequence[Task], processes: int | None = None) -> Iterator[C
     """Check every scenario; they come as they end. `processes` 0 is this one, None one a core."""
     wanted = usable_processors() if processes is None else processes
     count = min(wanted, len(tasks))
-    with _executor(count if count > 1 or processes else 0) as executor:
+    with executor_of(count if count > 1 or processes else 0) as executor:
         for number, future in run_all(executor, check_scenario, tasks, _AHEAD if count else 1):
             failure = future.exception()
             if failure is None:
@@ -121,7 +121,8 @@ def check_all(tasks: Sequence[Task], processes: int | None = None) -> Iterator[C
 
 
 @contextmanager
-def _executor(processes: int) -> Iterator[Executor]:
+def executor_of(processes: int) -> Iterator[Executor]:
+    """So many processes, ended with the block; 0 is this one."""
     if not processes:
         yield InThisProcess()
         return

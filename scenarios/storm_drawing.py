@@ -1,4 +1,4 @@
-"""A storm is a number: what it does to the connection and to the market is drawn from its seed."""
+"""A storm: what happens to the commands and to the market, drawn from a seed or listed."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from data.market_storm import MILLION, Incident, IncidentKind
-from sim.storm_faults import Rates, words
+from broker_api.config import SessionDefaults
+from broker_api.instrument import Instrument
+from data.market_storm import MILLION, Incident, IncidentKind, stormy
+from data.tape import Tape
+from sim.storm import StormBroker
+from sim.storm_faults import DrawnFaults, Faults, ListedFaults, Rates, words
 
 _T = TypeVar("_T")
 
@@ -17,6 +21,9 @@ _LOW = 0xFFFF_FFFF
 _RATES = (0, 0, 0, 20_000, 60_000, 150_000)
 """Half of the storms know nothing of a kind of fault; the others up to one command in seven."""
 _BREAK_RATES = (0, 0, 0, 5_000, 20_000, 60_000)
+
+
+NO_FAULTS = ListedFaults()
 
 
 @dataclass(frozen=True)
@@ -29,15 +36,17 @@ class Span:
 
 @dataclass(frozen=True)
 class Storm:
-    """What a seed does: how often which faults happen, and which incidents by instrument."""
+    """What happens to the commands, and what to the market, by the instrument's index."""
 
-    seed: int
-    rates: Rates
+    faults: Faults = NO_FAULTS
     incidents: tuple[tuple[int, Incident], ...] = ()
 
-    def of_instrument(self, index: int) -> tuple[Incident, ...]:
-        """The incidents in this instrument's market, in their order."""
-        return tuple(incident for at, incident in self.incidents if at == index)
+    def over(self, defaults: SessionDefaults, tapes: Sequence[tuple[Instrument, Tape]]) -> None:
+        """Let it come over a session with these settings and tapes."""
+        for index, (instrument, tape) in enumerate(tapes):
+            own = [incident for at, incident in self.incidents if at == index]
+            defaults.tapes[instrument.symbol] = stormy(tape, own, instrument)
+        defaults.around = lambda plain: StormBroker(plain, self.faults)
 
 
 def drawn_storm(seed: int, span: Span, instruments: int) -> Storm:
@@ -55,7 +64,7 @@ def drawn_storm(seed: int, span: Span, instruments: int) -> Storm:
     market = _Draws(seed, "market")
     count = market.up_to(INCIDENTS_MAX)
     drawn = [(market.up_to(instruments - 1), _incident(market, span)) for _ in range(count)]
-    return Storm(seed, rates, tuple(sorted(drawn, key=lambda each: each[1].at_ns)))
+    return Storm(DrawnFaults(seed, rates), tuple(sorted(drawn, key=lambda each: each[1].at_ns)))
 
 
 def _incident(draws: _Draws, span: Span) -> Incident:

@@ -11,23 +11,20 @@ import contextlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from broker_api.config import SessionDefaults
 from broker_api.errors import ConfigurationError
-from data.kept import kept_tape
-from data.market_storm import stormy
-from data.tape import Tape, sample_path
+from broker_api.instrument import Instrument
+from data.kept import keep_tapes_open
+from data.tape import Tape
 from scenarios.invariants import broken
 from scenarios.recording import Played, digest_of_run, played_sessions
 from scenarios.runner import REFUSALS, Outcome, ScriptError, play
 from scenarios.scenario import Scenario, read_scenario
 from scenarios.storm_drawing import Span, Storm, drawn_storm
 from scenarios.sweep import figures_of, run_all
-from sim.storm import StormBroker
-from sim.storm_faults import DrawnFaults
+from scenarios.trial import opened_tape
 
 SEEDS_AT_ONCE = 10
 """Storms that a process plays for one task: it plays the session without a storm once for them."""
@@ -57,11 +54,21 @@ class StormRun:
         return (not self.broken, self.net, self.scenario, self.seed)
 
 
+@dataclass(frozen=True)
+class StormFailure:
+    """A scenario that cannot be played at all, and why."""
+
+    scenario: str
+    seed: int
+    text: str
+
+
 @dataclass
 class InStorm:
     """A run in a storm, with its sessions as they ended."""
 
     storm: Storm
+    seed: int
     played: list[Played]
     broken: tuple[str, ...]
     ended: str
@@ -74,7 +81,7 @@ class InStorm:
                 faults[kind] = faults.get(kind, 0) + count
         return StormRun(
             str(scenario.file),
-            self.storm.seed,
+            self.seed,
             digest_of_run([*self.played]),
             figures_of([each.figures for each in self.played])["net"] if self.played else 0.0,
             self.broken,
@@ -93,11 +100,11 @@ class Stormy:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self._tapes = _tapes_of(scenario)
-        calm = self._play(scenario.defaults(), None)
+        calm = self._play(Storm())
         if calm.ended or calm.broken:
             why = calm.ended or calm.broken[0]
             raise ConfigurationError(f"{scenario.file}: without any storm: {why}")
-        self.span = _busy_span(calm.played, list(self._tapes.values()))
+        self.span = _busy_span(calm.played, [tape for _, tape in self._tapes])
 
     def storm(self, seed: int) -> Storm:
         """The storm of a seed over this scenario."""
@@ -105,21 +112,15 @@ class Stormy:
 
     def run(self, seed: int) -> InStorm:
         """Play the scenario in the storm of this seed."""
-        storm = self.storm(seed)
-        defaults = self.scenario.defaults()
-        defaults = replace(
-            defaults, around=lambda plain: StormBroker(plain, DrawnFaults(seed, storm.rates))
-        )
-        return self._play(defaults, storm)
+        return self._play(self.storm(seed), seed)
 
-    def _play(self, defaults: SessionDefaults, storm: Storm | None) -> InStorm:
-        for index, instrument in enumerate(self.scenario.instruments):
-            tape = self._tapes[instrument.symbol]
-            incidents = storm.of_instrument(index) if storm is not None else ()
-            defaults.tapes[instrument.symbol] = stormy(tape, incidents, instrument)
+    def _play(self, storm: Storm, seed: int = 0) -> InStorm:
+        defaults = self.scenario.defaults()
+        storm.over(defaults, self._tapes)
         script = self.scenario.script_to_play()
         ended, faults = "", list[str]()
-        with contextlib.redirect_stdout(io.StringIO()):
+        nowhere = io.StringIO()
+        with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
             try:
                 outcome = play(script, defaults)
             except ScriptError as failure:
@@ -132,24 +133,13 @@ class Stormy:
         invariants = self.scenario.expectation.invariants
         for each in played:
             faults += broken(invariants, each.record, each.metrics)
-        return InStorm(storm or Storm(0, _NO_RATES), played, tuple(faults), ended)
+        return InStorm(storm, seed, played, tuple(faults), ended)
 
 
-_NO_RATES = drawn_storm(0, Span(0, 1), 1).rates
-
-
-def _tapes_of(scenario: Scenario) -> dict[str, Tape]:
-    """The scenario's tapes, opened."""
+def _tapes_of(scenario: Scenario) -> list[tuple[Instrument, Tape]]:
+    """The scenario's instruments with their tapes, opened."""
     tapes = scenario.defaults().tapes
-    opened = {}
-    for instrument in scenario.instruments:
-        tape = tapes.get(instrument.symbol) or sample_path(instrument.symbol)
-        if tape is None:
-            raise ConfigurationError(f"{scenario.file}: there is no tape of {instrument.symbol}")
-        opened[instrument.symbol] = (
-            tape if isinstance(tape, Tape) else kept_tape(Path(str(tape)), instrument)
-        )
-    return opened
+    return [(spec, opened_tape(tapes.get(spec.symbol), spec)) for spec in scenario.instruments]
 
 
 def _busy_span(played: Sequence[Played], tapes: Sequence[Tape]) -> Span:
@@ -176,6 +166,7 @@ class StormTask:
 
 def play_storms(task: StormTask) -> list[StormRun]:
     """The work of one process. Raises ConfigurationError for a scenario that cannot be played."""
+    keep_tapes_open()
     stormy_scenario = Stormy(read_scenario(task.file))
     return [stormy_scenario.run(seed).told(stormy_scenario.scenario) for seed in task.seeds]
 
@@ -186,10 +177,10 @@ def storm_all(
     seed: int,
     executor: Executor,
     progress: Callable[[int], None] = lambda runs: None,
-) -> Iterator[StormRun | tuple[Path, Exception]]:
+) -> Iterator[StormRun | StormFailure]:
     """`count` storms over each scenario, with the seeds from `seed` on; runs as they end.
 
-    A scenario that cannot be played gives its file and the error, once.
+    A scenario that cannot be played gives one failure.
     """
     tasks = [
         StormTask(str(file), tuple(range(first, min(first + SEEDS_AT_ONCE, seed + count))))
@@ -205,9 +196,9 @@ def storm_all(
             yield from future.result()
         elif task.file not in failed:
             failed.add(task.file)
-            if not isinstance(failure, Exception):
-                raise failure
-            yield Path(task.file), failure
+            text = str(failure)
+            named = text if text.startswith(task.file) else f"{task.file}: {text}"
+            yield StormFailure(task.file, task.seeds[0], named)
 
 
 def listed(runs: Iterable[StormRun], worst: int) -> list[StormRun]:
@@ -215,17 +206,3 @@ def listed(runs: Iterable[StormRun], worst: int) -> list[StormRun]:
     ordered = sorted(runs, key=lambda run: run.rank)
     bad = [run for run in ordered if run.broken]
     return bad + ordered[len(bad) : max(worst, len(bad))]
-
-
-def as_json(run: StormRun) -> dict[str, Any]:
-    """A run as tables of figures have it."""
-    return {
-        "scenario": run.scenario,
-        "seed": run.seed,
-        "digest": run.digest,
-        "net": run.net,
-        "broken": list(run.broken),
-        "ended": run.ended,
-        "faults": dict(run.faults),
-        "incidents": list(run.incidents),
-    }

@@ -7,7 +7,6 @@ commands meet the same faults, whatever the time, and one command more shifts no
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -67,15 +66,15 @@ class Faults(Protocol):
         """What happens to the command of this number, None for nothing."""
 
 
+@dataclass(frozen=True)
 class ListedFaults:
-    """These faults and no others; of several for one command the last."""
+    """These faults and no others; of several for one command the first."""
 
-    def __init__(self, faults: Iterable[Fault]) -> None:
-        self._by_command = {fault.command: fault for fault in faults}
+    faults: tuple[Fault, ...] = ()
 
     def of(self, command: int) -> Fault | None:
         """See `Faults.of`."""
-        return self._by_command.get(command)
+        return next((fault for fault in self.faults if fault.command == command), None)
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ class DrawnFaults:
 
     seed: int
     rates: Rates
-    _blocks: dict[int, list[int]] = field(default_factory=dict, repr=False)
+    _blocks: dict[int, list[int]] = field(default_factory=dict, repr=False, compare=False)
 
     def of(self, command: int) -> Fault | None:
         """See `Faults.of`."""

@@ -193,9 +193,7 @@ class WatchServer:
     # --- what they get -------------------------------------------------------------------------
 
     async def _snapshot(self, request: web.Request) -> web.Response:
-        snapshot = {**self._watched.snapshot(), "operable": self._ask is not None}
-        without = request.query.get("without", "")  # a terminal has no chart
-        return web.json_response({name: snapshot[name] for name in snapshot if name != without})
+        return web.json_response({**self._watched.snapshot(), "operable": self._ask is not None})
 
     async def _request(self, request: web.Request) -> web.Response:
         try:

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from broker_api.errors import ConfigurationError
 from data.market_storm import IncidentKind
 from papertape.storm_command import StormRequest, command_of, perform_one, perform_storms
 from reports.run import read_run
 from scenarios.processes import InThisProcess, IsolatedProcesses
 from scenarios.scenario import read_scenario
 from scenarios.storm_drawing import Span, drawn_storm
-from scenarios.storms import StormRun, Stormy, listed, storm_all
+from scenarios.storms import StormFailure, StormRun, Stormy, listed, storm_all
 
 NAIVE = """
 import asyncio
@@ -109,23 +108,23 @@ def test_one_command_plays_a_seed_again_into_a_run_folder(
 ) -> None:
     bad = next(run for run in runs_of(file, 30) if run.broken)
     assert command_of(bad) == f"papertape check {file.parent} --storm-seed {bad.seed}"
-    assert perform_one(file, bad.seed, tmp_path / "out") == 1
+    assert perform_one([file], bad.seed, tmp_path / "out") == 1
     shown = capsys.readouterr().out
     assert bad.broken[0] in shown
-    assert read_run(tmp_path / "out").digest == bad.digest
-    assert (tmp_path / "out" / "report.html").is_file()
+    assert read_run(tmp_path / "out" / f"{tmp_path.name}-storm-{bad.seed}").digest == bad.digest
+    assert list((tmp_path / "out").glob("*/report.html"))
 
 
 def test_what_is_printed_names_the_worst_seeds_and_their_commands(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert perform_storms(StormRequest([file], 10, 1, 1)) == 1
+    assert perform_storms(StormRequest([file], 10, 1, processes=0)) == 1
     out = capsys.readouterr().out
     assert "10 storms" in out
     assert "--storm-seed" in out
     quiet = FILE.partition("[expect")[0]
     file.write_text(quiet, encoding="utf-8")
-    assert perform_storms(StormRequest([file], 4, 1, 1)) == 0
+    assert perform_storms(StormRequest([file], 4, 1, processes=0)) == 0
     assert "all invariants held" in capsys.readouterr().out
 
 
@@ -141,11 +140,11 @@ def test_what_the_strategy_raises_is_broken_and_a_refusal_ends_it_early(file: Pa
 
 def test_a_scenario_that_fails_in_calm_weather_says_so_once(file: Path) -> None:
     (file.parent / "naive.py").write_text(BROKEN, encoding="utf-8")
-    ((failed, failure),) = storm_all([file], 25, 1, InThisProcess())
-    assert failed == file
-    assert isinstance(failure, ConfigurationError)
-    assert "without any storm: the strategy raised: RuntimeError: no such luck" in str(failure)
-    assert perform_storms(StormRequest([file], 2, 1, 1)) == 1
+    (failure,) = storm_all([file], 25, 1, InThisProcess())
+    assert isinstance(failure, StormFailure)
+    assert failure.scenario == str(file)
+    assert "without any storm: the strategy raised: RuntimeError: no such luck" in failure.text
+    assert perform_storms(StormRequest([file], 2, 1, processes=0)) == 1
 
 
 def test_storms_come_while_the_session_is_busy_and_have_every_kind() -> None:

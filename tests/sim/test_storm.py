@@ -97,7 +97,7 @@ async def asking(call: Awaitable[Any]) -> Exception | None:
 
 
 def test_a_storm_without_faults_is_the_session_without_a_storm() -> None:
-    assert digest(play(trade, ListedFaults([]))) == digest(play(trade, None))
+    assert digest(play(trade, ListedFaults())) == digest(play(trade, None))
 
 
 def test_a_refused_order_is_told_and_never_reaches_the_exchange() -> None:
@@ -108,7 +108,7 @@ def test_a_refused_order_is_told_and_never_reaches_the_exchange() -> None:
         assert (await suite["MNQ"].orders.get_order(1)).status == "rejected"
         await suite["MNQ"].orders.place_market_order("MNQ", 0, 2)
 
-    suite = play(story, ListedFaults([Fault(1, FaultKind.REFUSED, 20)]))
+    suite = play(story, ListedFaults((Fault(1, FaultKind.REFUSED, 20),)))
     assert position_at_the_venue(suite) == 2
 
 
@@ -125,7 +125,7 @@ def test_a_refused_change_or_cancel_leaves_the_order_as_it_was() -> None:
         assert (same.status, same.limit_price) == ("open", 20_000.0)
         assert (await orders.cancel_order(order)).status == "cancelled"
 
-    play(story, ListedFaults([Fault(n, FaultKind.REFUSED, 20) for n in (2, 3)]))
+    play(story, ListedFaults(tuple(Fault(n, FaultKind.REFUSED, 20) for n in (2, 3))))
 
 
 def test_a_lost_order_is_uncertain_and_then_known_not_to_be_there() -> None:
@@ -140,7 +140,7 @@ def test_a_lost_order_is_uncertain_and_then_known_not_to_be_there() -> None:
         assert gone.status == "rejected"
         assert "never reached" in gone.reason
 
-    suite = play(story, ListedFaults([Fault(1, FaultKind.LOST, 700, 500)]))
+    suite = play(story, ListedFaults((Fault(1, FaultKind.LOST, 700, 500),)))
     assert position_at_the_venue(suite) == 0
 
 
@@ -161,7 +161,7 @@ def test_an_unanswered_order_is_uncertain_and_then_found_with_its_fills() -> Non
         assert max(told[:-1]) <= 2
         assert told[-1] == 3
 
-    suite = play(story, ListedFaults([Fault(1, FaultKind.UNANSWERED, 500, 1_000)]))
+    suite = play(story, ListedFaults((Fault(1, FaultKind.UNANSWERED, 500, 1_000),)))
     assert suite.session.ledger.cash_nanos == broker(suite).exchange.cash_nanos()
 
 
@@ -177,7 +177,7 @@ def test_a_bracket_without_an_answer_is_found_whole() -> None:
         entry, stop, target = [await orders.get_order(number) for number in (1, 2, 3)]
         assert (entry.status, stop.status, target.status) == ("filled", "open", "open")
 
-    play(story, ListedFaults([Fault(1, FaultKind.UNANSWERED, 500, 500)]))
+    play(story, ListedFaults((Fault(1, FaultKind.UNANSWERED, 500, 500),)))
 
 
 def test_a_cancel_without_an_answer_leaves_the_order_in_doubt_until_it_is_looked_up() -> None:
@@ -193,7 +193,15 @@ def test_a_cancel_without_an_answer_leaves_the_order_in_doubt_until_it_is_looked
         assert (await orders.get_order(order)).status == "cancelled"
 
     lost, unanswered = FaultKind.LOST, FaultKind.UNANSWERED
-    play(story, ListedFaults([Fault(2, lost, 100, 500), Fault(3, unanswered, 100, 500)]))
+    play(
+        story,
+        ListedFaults(
+            (
+                Fault(2, lost, 100, 500),
+                Fault(3, unanswered, 100, 500),
+            )
+        ),
+    )
 
 
 def test_nothing_overtakes_a_late_order() -> None:
@@ -206,7 +214,7 @@ def test_nothing_overtakes_a_late_order() -> None:
         assert second.order_id == 2
         assert suite.clock.now_ns() - began >= 900_000_000
 
-    play(story, ListedFaults([Fault(1, FaultKind.LATE, 900)]))
+    play(story, ListedFaults((Fault(1, FaultKind.LATE, 900),)))
 
 
 def test_a_silent_venue_tells_all_at_once_afterwards() -> None:
@@ -220,7 +228,7 @@ def test_a_silent_venue_tells_all_at_once_afterwards() -> None:
         assert heard == [700_000_000] * len(heard)
         assert heard
 
-    play(story, ListedFaults([Fault(1, FaultKind.SILENCE, 700)]))
+    play(story, ListedFaults((Fault(1, FaultKind.SILENCE, 700),)))
 
 
 def test_while_the_connection_is_down_nothing_is_sent_and_nothing_is_heard() -> None:
@@ -242,7 +250,7 @@ def test_while_the_connection_is_down_nothing_is_sent_and_nothing_is_heard() -> 
         assert not [ns for ns in rows if broke_ns < ns < broke_ns + 10_000_000_000]
         assert [ns for ns in rows if ns > broke_ns + 10_000_000_000]
 
-    suite = play(story, ListedFaults([Fault(1, FaultKind.BREAK, 10_000, 500)]))
+    suite = play(story, ListedFaults((Fault(1, FaultKind.BREAK, 10_000, 500),)))
     assert broker(suite).happened == {"break": 1, "sent while disconnected": 1}
     assert "1 break" in broker(suite).notes[-1]
 
@@ -254,7 +262,7 @@ def test_a_session_that_leaves_in_doubt_is_told_what_there_is() -> None:
         await asking(orders.place_limit_order("MNQ", 0, 1, 20_000.0))
 
     faults = [Fault(1, FaultKind.UNANSWERED, 50, 9_000), Fault(2, FaultKind.LOST, 50, 9_000)]
-    suite = play(story, ListedFaults(faults))
+    suite = play(story, ListedFaults(tuple(faults)))
     orders = suite.session.ledger.orders
     assert [order.status.value for order in orders.values()] == ["filled", "rejected"]
 
@@ -295,5 +303,5 @@ def test_the_last_tenth_of_the_tape_is_calm() -> None:
         )
         assert failure is None
 
-    suite = play(story, ListedFaults([Fault(1, FaultKind.LOST)]))
+    suite = play(story, ListedFaults((Fault(1, FaultKind.LOST),)))
     assert broker(suite).happened == {}
