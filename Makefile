@@ -67,19 +67,21 @@ sdk-before: .sdk-before/.installed
 	@$(PIP) install --quiet --no-deps --target .sdk-before --requirement $<
 	@touch $@
 
-test: $(DEV) sdk-before  ## run every test
+test: $(DEV) sdk-before  ## run every test and every scenario
 	@echo "compiling the exchange (a minute, once)"
 	@$(BIN)/python -m pytest -q $(COMPILING)
+	$(BIN)/papertape check scenarios
 	$(BIN)/python -m pytest $(PARALLEL)
 
 # What talks to servers in real time, and the comparisons of whole sessions, wait for `make test`.
 LATER := $(addprefix --ignore=tests/,venues conformance differential \
   acceptance/test_order_manager_page_live.py)
 
-check: $(DEV)  ## format, lint, types and the quick tests
+check: $(DEV)  ## format, lint, types, the scenarios and the quick tests
 	$(BIN)/ruff format --check $(WRITTEN)
 	$(BIN)/ruff check $(WRITTEN)
 	$(BIN)/mypy
+	$(BIN)/papertape check scenarios
 	$(BIN)/python -m pytest -x -q $(PARALLEL) -m "not slow and not browser" $(LATER)
 
 nightly: $(DEV) projectx-env sdk-before  ## everything, also with the kernel as plain Python, and a million sessions

@@ -9,6 +9,7 @@ from broker_api.config import SessionDefaults
 from broker_api.risk_rules import rules_of
 from papertape.cli import app
 from scenarios.runner import Script, play
+from scenarios.scenario import read_scenario
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -79,7 +80,11 @@ def test_toml_blocks_of_the_pages_are_accepted(text: str, tmp_path: Path) -> Non
 
     path = tmp_path / "block.toml"
     path.write_text(text, encoding="utf-8")
-    if ".daily_loss]" in text:
+    strategy = re.search(r'^strategy = "(.+):(.+)"', text, re.MULTILINE)
+    if strategy:
+        (tmp_path / strategy[1]).write_text(f"async def {strategy[2]}(suite): ...\n", "utf-8")
+        assert read_scenario(path).expectation.statistics
+    elif ".daily_loss]" in text:
         assert not rules_of(path).is_empty
     elif re.search(r"^\[[A-Z]+\]$", text, re.MULTILINE):
         assert load_catalog(path) != load_catalog()
