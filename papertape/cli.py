@@ -19,6 +19,7 @@ from broker_api.config import SETTINGS_FILE, SessionDefaults
 from papertape.data_command import app as data_app
 from papertape.paper_cli import paper
 from papertape.serve_command import app as serve_app
+from papertape.ui_cli import stop, ui
 from scenarios.parameters import literal, split_assignments, split_settings
 from scenarios.settings import settings_of, with_settings, with_tapes
 
@@ -32,6 +33,8 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 app.add_typer(serve_app, name="serve")
 app.command()(paper)
+app.command()(ui)
+app.command()(stop)
 
 _Script = Annotated[Path, typer.Argument(help="a Python file", show_default=False)]
 _Tapes = Annotated[

@@ -239,8 +239,12 @@ def plain_table(
     name: str = "",
     *,
     words: Sequence[int] = (),
+    marked: Sequence[int] = (),
 ) -> str:
-    """A table that does nothing: the first column and those of `words` are text, others figures."""
+    """A table that does nothing: the first column and those of `words` are text, others figures.
+
+    Rows whose index is in `marked` stand out.
+    """
 
     def kind(index: int) -> str:
         return ' class="words"' if index in words else ""
@@ -248,10 +252,10 @@ def plain_table(
     place = f' id="{escape(name)}"' if name else ""
     head = "".join(f"<th{kind(i)}>{escape(text)}</th>" for i, text in enumerate(heads))
     body = "".join(
-        "<tr>"
+        ('<tr class="marked">' if number in marked else "<tr>")
         + "".join(f"<td{kind(i)}>{escape(cell)}</td>" for i, cell in enumerate(row))
         + "</tr>\n"
-        for row in rows
+        for number, row in enumerate(rows)
     )
     return (
         f'<div class="scroll" tabindex="0"><table class="plain"{place}><thead><tr>{head}</tr>'

@@ -193,7 +193,9 @@ class WatchServer:
     # --- what they get -------------------------------------------------------------------------
 
     async def _snapshot(self, request: web.Request) -> web.Response:
-        return web.json_response({**self._watched.snapshot(), "operable": self._ask is not None})
+        snapshot = {**self._watched.snapshot(), "operable": self._ask is not None}
+        without = request.query.get("without", "")  # a terminal has no chart
+        return web.json_response({name: snapshot[name] for name in snapshot if name != without})
 
     async def _request(self, request: web.Request) -> web.Response:
         try:

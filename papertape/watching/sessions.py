@@ -16,13 +16,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from broker_api.config import near_miss
 from broker_api.errors import ConfigurationError
 from broker_api.secret import Secret
 from papertape.home import write_private
-from papertape.watching.server import Ask, Watched, WatchServer
+
+if TYPE_CHECKING:
+    from papertape.watching.server import Ask, Watched, WatchServer
 
 TOKEN_BYTES = 24
 
@@ -73,6 +75,8 @@ def published(
 
     `port` None takes the one that the last session of this name had, if it is free.
     """
+    from papertape.watching.server import WatchServer  # needs an extra; finding sessions does not
+
     door = _door(name)
     wanted = int(door.get("port", 0)) if port is None else port
     token = Secret(str(door.get("token") or secrets.token_urlsafe(TOKEN_BYTES)))

@@ -16,6 +16,8 @@ from tests.chromium import DESKTOP, PHONE, Browser, Opened, browser, needs_chrom
 from tests.reports.big_run import big_run
 from tests.reports.example_run import Story, mnq, told_story, write_run_folder
 from tests.reports.test_compare import round_trip, run_of, take
+from tests.reports.test_difference import later
+from tests.reports.test_difference import page_of as difference_between
 
 pytestmark = needs_chromium
 
@@ -194,6 +196,19 @@ def test_a_comparison_shows_both_runs_and_every_pair(
         assert opened.page.locator("#orders tbody tr").count() == 1
         opened.page.locator("#orders tbody tr").first.click()
         opened.page.locator("#chart[data-fills='1']").wait_for(state="attached")
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_a_difference_is_drawn_with_its_mark(
+    chromium: Browser, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    file = tmp_path / "difference.html"
+    file.write_text(difference_between(later), encoding="utf-8")
+    with chromium.open(file, size) as opened:
+        assert opened.said == []
+        assert not opened.is_wider_than_its_window()
+        assert opened.page.locator("#chart .shapelayer path").count() == 1
+        assert opened.page.locator("#chart").get_by_text("first difference").count() == 1
 
 
 def test_ten_thousand_trades_open_sort_and_turn_pages(chromium: Browser, big: Path) -> None:
