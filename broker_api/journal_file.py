@@ -38,6 +38,7 @@ from broker_api.journal_layout import (
     VERSION,
     schema_hash,
 )
+from broker_api.journal_rest import beside, head_damage, wal_damage, writer_of
 
 BUSY_SECONDS = 10.0
 """How long one waits for another that holds the file."""
@@ -81,11 +82,6 @@ class Broken(Exception):
         super().__init__(what)
         self.seq = seq
         self.what = what
-
-
-def beside(path: Path, ending: str) -> Path:
-    """The file beside a journal whose name is the journal's and `ending`."""
-    return path.with_name(path.name + ending)
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -236,9 +232,22 @@ class JournalFile:
         where not even the first record is intact, JournalError for another file or version,
         FileNotFoundError.
         """
+        return cls._verified_one(path, is_at_rest=not writer_of(path))
+
+    @classmethod
+    def at_rest(cls, path: Path) -> JournalFile:
+        """As `open`, for who knows that nobody writes, because he has the right to."""
+        return cls._verified_one(path, is_at_rest=True)
+
+    @classmethod
+    def _verified_one(cls, path: Path, *, is_at_rest: bool) -> JournalFile:
         journal = cls.watch(path)
         try:
+            if is_at_rest and (fault := head_damage(path)):
+                raise JournalDamaged(str(path), 0, fault)
             journal._verify()
+            if is_at_rest and journal.damage is None and (fault := wal_damage(path)):
+                journal.damage = JournalDamaged(str(path), journal.head.seq + 1, fault)
         except BaseException:
             journal.close()
             raise

@@ -20,6 +20,17 @@ APPLICATION_ID = 0x70744A31
 VERSION = 1
 """`PRAGMA user_version`: counts changes of the tables."""
 
+PAGE_BYTES = 4096
+FIXED_HEAD = {
+    0: b"SQLite format 3\0\x10\0\2\2\0\x40\x20\x20",
+    44: (4).to_bytes(4, "big") + bytes(8) + (1).to_bytes(4, "big"),
+    64: bytes(4),
+    72: bytes(20),
+}
+"""Bytes of a journal's head that are always these, by their place (sqlite.org/fileformat.html,
+1.3): pages of 4096 bytes, write-ahead log, UTF-8, no vacuum. A wrong one can make SQLite pass over
+the write-ahead file, or write where it must not, and no check of its own tells."""
+
 TICK_FIELDS = ("ts", "kind", "side", "px", "qty", "bid", "ask", "bid_qty", "ask_qty")
 """Columns of a row of the market, in the order and with the meaning of `data.schema.TapeColumns`:
 prices in ticks, sizes in lots, time in ns, missing sides as NO_PRICE and its negative."""

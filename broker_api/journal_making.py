@@ -17,8 +17,9 @@ from typing import Any
 
 from broker_api.errors import JournalFull, JournalWriteError
 from broker_api.journal_chain import NO_HASH, IntColumn, chained
-from broker_api.journal_file import Broken, JournalFile, Stored, Tally, beside, connect
-from broker_api.journal_layout import TICK_COLUMNS, build
+from broker_api.journal_file import Broken, JournalFile, Stored, Tally, connect
+from broker_api.journal_layout import PAGE_BYTES, TICK_COLUMNS, build
+from broker_api.journal_rest import beside
 
 INSERT = "INSERT INTO record VALUES (?, ?, ?, ?, ?)"
 INSERT_TICKS = f"INSERT INTO tick VALUES (?{', ?' * len(TICK_COLUMNS)})"
@@ -97,6 +98,7 @@ def _write(path: Path, records: Iterable[Stored], tally: Tally) -> None:
     """A journal of these records, whole and on the disk when this returns."""
     _remove(path)
     with closing(connect(path, "mode=rwc")) as connection:
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("BEGIN")
         written = 0

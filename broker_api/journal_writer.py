@@ -28,7 +28,7 @@ from broker_api.journal_chain import (
     packed,
     writable,
 )
-from broker_api.journal_file import JournalFile, Stored, Tally, beside, connect
+from broker_api.journal_file import JournalFile, Stored, Tally, connect
 from broker_api.journal_making import (
     INSERT,
     INSERT_TICKS,
@@ -39,6 +39,7 @@ from broker_api.journal_making import (
     numbered,
     write_error,
 )
+from broker_api.journal_rest import beside, writer_of
 from broker_api.wall_clock import WallClock
 
 STAGED_ROWS_MAX = 50_000
@@ -59,13 +60,8 @@ class _Hold:
         try:
             self._lock.acquire(blocking=False)
         except Timeout:
-            raise JournalLocked(str(path), self._holder()) from None
+            raise JournalLocked(str(path), writer_of(path)) from None
         self._pid.write_text(str(os.getpid()), encoding="ascii")
-
-    def _holder(self) -> int:
-        with suppress(OSError, ValueError):
-            return int(self._pid.read_text(encoding="ascii"))
-        return 0
 
     def end(self) -> None:
         self._pid.unlink(missing_ok=True)
@@ -126,7 +122,7 @@ class JournalWriter:
         hold = _Hold(path)
         try:
             finish_recovery(path)
-            with JournalFile.open(path) as journal:
+            with JournalFile.at_rest(path) as journal:
                 if journal.damage is not None:
                     copy_intact(journal)
             finish_recovery(path)

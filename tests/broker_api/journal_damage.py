@@ -341,6 +341,17 @@ class Play:
         path = put(self.place, files, shm)
         return first.__name__, judge(path, self.longest)
 
+    def heads(self) -> Iterator[tuple[str, str]]:
+        """Each bit of the first bytes of both files: of a session that ended, of one that ran."""
+        for state in self.own[-2:]:
+            for name, size in (("main", 108), ("wal", 56)):
+                content: bytes = getattr(state.files, name)
+                for place in range(8 * min(size, len(content))):
+                    changed = bytearray(content)
+                    changed[place // 8] ^= 1 << place % 8
+                    files = state.files._replace(**{name: bytes(changed)})
+                    yield f"head of {name}", judge(put(self.place, files), self.longest)
+
     def truncations(self, tail: int, every: int) -> Iterator[tuple[str, str]]:
         """Both files of every state, cut at each byte of their last `tail` bytes."""
         for state in self.own:
@@ -368,8 +379,8 @@ def main() -> None:
                 print(f"seed {seed}: python -m tests.broker_api.journal_damage --seed {seed}")
                 raise
         if options.every:
-            for each in play.truncations(2 * (PAGE + 24), options.every):
-                tally[each] += 1
+            tally.update(play.truncations(2 * (PAGE + 24), options.every))
+            tally.update(play.heads())
     for (damage, outcome), count in sorted(tally.items()):
         print(f"{damage:24}{outcome:10}{count:8}")
 

@@ -143,6 +143,51 @@ def test_pages_that_nothing_leads_to_are_damage(path: Path, place: int, value: i
     assert looks(path) == whole
 
 
+@pytest.mark.parametrize("place", [18, 19, 20, 47, 52, 59, 67, 80])
+def test_a_head_that_would_lead_sqlite_astray_is_refused(path: Path, place: int) -> None:
+    """Of 18 and 19: a file that is only for reading; one whose write-ahead file is passed over."""
+    write(path, 4)
+    content = bytearray(path.read_bytes())
+    content[place] ^= 3
+    path.write_bytes(bytes(content))
+    for opening in (JournalFile.open, JournalWriter.resume):
+        with pytest.raises(JournalDamaged, match="record 0"):
+            opening(path)
+
+
+@pytest.mark.parametrize(("place", "what"), [(20, "head of the write"), (20_000, "frame 4 of")])
+def test_commits_behind_a_damaged_frame_are_told_to_be_lost(
+    path: Path, tmp_path: Path, place: int, what: str
+) -> None:
+    with JournalWriter.create(path.with_name("running"), header(), now_ns=lambda: 0) as journal:
+        write_turns(journal, 5)
+        files = read(journal.path)
+        whole = looks(journal.path)
+    (tmp_path / "killed").mkdir()
+    wal = bytearray(files.wal)
+    wal[place] ^= 1
+    path = put(tmp_path / "killed", Files(files.main, bytes(wal)))
+    with JournalFile.open(path) as damaged:
+        assert damaged.damage is not None
+        assert what in str(damaged.damage)
+        found = [look(record) for record in damaged.records()]
+    assert len(found) < len(whole)
+    JournalWriter.resume(path).close()
+    assert looks(path) == found
+    assert path.with_name("session.journal.damaged-wal").read_bytes() == bytes(wal)
+
+
+def test_the_commit_that_the_power_took_is_no_damage(path: Path, tmp_path: Path) -> None:
+    with JournalWriter.create(path, header(), now_ns=lambda: 0) as journal:
+        write_turns(journal, 5)
+        files = read(path)
+    (tmp_path / "cut").mkdir()
+    wal = bytearray(files.wal)
+    wal[-4000] ^= 1
+    with JournalFile.open(put(tmp_path / "cut", Files(files.main, bytes(wal)))) as cut:
+        assert cut.damage is None
+
+
 def test_who_follows_a_journal_is_told_of_damage_when_he_comes_to_it(path: Path) -> None:
     whole = write(path, 4)
     change(path, "UPDATE record SET ts_ns = 0 WHERE seq = 9")
