@@ -15,7 +15,8 @@ import pytest
 from trial import accepted_events, check, edit, make_trial, rewrite_accepted, rows_of_kind
 
 from broker_api.event import EventKind
-from data.synthetic import generate, profile_for, write_tape
+from data.synthetic import generate, profile_for
+from data.written import write_tape
 from scenarios.divergence import Divergence
 
 FIRST_FILL_NS = 1_736_865_005_427_463_904
