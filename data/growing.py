@@ -64,7 +64,7 @@ class GrowingTape:
         columns = [self._column(COLUMN_TYPES[name], folder) for name in TapeColumns._fields]
         self._arrays: list[npt.NDArray[Any]] = columns
         self._columns = TapeColumns(*columns)
-        self._dropped = 0
+        self._let_go_at = 0
         self._rows = 0
 
     def _column(self, kind: type[np.int64] | type[np.int8], folder: Path | None) -> Any:
@@ -95,17 +95,16 @@ class GrowingTape:
         self._let_go()
 
     def _let_go(self) -> None:
-        """Give memory back that is far behind; the rows are in the files."""
-        if self._rows - self._dropped < 2 * RESIDENT_ROWS:
+        """Give memory back that is far behind; the rows are in the files. What a search has read
+        there since the last time goes as well."""
+        if self._rows - self._let_go_at < RESIDENT_ROWS:
             return
+        self._let_go_at = self._rows
         until = self._rows - RESIDENT_ROWS
         for column, mapped in zip(self._arrays, self._maps, strict=True):
-            size = column.dtype.itemsize
-            start = self._dropped * size // mmap.PAGESIZE * mmap.PAGESIZE
-            length = (until * size - start) // mmap.PAGESIZE * mmap.PAGESIZE
+            length = until * column.dtype.itemsize // mmap.PAGESIZE * mmap.PAGESIZE
             if length > 0:
-                mapped.madvise(mmap.MADV_DONTNEED, start, length)
-        self._dropped = until
+                mapped.madvise(mmap.MADV_DONTNEED, 0, length)
 
     def tape(self) -> Tape:
         """The rows so far as a tape. Views: it costs nothing however many there are."""

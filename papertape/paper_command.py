@@ -91,9 +91,9 @@ def _perform(request: PaperRequest) -> int:
     console = Console(highlight=False)
     operated = Operated()
     session = _opened(request, operated, console)
-    console.print(f"session  {request.plan.folder}", soft_wrap=True)
     began = time.perf_counter()
     with _stoppable(session.feed.inbox), operated.showing(console):
+        console.print(f"session  {request.plan.folder}", soft_wrap=True)
         outcome = session.run()
     seconds = time.perf_counter() - began
     _save(request, outcome, seconds, console)

@@ -43,6 +43,7 @@ class PaperBroker(SimBroker):
         self._incoming = incoming
         self._requests: deque[tuple[int, Request]] = deque()
         self._is_over = False
+        self._is_back = False
         horizon_ns = self._take_first_rows()
         super().__init__(spec, self._grown(), notes)
         self._tape_end_ns = horizon_ns
@@ -131,6 +132,7 @@ class PaperBroker(SimBroker):
             self._run_market(min(now_ns, max(self._arrivals.next_ns(), self.exchange.now_ns)))
             self._execute_arrivals(self.exchange.now_ns)
         self._loop.jump_to(now_ns)
+        self._is_back = True
         row = row_of(
             EventKind.SESSION_RESUMED,
             ts_ns=now_ns,
@@ -140,7 +142,12 @@ class PaperBroker(SimBroker):
         )
         self._deliveries.append((now_ns, row, None))
 
+    def _tell_stretches(self, until_ns: int) -> int | None:
+        """What a session missed is told at once and at its own time, not row by row at theirs."""
+        return None if self._is_back else super()._tell_stretches(until_ns)
+
     def _schedule_due(self, now_ns: int) -> bool:
+        self._is_back = False
         scheduled = super()._schedule_due(now_ns)
         while self._requests and self._requests[0][0] <= now_ns:
             self._loop.call_soon(self._serve, self._requests.popleft()[1])

@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker_api.errors import ConfigurationError
+from broker_api.journal_chain import Record, RecordKind
+from broker_api.journal_file import JournalFile
+from broker_api.journal_writer import JournalWriter
+from papertape.paper_command import served_again
+from scenarios.paper import (
+    JOURNAL_FILE,
+    PaperPlan,
+    begin,
+    changes_since,
+    plan_of,
+    resume,
+    verify,
+)
+from scenarios.paper_feed import FeedPlan
+from scenarios.runner import Outcome, play
+from scenarios.scenario import read_scenario
+from sim.durable import ResumeDiverged
+from tests.paper import long_feed
 
 ROOT = Path(__file__).parents[2]
+BUSY = Path(__file__).parent / "busy"
+BEGAN_NS = 1_800_000_000_000_000_000
+OWN = (RecordKind.COMMAND, RecordKind.EVENT, RecordKind.ERROR)
 
 
 def test_killed_sessions_lose_nothing_and_double_nothing() -> None:
@@ -21,3 +50,106 @@ def test_killed_sessions_lose_nothing_and_double_nothing() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "nothing lost, nothing doubled" in done.stdout
+
+
+def played(folder: Path, wall_ns: Callable[[], int], speed: float) -> Outcome:
+    """The busy scenario as a paper session in `folder`."""
+    plan = PaperPlan(read_scenario(BUSY), {}, FeedPlan("replay", speed, BEGAN_NS), folder)
+    return begin(plan, wall_ns, served_again).run()
+
+
+def ticking(start_ns: int, step_ns: int) -> Callable[[], int]:
+    """A machine's clock that goes on by a step at every look."""
+    times = itertools.count(start_ns, step_ns)
+    return lambda: next(times)
+
+
+def first_records(source: Path, target: Path, share: float) -> list[Record]:
+    """A session that was ended in the middle: the first records of another one's journal."""
+    with JournalFile.open(source / JOURNAL_FILE) as file:
+        records = list(file.records())
+        kept = records[1 : int(len(records) * share)]
+        target.mkdir()
+        with JournalWriter.create(target / JOURNAL_FILE, file.header) as writer:
+            for record in kept:
+                if record.ticks is None:
+                    writer.stage(record.kind, record.ts_ns, record.body)
+                else:
+                    writer.append_ticks(record.ts_ns, record.ticks.instrument, record.ticks.columns)
+    return kept
+
+
+def session_records(folder: Path) -> list[tuple[str, int, Any]]:
+    """Commands and events as a journal has them."""
+    with JournalFile.open(folder / JOURNAL_FILE) as file:
+        return [
+            (str(each.kind), each.ts_ns, each.body) for each in file.records() if each.kind in OWN
+        ]
+
+
+def test_a_paper_session_has_the_events_of_the_backtest(tmp_path: Path) -> None:
+    scenario = read_scenario(BUSY)
+    backtest = play(scenario.script_to_play(), scenario.defaults())
+    expected = backtest.sessions[-1].session.journal.digest()
+    for speed in (0.0, 1e6):
+        folder = tmp_path / f"{speed:g}"
+        outcome = played(folder, ticking(BEGAN_NS, 1_000_000), speed)
+        assert outcome.sessions[-1].session.journal.digest() == expected
+        plan, header = plan_of(folder)
+        parity = verify(plan, header, served_again)
+        assert (parity.is_equal, parity.digest) == (True, expected)
+
+
+def test_a_session_that_was_away_hears_late_what_the_venue_did_meanwhile(tmp_path: Path) -> None:
+    played(tmp_path / "whole", ticking(BEGAN_NS, 50_000), 1e3)
+    kept = first_records(tmp_path / "whole", tmp_path / "cut", 0.4)
+    last_ns = max(each.ts_ns for each in kept if each.kind is RecordKind.HORIZON)
+    away_ns = last_ns + 60_000_000_000
+    plan, header = plan_of(tmp_path / "cut")
+    start_ns = int(read_scenario(BUSY).defaults().tapes["MNQ"].start_ns)  # type: ignore[attr-defined]
+    wall = ticking(BEGAN_NS + (away_ns - start_ns) // 1000, 50_000)
+    resume(plan, wall, served_again).run()
+
+    before = session_records(tmp_path / "whole")
+    after = session_records(tmp_path / "cut")
+    own = [each for each in kept if each.kind in OWN]
+    assert after[: len(own)] == before[: len(own)]
+    resumed = [each for each in after if each[2].get("kind") == "session_resumed"]
+    assert len(resumed) == 1
+    assert resumed[0][1] >= away_ns
+    assert resumed[0][2]["value"] == resumed[0][1] - last_ns
+    assert resumed[0][2]["limit"] > 100, "the replay knows what traded meanwhile"
+    sent = [ts for kind, ts, _ in after if kind == "command" and last_ns < ts < resumed[0][1]]
+    assert sent == [], "nobody was there to send anything"
+    assert verify(plan, header, served_again).is_equal
+
+
+def test_a_changed_strategy_does_not_go_on_with_what_another_one_did(tmp_path: Path) -> None:
+    folder = tmp_path / "busy"
+    shutil.copytree(BUSY, folder)
+    plan = PaperPlan(read_scenario(folder), {}, FeedPlan("replay", 0.0, BEGAN_NS), tmp_path / "a")
+    begin(plan, lambda: BEGAN_NS, served_again).run()
+    first_records(tmp_path / "a", tmp_path / "b", 0.5)
+    script = folder / "busy.py"
+    script.write_text(script.read_text("utf-8").replace("target_offset=4.0", "target_offset=4.5"))
+    plan, header = plan_of(tmp_path / "b")
+    assert changes_since(plan, header) == ["code"]
+    with pytest.raises(ResumeDiverged, match=r"target_exit.*played again"):
+        resume(plan, lambda: BEGAN_NS, served_again).run()
+    assert not verify(plan, header, served_again).is_equal
+
+
+def test_a_session_that_has_ended_is_not_resumed_and_not_written_over(tmp_path: Path) -> None:
+    played(tmp_path / "one", lambda: BEGAN_NS, 0.0)
+    plan, _ = plan_of(tmp_path / "one")
+    with pytest.raises(ConfigurationError, match="has ended"):
+        resume(plan, lambda: BEGAN_NS, served_again)
+    with pytest.raises(ConfigurationError, match="holds a session already"):
+        begin(plan, lambda: BEGAN_NS, served_again)
+
+
+def test_a_long_session_stays_small_and_quick(tmp_path: Path) -> None:
+    result = long_feed.run(0.5, tmp_path)
+    assert result.is_equal
+    early, late = result.resident_mb
+    assert late < early + 60

@@ -1,0 +1,93 @@
+"""`papertape paper` as a new user runs it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from papertape.cli import app
+
+BUSY = Path(__file__).parent / "busy"
+RUNNER = CliRunner()
+
+
+def invoked(*arguments: object) -> tuple[int, str]:
+    """The exit code and what was printed."""
+    done = RUNNER.invoke(app, [str(each) for each in arguments])
+    return done.exit_code, done.output
+
+
+def test_a_replay_is_recorded_reported_and_proved(tmp_path: Path) -> None:
+    folder = tmp_path / "session"
+    code, output = invoked("paper", BUSY, "--speed", "max", "--out", folder)
+    assert code == 0, output
+    assert "parity  played again from its journal: the same" in output
+    kept = {each.name for each in folder.iterdir()}
+    assert {"session.journal", "events.parquet", "MNQ.parquet", "report.html"} <= kept
+    digest = json.loads((folder / "summary.json").read_text("utf-8"))["digest"]
+    code, output = invoked("paper", "--verify", folder)
+    assert (code, digest[:8] in output) == (0, True), output
+    code, output = invoked("paper", "--resume", folder)
+    assert code == 2
+    assert "has ended" in output
+
+
+def test_the_recorded_market_is_a_tape_that_gives_the_same_run(tmp_path: Path) -> None:
+    folder = tmp_path / "session"
+    assert invoked("paper", BUSY, "--speed", "max", "--out", folder, "--no-report")[0] == 0
+    tape = f"MNQ={folder / 'MNQ.parquet'}"
+    latency = "--set=simulation.entry_latency_ms={min_ms = 1, max_ms = 40}"
+    code, output = invoked(
+        "run", BUSY / "busy.py", "--instrument", "MNQ", "--tape", tape, "--no-report",
+        "--out", tmp_path / "run", latency,
+    )  # fmt: skip
+    assert code == 0, output
+    digests = [
+        json.loads((tmp_path / name / "summary.json").read_text("utf-8"))["digest"]
+        for name in ("session", "run")
+    ]
+    assert digests[0] == digests[1]
+
+
+def test_an_interrupt_ends_a_session_in_order(tmp_path: Path) -> None:
+    folder = tmp_path / "session"
+    child = subprocess.Popen(
+        [sys.executable, "-m", "papertape.cli", "paper", str(BUSY), "--out", str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert child.stdout is not None
+    first = child.stdout.readline()
+    assert "session" in first, first + child.stdout.read()
+    child.send_signal(signal.SIGINT)
+    output, _ = child.communicate(timeout=120)
+    assert child.returncode == 0, output
+    assert "parity  played again" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--feed", "replai"), "did you mean"),
+        (("--speed", "fast"), "neither a number above 0 nor"),
+        (("--speed", "-1"), "neither a number above 0 nor"),
+        (("--set", "pauze=3"), "pause"),
+    ],
+)
+def test_what_cannot_be_is_refused(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    code, output = invoked("paper", BUSY, "--out", tmp_path / "session", *arguments)
+    assert code == 2, output
+    assert said in " ".join(output.split())
+
+
+def test_without_a_scenario_there_is_nothing_to_play() -> None:
+    code, output = invoked("paper")
+    assert code == 2
+    assert "name a scenario" in output
