@@ -1,7 +1,8 @@
 """One strategy with brackets, directly in the simulation and through the adapter to a local venue.
 
-The ways are: directly simulated; through the adapter to a venue whose time is stepped; so with
-faults on every way between them. (The fourth, paper trading, is not there yet.)
+The ways are: directly simulated; on paper, on the same market while it goes on; through the adapter
+to a venue whose time is stepped; so with faults on every way between them. On paper every event is
+the simulation's, to the last number.
 
 The first two tell the same. What is left out of the comparison, because no client of this venue can
 know it, or know it at once:
@@ -20,6 +21,7 @@ places are not there yet then. (Of 24 runs of ProjectX one had such a row.)
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -33,7 +35,10 @@ from broker_api.instrument import Instrument
 from broker_api.order import NO_PRICE
 from broker_api.suite import TradingSuite
 from examples.turns import turns
+from sim.inbox import Inbox
+from sim.incoming import LiveTape
 from sim.loop import run
+from sim.replay_feed import FullSpeed, ReplaySource, growing_like
 from sim.venues.sources import Source, synthetic_source
 from tests.venues import adapter_chaos
 from tests.venues.adapter import control
@@ -75,11 +80,25 @@ def market(arena: Arena, seed: int) -> Source:
 
 def directly(arena: Arena, source: Source, rounds: int, **simulation: Any) -> list[dict[str, Any]]:
     """The events of a run in the simulation."""
+    return simulated(arena, source.tape, rounds, **simulation)
+
+
+def on_paper(arena: Arena, source: Source, rounds: int, **simulation: Any) -> list[dict[str, Any]]:
+    """The events of a run on the same market while it goes on, a few rows at a time."""
+    rows = ReplaySource([source.tape])
+    draws = random.Random(rounds)
+    clock = FullSpeed(rows, lambda: draws.choice([1, 7, 100]))
+    inbox = Inbox([growing_like(source.tape)], rows, clock)
+    return simulated(arena, LiveTape(inbox, arena.symbol), rounds, **simulation)
+
+
+def simulated(arena: Arena, tape: object, rounds: int, **simulation: Any) -> list[dict[str, Any]]:
+    """The events of a run over a tape, or over a market that goes on."""
 
     async def main() -> list[dict[str, Any]]:
         suite = await TradingSuite.create(
             [arena.symbol],
-            tape=source.tape,
+            tape=tape,
             account=AccountConfig(cash=arena.cash),
             simulation=SimulationConfig(**AT_ONCE, **simulation),
         )
@@ -194,6 +213,14 @@ def test_the_simulation_and_the_adapter_on_a_venue_tell_the_same(
     assert by_order(here) == by_order(there)
     kinds = {EventKind(row["kind"]).name for row in there}
     assert {"FILLED", "ACTIVATED", "REPLACED", "CANCELLED", "TRIGGERED"} <= kinds
+
+
+@pytest.mark.parametrize(("arena", "seed"), [(HYPERLIQUID, 7), (PROJECTX, 3)])
+def test_paper_trading_tells_what_the_simulation_tells(arena: Arena, seed: int) -> None:
+    source = market(arena, seed)
+    expected = directly(arena, source, 60)
+    assert len(expected) > 50
+    assert on_paper(arena, source, 60) == expected
 
 
 Torn = tuple[Arena, int, Controlled]
