@@ -11,15 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from broker_api.catalog import find
 from broker_api.config import AccountConfig, SimulationConfig, near_miss
 from broker_api.errors import ConfigurationError
-from broker_api.instrument import Instrument
 from broker_api.journal import commands_from_table
-from data.schema import TapeError
-from data.tape import Tape, open_tape
-from reports.run import RunRecord, read_run
-from scenarios.run_folder import CONFIG_FILE, SUMMARY_FILE, versions
+from data.tape import Tape
+from reports.run import RunRecord
+from scenarios.past_run import read_simulated_run, tapes_of_run
+from scenarios.run_folder import versions
 from scenarios.runner import REFUSALS
 from sim.explain import subject_of, tell
 from sim.explain_text import Explanation, explain, shortened
@@ -44,9 +42,13 @@ def perform(run: Path, order: str, tapes: Sequence[str] = (), *, whole: bool = F
 
 
 def _explained(folder: Path, order: str, tapes: Sequence[str]) -> Explanation:
-    run = _read(folder)
+    run = read_simulated_run(folder)
     order_id = order_named(run, order)
-    recording = _recording(run, _tapes(run, folder, tapes))
+
+    def again(symbol: str) -> str:
+        return f"papertape explain {folder} ORDER --tape {symbol}=FILE"
+
+    recording = _recording(run, tapes_of_run(run, tapes, again))
     subject = subject_of(recording, order_id)
     if subject is None:
         raise _unknown_order(run, order)
@@ -57,33 +59,6 @@ def _explained(folder: Path, order: str, tapes: Sequence[str]) -> Explanation:
             f"{folder}: the replay is not the recorded run, so there is nothing to explain: "
             f"{failure}; {_other_versions(run)}"
         ) from None
-
-
-# --- the run -------------------------------------------------------------------------------------
-
-
-def _read(folder: Path) -> RunRecord:
-    if not folder.is_dir():
-        siblings = folder.parent.iterdir() if folder.parent.is_dir() else ()
-        near = near_miss(folder.name, (path.name for path in siblings if path.is_dir()))
-        raise ConfigurationError(f"{folder} is not a run folder: there is no such folder{near}")
-    if not (folder / CONFIG_FILE).is_file():
-        sessions = sorted(path.name for path in folder.glob("session-*"))
-        if sessions and (folder / SUMMARY_FILE).is_file():
-            raise ConfigurationError(
-                f"{folder} holds several sessions, {', '.join(sessions)}; name one: "
-                f"{folder / sessions[0]}"
-            )
-        raise ConfigurationError(f"{folder} is not a run folder: it has no {CONFIG_FILE}")
-    try:
-        run = read_run(folder)
-    except (OSError, ValueError) as fault:
-        raise ConfigurationError(f"{folder} is not a whole run folder: {fault}") from None
-    if not run.config.get("simulation") or run.config.get("started_ns") is None:
-        raise ConfigurationError(
-            f"{folder} is not the run of a simulated exchange; only such a run can be replayed"
-        )
-    return run
 
 
 def _recording(run: RunRecord, tapes: tuple[Tape, ...]) -> Recording:
@@ -113,59 +88,6 @@ def _other_versions(run: RunRecord) -> str:
         "the tapes are the same, so the exchange's rules have changed since, or the journal was "
         "edited; run the script again"
     )
-
-
-# --- the tapes -----------------------------------------------------------------------------------
-
-
-def _tapes(run: RunRecord, folder: Path, named: Sequence[str]) -> tuple[Tape, ...]:
-    """The run's tapes, at their old places or where `named` (SYMBOL=FILE) says."""
-    places = _places(run, named)
-    entries = {str(entry["symbol"]): entry for entry in run.config.get("tapes") or []}
-    return tuple(
-        _tape(spec, tape, entries.get(spec.symbol) or {}, places.get(spec.symbol), folder)
-        for spec, tape in zip(run.instruments, run.tapes, strict=True)
-    )
-
-
-def _places(run: RunRecord, named: Sequence[str]) -> dict[str, Path]:
-    specs = {spec.symbol: spec for spec in run.instruments}
-    places: dict[str, Path] = {}
-    for text in named:
-        symbol, sign, path = text.partition("=")
-        if sign:
-            places[find(specs, symbol).symbol] = Path(path)
-        elif len(specs) == 1:
-            places[next(iter(specs))] = Path(text)
-        else:
-            raise ConfigurationError(
-                f"--tape {text}: the run has several instruments; write --tape SYMBOL={text}"
-            )
-    return places
-
-
-def _tape(
-    spec: Instrument, tape: Tape | None, entry: Mapping[str, Any], place: Path | None, folder: Path
-) -> Tape:
-    if place is None and tape is not None:
-        return tape
-    path = place or Path(str(entry.get("path") or "memory"))
-    again = f"papertape explain {folder} ORDER --tape {spec.symbol}=FILE"
-    if place is None and not path.is_file():
-        where = "was made in memory" if str(path) == "memory" else f"is not at {path} any more"
-        raise ConfigurationError(f"the tape of {spec.symbol} {where}; say where it is: {again}")
-    if not path.is_file():
-        raise ConfigurationError(f"tape of {spec.symbol}: {path} is not a file")
-    try:
-        found = open_tape(path, spec)
-    except TapeError as fault:
-        raise ConfigurationError(f"the tape of {spec.symbol} cannot be read: {fault}") from None
-    if entry.get("content_hash") not in (None, found.content_hash):
-        raise ConfigurationError(
-            f"{path} is not the tape of {spec.symbol} that was played: its content is another; "
-            f"say where that one is: {again}"
-        )
-    return found
 
 
 # --- the order -----------------------------------------------------------------------------------
