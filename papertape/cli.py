@@ -17,6 +17,7 @@ import typer
 
 from broker_api.config import SETTINGS_FILE, SessionDefaults
 from papertape.data_command import app as data_app
+from papertape.fork_cli import fork
 from papertape.paper_cli import paper
 from papertape.serve_command import app as serve_app
 from papertape.ui_cli import stop, ui
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 app.add_typer(serve_app, name="serve")
 app.command()(paper)
+app.command()(fork)
 app.command()(ui)
 app.command()(stop)
 
