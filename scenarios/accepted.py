@@ -40,6 +40,24 @@ def with_evidence(record: RunRecord, script: Path) -> RunRecord:
     return replace(record, config={**record.config, EVIDENCE: found})
 
 
+def with_tapes_of(expected: RunRecord, actual: RunRecord) -> RunRecord:
+    """The accepted run as it would have been recorded here: with the tapes of the other run, where
+    their content is the same, and without evidence."""
+    now = {_identity(entry): entry for entry in actual.config.get("tapes") or []}
+    entries = [now.get(_identity(each), each) for each in expected.config.get("tapes") or []]
+    same = {_identity(entry) for entry in entries}
+    tapes = [
+        tape if tape is not None and (tape.symbol, tape.content_hash) in same else None
+        for tape in actual.tapes
+    ]
+    config = {key: value for key, value in expected.config.items() if key != EVIDENCE}
+    return replace(expected, tapes=tuple(tapes), config={**config, "tapes": entries})
+
+
+def _identity(entry: Mapping[str, Any]) -> tuple[str, str]:
+    return str(entry.get("symbol")), str(entry.get("content_hash"))
+
+
 def read_accepted(scenario: Scenario) -> list[RunRecord]:
     """The sessions of the accepted run, none where there is no run or none that can be read."""
     folder = accepted_folder(scenario)

@@ -18,8 +18,9 @@ from typing import Any
 
 from broker_api.errors import ConfigurationError
 from data.kept import keep_tapes_open
+from reports.difference import difference_page
 from reports.run import RunRecord
-from scenarios.accepted import accept, read_accepted, with_evidence
+from scenarios.accepted import accept, read_accepted, with_evidence, with_tapes_of
 from scenarios.divergence import Divergence, first_divergence
 from scenarios.invariants import broken
 from scenarios.processes import InThisProcess, IsolatedProcesses, usable_processors
@@ -30,6 +31,7 @@ from scenarios.scenario import SCENARIO_FILE, Scenario, read_scenario
 from scenarios.sweep import figures_of, run_all
 
 DIVERGENCE_FILE = "divergence.json"
+DIFFERENCE_PAGE = "difference.html"
 PASSED, FAILED, ERROR, ACCEPTED = "passed", "failed", "error", "accepted"
 _AHEAD = 64
 
@@ -190,25 +192,23 @@ def _compare(
     figures = figures_of([each.figures for each in played])
     faults = [*_other_figures(scenario, figures), *_broken(scenario, played)]
     notes: list[str] = []
-    divergence = None
+    parted: _Parted | None = None
     digest = digest_of_run(played)
     if expected.digest is None and not expected.statistics and not faults:
         if expected.invariants == type(expected.invariants)():
             faults.append("nothing is expected yet: accept this run with --update")
     elif expected.digest not in (None, digest):
-        divergence, texts = _explain(scenario, played, digest)
+        parted, texts = _explain(scenario, played, digest)
         is_tolerated = bool(scenario.tolerance and expected.statistics) and not faults
         (notes if is_tolerated else faults)[:0] = texts
         if is_tolerated:
             notes.append("every figure is within its tolerance")
-    folder = None
-    if faults:
-        folder = _write(task.out, scenario, played, divergence)
+    folder = _write(task.out, played, parted) if faults else None
     return about(
         status=FAILED if faults else PASSED,
         faults=tuple(faults),
         notes=tuple(notes),
-        divergence=divergence,
+        divergence=None if parted is None else parted.divergence,
         folder=folder,
     )
 
@@ -231,10 +231,20 @@ def _broken(scenario: Scenario, played: Sequence[Played]) -> tuple[str, ...]:
     )
 
 
+@dataclass(frozen=True)
+class _Parted:
+    """A session that is not the accepted one, both as records for a page."""
+
+    divergence: Divergence
+    expected: RunRecord
+    actual: RunRecord
+    name: str
+
+
 def _explain(
     scenario: Scenario, played: Sequence[Played], digest: str
-) -> tuple[Divergence | None, list[str]]:
-    """The first divergence from the accepted run, and the same in words."""
+) -> tuple[_Parted | None, list[str]]:
+    """The first session that parts from the accepted one, and the same in words."""
     kept = read_accepted(scenario)
     other = f"the events are not those expected (digest {digest[:8]})"
     if not kept:
@@ -244,29 +254,21 @@ def _explain(
     for before, now in zip(kept, played, strict=True):
         found = first_divergence(before, with_evidence(now.record, scenario.script))
         if found is not None:
-            return found, [found.sentence]
+            expected = with_tapes_of(before, now.record)
+            return _Parted(found, expected, now.record, scenario.name), [found.sentence]
     return None, [f"{other}, but are those of the accepted run that is kept: --update mends that"]
 
 
-def _write(
-    folder: Path, scenario: Scenario, played: Sequence[Played], divergence: Divergence | None
-) -> str:
+def _write(folder: Path, played: Sequence[Played], parted: _Parted | None) -> str:
     """Write the run, and what differs, for those who look into it."""
 
     def fill(place: Path) -> None:
         fill_folder(place, played, report=False)
-        if divergence is not None:
-            write_json(place / DIVERGENCE_FILE, divergence.to_dict())
+        if parted is not None:
+            plain = parted.divergence.to_dict()
+            write_json(place / DIVERGENCE_FILE, plain)
+            page = difference_page(parted.expected, parted.actual, plain, parted.name)
+            (place / DIFFERENCE_PAGE).write_text(page, encoding="utf-8")
 
     write_whole(folder, fill)
     return str(folder)
-
-
-def with_tapes_of(expected: RunRecord, actual: RunRecord) -> RunRecord:
-    """The accepted run with the tapes of the other where their content is the same."""
-    before = {entry["symbol"]: entry["content_hash"] for entry in expected.config.get("tapes", [])}
-    tapes = tuple(
-        tape if tape is not None and before.get(tape.symbol) == tape.content_hash else None
-        for tape in actual.tapes
-    )
-    return replace(expected, tapes=tapes)

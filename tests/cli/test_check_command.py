@@ -102,6 +102,10 @@ def test_ci_gets_junit_markdown_and_the_difference(command, scenario, tmp_path) 
         "size",
     )
     assert (tmp_path / "runs/check/other/events.parquet").is_file()
+    page = (tmp_path / "runs/check/other/difference.html").read_text(encoding="utf-8")
+    assert "other: first difference" in page
+    assert "parameter size is 3, it was 2" in page
+    assert "evidence" not in page
 
 
 def test_figures_within_their_tolerance_pass_although_events_differ(command, scenario) -> None:
