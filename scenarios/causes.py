@@ -122,10 +122,10 @@ def _setting_causes(expected: Mapping[str, Any], actual: Mapping[str, Any], site
         if section == "parameters":
             if not site.is_decision:
                 continue  # The same commands were given, whatever the parameters.
-            text = f"parameter {name} is {_shown(now)}, it was {_shown(before)}"
+            text = f"{name} is {_shown(now)}, it was {_shown(before)}"
             yield 80, Cause(CauseKind.PARAMETER, name, text)
             continue
-        text = f"setting {key} is {_shown(now)}, it was {_shown(before)}"
+        text = f"{key} is {_shown(now)}, it was {_shown(before)}"
         yield 50 + _fit(key, site), Cause(CauseKind.SETTING, key, text)
 
 
@@ -198,7 +198,7 @@ def _fit(key: str, site: Site) -> int:
 
 
 def _shown(value: Any) -> str:
-    return "not set" if value is None else repr(value) if isinstance(value, str) else str(value)
+    return "not set" if value is None else str(value)
 
 
 # --- code -----------------------------------------------------------------------------------------

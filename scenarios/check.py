@@ -25,7 +25,7 @@ from scenarios.divergence import Divergence, first_divergence
 from scenarios.invariants import broken
 from scenarios.processes import InThisProcess, IsolatedProcesses, usable_processors
 from scenarios.recording import Played, digest_of_run, fill_folder, played_sessions
-from scenarios.run_folder import write_json, write_whole
+from scenarios.run_folder import SUMMARY_FILE, write_json, write_whole
 from scenarios.runner import REFUSALS, ScriptError, play
 from scenarios.scenario import SCENARIO_FILE, Scenario, read_scenario
 from scenarios.sweep import figures_of, run_all
@@ -174,12 +174,14 @@ def play_scenario(scenario: Scenario) -> list[Played]:
     """Play it once, with what it prints left out. Raises as `runner.play`."""
     keep_tapes_open()
     script = scenario.script_to_play()
+    # The file may name the broker that it is for in earnest: a check is a simulation.
+    defaults = replace(scenario.defaults(), broker=None, broker_options={})
     with (
         Path(os.devnull).open("w", encoding="utf-8") as nowhere,
         redirect_stdout(nowhere),
         redirect_stderr(nowhere),
     ):
-        outcome = play(script, scenario.defaults())
+        outcome = play(script, defaults)
         if outcome.exit_code:
             raise ScriptError(f"the script left with code {outcome.exit_code}")
         return played_sessions(script, outcome)
@@ -260,7 +262,14 @@ def _explain(
 
 
 def _write(folder: Path, played: Sequence[Played], parted: _Parted | None) -> str:
-    """Write the run, and what differs, for those who look into it."""
+    """Write the run, and what differs, for those who look into it.
+
+    Raises ConfigurationError where the folder holds something else than an earlier run.
+    """
+    if folder.exists() and not (folder / SUMMARY_FILE).is_file() and any(folder.iterdir()):
+        raise ConfigurationError(
+            f"--out {folder.parent}: {folder} holds something that is no run; it was left as it is"
+        )
 
     def fill(place: Path) -> None:
         fill_folder(place, played, report=False)

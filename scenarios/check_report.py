@@ -91,7 +91,7 @@ def _divergence_lines(found: Divergence) -> Iterator[str]:
         yield f"    expected  {_moment_text(found.event_expected)}"
         yield f"    actual    {_moment_text(found.event_actual)}"
     for number, cause in enumerate(found.causes):
-        yield f"{'likely cause' if not number else 'or'}: {cause.text}"
+        yield f"{'or' if number else 'likely cause'} ({cause.kind.value}): {cause.text}"
     if found.before:
         yield "events before, the same in both:"
         yield from (f"  {_moment_text(each)}" for each in found.before)

@@ -89,7 +89,7 @@ def test_ci_gets_junit_markdown_and_the_difference(command, scenario, tmp_path) 
     assert len(cases["fine"]) == 0
     failure = cases["other"].find("failure")
     assert "size_lots 3, expected 2" in failure.get("message")
-    assert "likely cause: parameter size is 3, it was 2" in failure.text
+    assert "likely cause (parameter): size is 3, it was 2" in failure.text
     assert "did you mean" in cases["unread"].find("error").get("message")
     assert "on purpose" in cases["wrong"].find("error").text
     summary = (tmp_path / "ci/summary.md").read_text(encoding="utf-8")
@@ -104,7 +104,7 @@ def test_ci_gets_junit_markdown_and_the_difference(command, scenario, tmp_path) 
     assert (tmp_path / "runs/check/other/events.parquet").is_file()
     page = (tmp_path / "runs/check/other/difference.html").read_text(encoding="utf-8")
     assert "other: first difference" in page
-    assert "parameter size is 3, it was 2" in page
+    assert "size is 3, it was 2" in page
     assert "evidence" not in page
 
 
@@ -116,7 +116,7 @@ def test_figures_within_their_tolerance_pass_although_events_differ(command, sce
     file.write_text(text, encoding="utf-8")
     failed = command("check")
     assert failed.code == 1
-    assert "likely cause: the tape of MNQ has other content" in failed.out
+    assert "likely cause (tape): the tape of MNQ has other content" in failed.out
     tolerance = "\n[tolerance]\nnet = 1000\nfees = '1%'\nmax_drawdown = 1000\nend_equity = '50%'\n"
     file.write_text(text + tolerance, encoding="utf-8")
     passed = command("check")
@@ -146,6 +146,21 @@ def test_scenarios_run_in_processes_with_the_same_result(command, scenario) -> N
     ended = command("check", "--processes", 2)
     assert ended.code == 0
     assert "3 scenarios: 3 passed" in ended.out
+
+
+def test_a_scenario_for_a_live_broker_is_checked_in_simulation(command, scenario) -> None:
+    scenario("live", ("[tapes]", 'broker = "projectx"\n[tapes]'))
+    assert command("check", "--update").code == 0
+    assert command("check").code == 0
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(command, scenario, tmp_path) -> None:
+    folder = scenario("one")
+    assert command("check").code == 1, "nothing accepted yet: the run is written"
+    ended = command("check", "--out", "all")
+    assert ended.code == 1
+    assert "holds something that is no run" in ended.out
+    assert (folder / "strategy.py").is_file()
 
 
 def test_a_path_without_scenarios_is_refused(command, scenario, tmp_path) -> None:

@@ -114,7 +114,7 @@ def test_a_fee_is_found_at_the_first_fill_and_in_nothing_else(trial: Path) -> No
         740_000_000,
         1_040_000_000,
     )
-    assert divergence.cause.text.endswith("fee_per_unit is '0.52', it was '0.37'")
+    assert divergence.cause.text.endswith("fee_per_unit is 0.52, it was 0.37")
 
 
 def test_of_two_changes_the_one_that_explains_the_first_difference_is_named_first(
