@@ -38,6 +38,7 @@ def paper(
         Path | None,
         typer.Option(help="play the session in this folder again and say whether it is the same"),
     ] = None,
+    ui: Annotated[bool, typer.Option("--ui", help="print the address of the page")] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="write no report.html")] = False,
     no_parity: Annotated[
         bool, typer.Option("--no-parity", help="do not play the session again at its end")
@@ -75,6 +76,6 @@ def paper(
             asked = new_request(
                 read_scenario(scenario), split_assignments(assignments or []), plan, out
             )
-        return replace(asked, report=not no_report, parity=not no_parity)
+        return replace(asked, report=not no_report, parity=not no_parity, shows_page=ui)
 
     raise typer.Exit(perform_paper(request))

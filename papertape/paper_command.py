@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from data.kept import kept_tape
 from data.written import table_of, write_tape
 from papertape.run_command import INTERRUPTED, OK, REFUSED, SCRIPT_FAILED
 from papertape.watching.requests import OperatorRequest, perform
+from papertape.watching.sessions import published
 from papertape.watching.watch import Watch, Work
 from reports.summary import print_summary
 from scenarios.paper import (
@@ -55,6 +56,7 @@ class PaperRequest:
     resumes: bool = False
     report: bool = True
     parity: bool = True
+    shows_page: bool = False
 
 
 def new_request(
@@ -89,10 +91,10 @@ def perform_paper(make_request: Callable[[], PaperRequest]) -> int:
 
 def _perform(request: PaperRequest) -> int:
     console = Console(highlight=False)
-    operated = Operated()
+    operated = Operated(console, shows_page=request.shows_page)
     session = _opened(request, operated, console)
     began = time.perf_counter()
-    with _stoppable(session.feed.inbox), operated.showing(console):
+    with _stoppable(session.feed.inbox), operated.reachable(), operated.showing(console):
         console.print(f"session  {request.plan.folder}", soft_wrap=True)
         outcome = session.run()
     seconds = time.perf_counter() - began
@@ -115,29 +117,36 @@ def _opened(request: PaperRequest, operated: Operated, console: Console) -> Pape
                 "that is recorded comes out the same",
                 style="yellow",
             )
-        told = lambda: console.print("played again to the last record; goes on")  # noqa: E731
-        session = resume(request.plan, wall_ns, operated.serve, told)
+        session = resume(request.plan, wall_ns, operated.serve, operated.go_live)
         if session.writer.lost is not None:
             console.print(f"the journal was damaged: {session.writer.lost}", style="yellow")
-    operated.attend(session, is_paced=request.plan.feed.speed > 0)
+    operated.attend(session, is_paced=request.plan.feed.speed > 0, resumes=request.resumes)
     return session
 
 
 class Operated:
     """A running session's watch, and its operators' requests on their way through the journal."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: Console, *, shows_page: bool = False) -> None:
+        self._console = console
+        self._shows_page = shows_page
+        self._doors = ExitStack()
+        self._folder = Path()
         self._works: dict[int, Work] = {}
         self._inbox: Inbox | None = None
         self.watch: Watch | None = None
 
-    def attend(self, session: PaperSession, *, is_paced: bool) -> None:
-        """Watch the session as soon as it runs; one at full speed has nobody who could look."""
-        self._inbox = session.feed.inbox
-        if is_paced:
-            session.defaults = self._attended(session)
+    def attend(self, session: PaperSession, *, is_paced: bool, resumes: bool) -> None:
+        """Watch the session as soon as it runs; one at full speed has nobody who could look.
 
-    def _attended(self, session: PaperSession) -> SessionDefaults:
+        One that is resumed can be reached when it has played what is recorded.
+        """
+        self._inbox = session.feed.inbox
+        self._folder = session.plan.folder
+        if is_paced:
+            session.defaults = self._attended(session, resumes=resumes)
+
+    def _attended(self, session: PaperSession, *, resumes: bool) -> SessionDefaults:
         inbox = session.feed.inbox
         name = session.plan.folder.name
 
@@ -149,6 +158,8 @@ class Operated:
             self.watch = Watch(
                 suite, self._hand_over, mode="paper", name=name, end=end, probe=probe
             )
+            if not resumes:
+                self._open()
 
         session.defaults.on_session = attach
         return session.defaults
@@ -160,8 +171,47 @@ class Operated:
 
     def serve(self, defaults: SessionDefaults, request: Request) -> Any:
         """A request whose time has come: one that somebody waits for, or one from the journal."""
-        work = self._works.pop(int(request["number"]), None)
-        return served_again(defaults, request) if work is None else work()
+        number = int(request["number"])
+        work = self._works.pop(number, None)
+        if work is not None:
+            return work()
+        if self.watch is not None:
+            self.watch.number_from(number + 1)
+        return served_again(defaults, request)
+
+    # --- from outside ---------------------------------------------------------------------------
+
+    @contextmanager
+    def reachable(self) -> Iterator[None]:
+        """Inside, once the session is open to them, other processes watch and stop it."""
+        with self._doors:
+            yield
+
+    def go_live(self) -> None:
+        """The session has played what is recorded: from now on it can be asked for something."""
+        self._console.print("played again to the last record; goes on")
+        self._open()
+
+    def _open(self) -> None:
+        watch, name = self.watch, self._folder.name
+        if watch is None:
+            return
+        try:
+            server = self._doors.enter_context(
+                published(watch, watch.request, name=name, folder=self._folder)
+            )
+        except (ModuleNotFoundError, OSError) as fault:
+            self._console.print(
+                f"nobody can watch or stop the session from elsewhere: {fault}; the page needs "
+                'pip install "papertape[serve]"',
+                style="yellow",
+                markup=False,
+            )
+            return
+        if self._shows_page:
+            self._console.print(f"page  {server.url}", soft_wrap=True)
+        else:
+            self._console.print(f"watch  papertape ui {name}", soft_wrap=True)
 
     @contextmanager
     def showing(self, console: Console) -> Iterator[None]:

@@ -91,6 +91,10 @@ class PaperBroker(SimBroker):
             self.exchange.end_at(self._tape_end_ns)
         return snapshot
 
+    def attend(self, attentive: bool) -> None:
+        """Every event is told as it comes: whoever watches, or does not when it is played again."""
+        super().attend(True)
+
     # --- the clock ------------------------------------------------------------------------------
 
     def _next_stop_ns(self, deadline_ns: int | None) -> int | None:

@@ -162,6 +162,11 @@ class Watch:
         self._hand_over(Work(request, self._work))
         return answer
 
+    def number_from(self, number: int) -> None:
+        """Later requests have this number or a higher one: the session had others before."""
+        with self._lock:
+            self._numbers = count(max(number, next(self._numbers)))
+
     # --- requests, in the session's loop -------------------------------------------------------
 
     async def _work(self, request: OperatorRequest) -> None:

@@ -128,11 +128,11 @@ def test_ui_prints_the_address_of_the_newest_session(command):
 
 
 @pytest.mark.parametrize("flatten", [False, True])
-def test_stop_from_another_process_cancels_and_closes_only_if_asked_to(process, home, flatten):
+def test_stop_cancels_and_closes_only_if_asked_to(command, flatten):
     with Stage(hold) as stage, published(stage.watch, stage.watch.request, name="wave"):
         holding(stage)
         options = ["--flatten", "--end"] if flatten else []
-        ended = process("stop", *options, PAPERTAPE_HOME=str(home))
+        ended = command("stop", *options)
         assert (ended.code, ended.err) == (0, "")
         assert "killed: nothing that adds exposure is sent any more; cancelled" in ended.out
         assert ("closed 2 MNQ" in ended.out) == flatten
