@@ -91,6 +91,16 @@ def _open_profit(spec: Instrument, tape: Tape | None, steps: Steps, ts: Ints) ->
     return np.rint(ticks * spec.tick_value_nanos).astype(np.int64)
 
 
+def profits_in(series: EquitySeries, start_ns: int, end_ns: int, periods: int) -> Ints:
+    """What equity won or lost in each of so many equal stretches from a time to another.
+
+    Equity is that of the last known time at or before; before the first it is the first.
+    """
+    times = np.linspace(start_ns, end_ns, periods + 1).astype(np.int64)
+    at = np.maximum(np.searchsorted(series.ts, times, side="right") - 1, 0)
+    return np.diff(series.nanos[at])
+
+
 def drawdowns(series: EquitySeries) -> Ints:
     """How far equity lies below its highest value so far: 0 or negative."""
     return series.nanos - np.maximum.accumulate(series.nanos)

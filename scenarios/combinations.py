@@ -20,14 +20,30 @@ from typing import Any
 
 from broker_api.config import SessionDefaults
 from broker_api.errors import ConfigurationError
+from broker_api.instrument import NANOS
 from data.kept import keep_tapes_open, unpark_all
+from reports.equity import profits_in
 from scenarios.grid import Grid
 from scenarios.parameters import literal
-from scenarios.recording import Played, digest_of_run, fill_folder, played_sessions
+from scenarios.recording import (
+    Played,
+    digest_of_run,
+    fill_folder,
+    played_sessions,
+    tape_span,
+)
 from scenarios.run_folder import folder_for, write_whole
-from scenarios.runner import Script, ScriptError, bound_arguments, check_script_file, play
+from scenarios.runner import (
+    Outcome,
+    Script,
+    ScriptError,
+    bound_arguments,
+    check_script_file,
+    play,
+)
+from scenarios.sampling import Sample
 from scenarios.settings import with_settings
-from scenarios.sweep import Row, figures_of
+from scenarios.sweep import PERIODS, Row, figures_of
 
 SIMULATION = "simulation."
 """Parameters that begin like this are settings of the simulation."""
@@ -60,7 +76,9 @@ class Combination:
     shown: Mapping[str, Any]
 
 
-def combinations_of(plan: Plan, grid: Grid, executor: Executor) -> tuple[Plan, list[Combination]]:
+def combinations_of(
+    plan: Plan, grid: Grid | Sample, executor: Executor
+) -> tuple[Plan, list[Combination]]:
     """The plan with the strategy's name, and every combination, checked before anything runs.
 
     Raises ConfigurationError for a parameter that the strategy or the simulation does not have,
@@ -85,7 +103,7 @@ def combinations_of(plan: Plan, grid: Grid, executor: Executor) -> tuple[Plan, l
     return replace(plan, script=replace(plan.script, strategy=strategy)), combinations
 
 
-def _check_unique(plan: Plan, grid: Grid) -> None:
+def _check_unique(plan: Plan, grid: Grid | Sample) -> None:
     for axis in grid.axes:
         if axis.name in plan.script.assignments:
             raise ConfigurationError(f"{axis.name} is in the grid and set to one value as well")
@@ -165,7 +183,17 @@ def _run(plan: Plan, combination: Combination) -> Row:
         digest,
         figures_of([each.figures for each in played]),
         folder=folder,
+        profits=_profits(played, outcome),
     )
+
+
+def _profits(played: list[Played], outcome: Outcome) -> tuple[float, ...]:
+    """See `Row.profits`; of several sessions the first's, of a script without tapes nothing."""
+    span = tape_span(outcome.sessions[:1])
+    if span is None:
+        return ()
+    profits = profits_in(played[0].metrics.equity, *span, PERIODS)
+    return tuple((profits / NANOS).tolist())
 
 
 def _keep(folder: Path, script: Script, played: list[Played], digest: str) -> str:

@@ -57,11 +57,16 @@ class Grid:
     @property
     def text_names(self) -> frozenset[str]:
         """The parameters whose values are texts as typed."""
-        return frozenset(axis.name for axis in self.axes if axis.are_texts)
+        return text_names_of(self.axes)
 
 
-def grid_of_texts(texts: Iterable[str]) -> Grid:
-    """The grid of `--grid` texts like `fast=5:50:5` and `slow=20,40,80`.
+def text_names_of(axes: Iterable[Axis]) -> frozenset[str]:
+    """The parameters whose values are texts as typed."""
+    return frozenset(axis.name for axis in axes if axis.are_texts)
+
+
+def axes_of_texts(texts: Iterable[str]) -> tuple[Axis, ...]:
+    """The parameters of `--grid` texts like `fast=5:50:5` and `slow=20,40,80`.
 
     Raises ConfigurationError that shows the text and what is wrong with it.
     """
@@ -74,11 +79,21 @@ def grid_of_texts(texts: Iterable[str]) -> Grid:
         if name in axes:
             raise ConfigurationError(f"--grid {text!r}: {name} is in the grid already")
         axes[name] = Axis(name, tuple(typed_values(values, f"--grid {text!r}")), are_texts=True)
-    return Grid(tuple(axes.values()))
+    return tuple(axes.values())
+
+
+def grid_of_texts(texts: Iterable[str]) -> Grid:
+    """The grid of `--grid` texts. Raises as `axes_of_texts`."""
+    return Grid(axes_of_texts(texts))
 
 
 def grid_of_values(table: Mapping[str, Sequence[Any] | str]) -> Grid:
-    """The grid of a table: by parameter a sequence of plain values, or a text as for `--grid`.
+    """The grid of a table. Raises as `axes_of_values`."""
+    return Grid(axes_of_values(table))
+
+
+def axes_of_values(table: Mapping[str, Sequence[Any] | str]) -> tuple[Axis, ...]:
+    """The parameters of a table: for each a sequence of plain values, or a text as for `--grid`.
 
     Raises ConfigurationError for a value that cannot go to another process as it is: plain are
     bool, int, float, str, dates and times, and lists and tables of them.
@@ -100,7 +115,7 @@ def grid_of_values(table: Mapping[str, Sequence[Any] | str]) -> Grid:
         if not chosen:
             raise ConfigurationError(f"grid {name} has no values")
         axes.append(Axis(name, chosen, are_texts=False))
-    return Grid(tuple(axes))
+    return tuple(axes)
 
 
 def typed_values(text: str, shown: str) -> Iterator[str]:

@@ -7,6 +7,8 @@ on what became of each. `papertape.sweeping` says what a task is.
 from __future__ import annotations
 
 import math
+import operator
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
@@ -49,7 +51,12 @@ FIGURES = (*SUMS, "win_rate", "profit_factor", "max_drawdown", "max_drawdown_sha
 """The figures of a row, by the names that `reports.summary` gives them."""
 
 PARAMETER_PREFIX = "parameter."
-_OTHERS = ("digest", *FIGURES, "seconds", "error", "folder")
+PERIODS = 256
+"""Stretches of time by which runs are compared with each other."""
+
+_CONDITION = re.compile(r"\s*(\w+)\s*(<=|>=|<|>)\s*([+-]?\d+(?:\.\d+)?)\s*")
+_COMPARED = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+_OTHERS = ("digest", *FIGURES, "allowed", "seconds", "error", "folder")
 
 
 @dataclass(frozen=True)
@@ -62,20 +69,66 @@ class Row:
     seconds: float | None = None
     error: str | None = None
     folder: str | None = None
+    profits: tuple[float, ...] = ()
+    """What equity won or lost in each of PERIODS equal stretches of the tapes' time."""
 
 
 @dataclass(frozen=True)
-class Objective:
-    """What is best: the most of a figure, or, written with a minus, the least."""
+class Constraint:
+    """A condition on a figure, as typed: `max_drawdown<500`, `trades>=30`.
+
+    `max_drawdown` is held by its size: the figure itself is negative.
+    """
 
     text: str
 
     def __post_init__(self) -> None:
-        if self.figure not in FIGURES:
+        figure, _, limit = self._parts
+        _check_figure(figure, f"constraint {self.text!r}")
+        if figure == "max_drawdown" and limit < 0:
             raise ConfigurationError(
-                f"objective {self.text!r} is no figure of a run; they are {', '.join(FIGURES)}"
-                f"{near_miss(self.figure, FIGURES)}"
+                f"constraint {self.text!r}: drawdowns are held by their size: max_drawdown<500"
             )
+
+    @property
+    def _parts(self) -> tuple[str, str, float]:
+        found = _CONDITION.fullmatch(self.text)
+        if found is None:
+            raise ConfigurationError(
+                f"constraint {self.text!r} is not of the form max_drawdown<500, with <, <=, > or >="
+            )
+        return found[1], found[2], float(found[3])
+
+    def allows(self, row: Row) -> bool:
+        """Whether the row has the figure, and it is within the limit."""
+        figure, sign, limit = self._parts
+        value = row.figures.get(figure)
+        if value is None:
+            return False
+        held = abs(value) if figure == "max_drawdown" else value
+        return bool(_COMPARED[sign](held, limit))
+
+
+def _check_figure(name: str, shown: str) -> None:
+    if name not in FIGURES:
+        raise ConfigurationError(
+            f"{shown} is no figure of a run; they are {', '.join(FIGURES)}"
+            f"{near_miss(name, FIGURES)}"
+        )
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is best: the most of a figure, or, written with a minus, the least.
+
+    Of the runs only that every constraint allows.
+    """
+
+    text: str
+    constraints: tuple[Constraint, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_figure(self.figure, f"objective {self.text!r}")
 
     @property
     def figure(self) -> str:
@@ -89,10 +142,13 @@ class Objective:
             return -math.inf
         return -float(value) if self.text.startswith("-") else float(value)
 
+    def allows(self, row: Row) -> bool:
+        """Whether the run ended and keeps to every constraint."""
+        return row.error is None and all(each.allows(row) for each in self.constraints)
+
     def best(self, rows: Sequence[Row]) -> list[Row]:
-        """The runs that did not fail, the best first, equal ones in the order of the grid."""
-        fine = [row for row in rows if row.error is None]
-        return sorted(fine, key=self.score, reverse=True)
+        """The runs that are allowed, the best first, equal ones in the order of the grid."""
+        return sorted(filter(self.allows, rows), key=self.score, reverse=True)
 
 
 class SweepInterrupted(KeyboardInterrupt):
@@ -141,11 +197,11 @@ def figures_of(sessions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def table_of(rows: Sequence[Row]) -> pd.DataFrame:
+def table_of(rows: Sequence[Row], objective: Objective | None = None) -> pd.DataFrame:
     """One line a row: the parameters, digest, figures, seconds and error.
 
     A parameter that is called like another column stands as `parameter.NAME`. `folder` is there
-    when run folders were kept.
+    when run folders were kept, `allowed` when the objective has constraints.
     """
     import pandas as pd
 
@@ -159,6 +215,8 @@ def table_of(rows: Sequence[Row]) -> pd.DataFrame:
         values = [row.figures.get(figure) for row in rows]
         whole = all(value is None or type(value) is int for value in values)
         columns[figure] = pd.Series(values, dtype="Int64" if whole else "float64")
+    if objective is not None and objective.constraints:
+        columns["allowed"] = pd.Series([objective.allows(row) for row in rows], dtype="bool")
     columns["seconds"] = pd.Series([row.seconds for row in rows], dtype="float64")
     columns["error"] = pd.Series([row.error for row in rows], dtype=object)
     if any(row.folder for row in rows):
