@@ -8,20 +8,37 @@ expect to be refused; 130 interrupted. A script that leaves by `sys.exit(n)` end
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from broker_api.config import SETTINGS_FILE, SessionDefaults
+from broker_api.config import SessionDefaults
 from papertape.data_command import app as data_app
 from papertape.fork_cli import fork
+from papertape.options import (
+    As,
+    Assignments,
+    Cash,
+    Catalog,
+    Config,
+    For,
+    Instruments,
+    Out,
+    Queue,
+    Risk,
+    ScriptFile,
+    Seed,
+    Strategy,
+    Tapes,
+    changes_of,
+)
 from papertape.paper_cli import paper
 from papertape.serve_command import app as serve_app
+from papertape.sweep_cli import sweep
 from papertape.ui_cli import stop, ui
-from scenarios.parameters import literal, split_assignments, split_settings
+from scenarios.parameters import split_assignments, split_settings
 from scenarios.settings import settings_of, with_settings, with_tapes
 
 app = typer.Typer(
@@ -38,57 +55,6 @@ app.command()(fork)
 app.command()(ui)
 app.command()(stop)
 
-_Script = Annotated[Path, typer.Argument(help="a Python file", show_default=False)]
-_Tapes = Annotated[
-    list[str] | None,
-    typer.Option("--tape", help="a Parquet tape, or SYMBOL=FILE; once an instrument"),
-]
-_Instruments = Annotated[
-    list[str] | None,
-    typer.Option("--instrument", help="symbol or id, like MNQ; once a tape, in the same order"),
-]
-_Strategy = Annotated[
-    str | None,
-    typer.Option(help="run this `async def NAME(suite, ...)` of the file"),
-]
-_Assignments = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="an argument for the strategy, or a setting: simulation.entry_latency_ms=20",
-    ),
-]
-_Out = Annotated[Path | None, typer.Option(help="the run folder; default runs/<script>-<digest>")]
-_As = Annotated[
-    str | None, typer.Option("--as", help="the package name that means papertape in this run")
-]
-_Config = Annotated[
-    Path | None,
-    typer.Option(help=f"settings; default {SETTINGS_FILE} of the working directory if there"),
-]
-_Catalog = Annotated[
-    list[Path] | None, typer.Option("--catalog", help="a file of your own instruments")
-]
-_Cash = Annotated[float | None, typer.Option(help="the account's cash at the start")]
-_Queue = Annotated[
-    str | None, typer.Option(help="queue model: proportional, displayed, front, back")
-]
-_Seed = Annotated[int | None, typer.Option(help="seed of what is drawn by chance")]
-_Risk = Annotated[
-    str | None,
-    typer.Option(
-        metavar="PRESET or FILE[:PRESET]", help="account rules, see docs/risk.md; like combine-50k"
-    ),
-]
-_For = Annotated[
-    str | None,
-    typer.Option(
-        "--for",
-        metavar="VENUE",
-        help="rehearse for hyperliquid or projectx: what it does not support is refused",
-    ),
-]
 _NoReport = Annotated[bool, typer.Option("--no-report", help="write no report.html")]
 _Bounds = Annotated[
     bool,
@@ -104,28 +70,22 @@ _EveryRow = Annotated[
 ]
 
 
-def _changes(settings: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of the simulation by `--set`, overruled by the options that were given."""
-    changes: dict[str, Any] = {key: literal(text) for key, text in settings.items()}
-    return changes | {key: value for key, value in options.items() if value is not None}
-
-
 @app.command()
 def run(
-    script: _Script,
-    tape: _Tapes = None,
-    instrument: _Instruments = None,
-    strategy: _Strategy = None,
-    assignments: _Assignments = None,
-    out: _Out = None,
-    as_name: _As = None,
-    config: _Config = None,
-    catalog: _Catalog = None,
-    cash: _Cash = None,
-    queue: _Queue = None,
-    seed: _Seed = None,
-    risk: _Risk = None,
-    venue: _For = None,
+    script: ScriptFile,
+    tape: Tapes = None,
+    instrument: Instruments = None,
+    strategy: Strategy = None,
+    assignments: Assignments = None,
+    out: Out = None,
+    as_name: As = None,
+    config: Config = None,
+    catalog: Catalog = None,
+    cash: Cash = None,
+    queue: Queue = None,
+    seed: Seed = None,
+    risk: Risk = None,
+    venue: For = None,
     no_report: _NoReport = False,
     bounds: _Bounds = False,
     visit_every_row: _EveryRow = False,
@@ -139,77 +99,14 @@ def run(
         what = Script(script, strategy, split_assignments(arguments), as_name)
         defaults = with_tapes(settings_of(config, catalog or []), tape or [], instrument or [])
         options = {"queue": queue, "seed": seed, "visit_every_row": visit_every_row or None}
-        defaults = with_settings(defaults, _changes(settings, options), cash, risk)
+        defaults = with_settings(defaults, changes_of(settings, options), cash, risk)
         defaults = replace(defaults, rehearse_for=venue or defaults.rehearse_for)
         return Request(what, defaults, out, not no_report, bounds)
 
     raise typer.Exit(perform(request))
 
 
-@app.command()
-def sweep(
-    script: _Script,
-    grid: Annotated[
-        list[str],
-        typer.Option(
-            "--grid",
-            metavar="KEY=VALUES",
-            help="a parameter's values: 20,40,80 or 5:50:5 (both ends included); repeatable",
-        ),
-    ],
-    tape: _Tapes = None,
-    instrument: _Instruments = None,
-    strategy: _Strategy = None,
-    assignments: _Assignments = None,
-    processes: Annotated[
-        int | None, typer.Option(min=0, help="0: all in this one; default one a processor")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="a new .parquet or .csv; default runs/<script>-sweep-<digest>.parquet"),
-    ] = None,
-    objective: Annotated[
-        str, typer.Option(help="the figure whose most is best; with a minus, its least")
-    ] = "net",
-    time_limit: Annotated[
-        float | None, typer.Option(min=0.001, help="seconds of real time for one run")
-    ] = None,
-    keep: Annotated[
-        Path | None, typer.Option(help="write the run folder of every run below this folder")
-    ] = None,
-    as_name: _As = None,
-    config: _Config = None,
-    catalog: _Catalog = None,
-    cash: _Cash = None,
-    queue: _Queue = None,
-    seed: _Seed = None,
-    risk: _Risk = None,
-) -> None:
-    """Run a strategy with every combination of a grid of parameters."""
-    from papertape.sweep_command import perform
-    from papertape.sweeping import SweepRequest
-    from scenarios.combinations import Plan
-    from scenarios.grid import grid_of_texts
-    from scenarios.runner import Script
-    from scenarios.sweep import Objective
-
-    def request() -> SweepRequest:
-        arguments, settings = split_settings(assignments or [])
-        what = Script(script, strategy, split_assignments(arguments), as_name)
-        defaults = with_tapes(settings_of(config, catalog or []), tape or [], instrument or [])
-        changes = _changes(settings, {"queue": queue, "seed": seed})
-        plan = Plan(what, with_settings(defaults, changes, cash, risk), keep)
-        return SweepRequest(
-            plan,
-            grid_of_texts(grid),
-            Objective(objective),
-            processes=processes,
-            time_limit=time_limit,
-            out=out,
-            named=True,
-        )
-
-    raise typer.Exit(perform(request))
+app.command()(sweep)
 
 
 @app.command()
@@ -257,7 +154,7 @@ def check(
 
 
 @app.command()
-def demo(out: _Out = None, no_report: _NoReport = False) -> None:
+def demo(out: Out = None, no_report: _NoReport = False) -> None:
     """Run the bracket strategy of examples/bracket.py on the sample tape of MNQ."""
     from papertape.run_command import Request, perform
     from scenarios.runner import Script

@@ -17,6 +17,7 @@ from papertape.sweeping import SweepRequest, Swept, perform_sweep
 from scenarios.processes import TimeLimitError, WorkerDiedError
 from scenarios.runner import REFUSALS, ScriptError
 from scenarios.sweep import Objective, Row, SweepInterrupted
+from scenarios.walk_forward import stitched
 
 BEST_SHOWN = 10
 FAILURES_SHOWN = 5
@@ -43,21 +44,62 @@ def perform(make_request: Callable[[], SweepRequest]) -> int:
         _tell("papertape: interrupted; nothing had run")
         return INTERRUPTED
     _print(swept, request.objective, time.perf_counter() - began)
-    return SCRIPT_FAILED if any(row.error is not None for row in swept.rows) else OK
+    tests = [each.test for each in swept.walked if each.test is not None]
+    is_failed = any(row.error is not None for row in (*swept.rows, *tests))
+    return SCRIPT_FAILED if is_failed else OK
 
 
 def _print(swept: Swept, objective: Objective, seconds: float) -> None:
     console = Console(highlight=False)
     best = objective.best(swept.rows)
-    if best:
+    if best and not swept.walked:
         console.print(_table(best[:BEST_SHOWN], objective))
-    failed = [row for row in swept.rows if row.error is not None]
+    tests = [each.test for each in swept.walked if each.test is not None]
+    if not best and any(row.error is None for row in swept.rows):
+        limits = ", ".join(each.text for each in objective.constraints)
+        console.print(f"no run keeps to {limits}", style="yellow", markup=False)
+    failed = [row for row in (*swept.rows, *tests) if row.error is not None]
     console.print(
         f"{len(swept.rows):,} runs in {seconds:.1f} s, {len(failed):,} failed; "
         f"best first by {objective.text}"
     )
     _print_failures(console, failed)
+    _print_luck(console, swept)
+    _print_walked(console, swept, objective)
     console.print(f"table  {swept.file}", soft_wrap=True)
+    if swept.page is not None:
+        console.print(f"page   {swept.page}", soft_wrap=True)
+
+
+def _print_luck(console: Console, swept: Swept) -> None:
+    luck = swept.luck
+    if luck is None or luck.deflated is None or luck.probability is None:
+        return
+    console.print(
+        f"deflated Sharpe ratio of the best {luck.deflated:.2f}, probability of overfitting "
+        f"{luck.probability:.2f}"
+    )
+
+
+def _print_walked(console: Console, swept: Swept, objective: Objective) -> None:
+    """Every window with what was chosen, and what came of it out of sample."""
+    if not swept.walked:
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("window", "chosen", f"{objective.figure} in", f"{objective.figure} out"):
+        table.add_column(name, justify="left" if name == "chosen" else "right")
+    for number, each in enumerate(swept.walked, start=1):
+        parts = [None if row is None else row.figures.get(objective.figure)
+                 for row in (each.best, each.test)]  # fmt: skip
+        chosen = "nothing was allowed" if each.best is None else parameters_text(each.best)
+        table.add_row(str(number), escape(chosen), *map(figure_text, parts))
+    console.print(table)
+    told = stitched(swept.walked)
+    share = "-" if told["efficiency"] is None else f"{told['efficiency']:.0%}"
+    console.print(
+        f"out of sample: profit {figure_text(told['profit'])}, max drawdown "
+        f"{figure_text(told['max_drawdown'])}, {told['trades']:,} trades, efficiency {share}"
+    )
 
 
 def _table(rows: Sequence[Row], objective: Objective) -> Table:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from rich.markup import escape
 
 from scenarios.sweep import Objective, Row
-
-Told = Callable[[Row, int], None]
-"""Told every row as its run ends, and how many runs there are."""
+from scenarios.sweep_run import Told
 
 
 @contextmanager
@@ -49,7 +47,9 @@ class _State:
         """Take in a row."""
         if row.error is not None:
             self._failures += 1
-        elif self._best is None or self._objective.score(row) > self._objective.score(self._best):
+        elif self._objective.allows(row) and (
+            self._best is None or self._objective.score(row) > self._objective.score(self._best)
+        ):
             self._best = row
 
     def text(self) -> str:

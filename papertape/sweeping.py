@@ -1,43 +1,36 @@
 """A sweep from its request to its table: `sweep` is the Python call, for everybody's use.
 
-`scenarios.combinations` plays one combination, `scenarios.sweep` runs them on an executor.
+`scenarios.sweep_run` plays the combinations, `scenarios.walk_forward` window by window.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from tempfile import NamedTemporaryFile, TemporaryDirectory
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
-from broker_api.config import AccountConfig, SimulationConfig
+import numpy as np
+
+from broker_api.config import AccountConfig, SessionDefaults, SimulationConfig
 from broker_api.errors import ConfigurationError
-from data.kept import let_tapes_go, park_all
-from papertape.sweep_progress import Told, sweep_progress
-from scenarios.combinations import (
-    Combination,
-    Plan,
-    check_outside_of_runs,
-    combinations_of,
-    run_combination,
-)
-from scenarios.grid import Grid, grid_of_values
-from scenarios.processes import (
-    InThisProcess,
-    IsolatedProcesses,
-    TimeLimitError,
-    WorkerDiedError,
-    usable_processors,
-)
+from data.kept import let_tapes_go
+from papertape.sweep_page import axes_of, page_of
+from papertape.sweep_progress import sweep_progress
+from reports.overfitting import Overfitting, overfitting
+from scenarios.combinations import Plan, check_outside_of_runs
+from scenarios.grid import Grid, axes_of_values
 from scenarios.run_folder import DIGEST_SHOWN, run_digest
 from scenarios.runner import Script
+from scenarios.sampling import Sample
+from scenarios.scenario import SCENARIO_FILE, read_scenario
 from scenarios.settings import settings_of, with_settings
-from scenarios.sweep import AHEAD, Objective, Row, SweepInterrupted, run_all, table_of
+from scenarios.sweep import Constraint, Objective, Row, SweepInterrupted, table_of
+from scenarios.sweep_run import Space, Where, play_space
+from scenarios.walk_forward import Walked, WalkForward, stitched, walk_forward
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,28 +42,36 @@ _FORMATS = (".parquet", ".csv")
 class SweepRequest:
     """A sweep as it was asked for.
 
-    `processes` 0: all in this process; None: one a processor. `executor`, where there is one, is
-    used and left open. `time_limit` is in seconds of real time a run. `out` is the file to write;
-    None: nothing, or, with `named`, one below `runs` named by the results.
+    `space` are the combinations, `split` the windows of a walk-forward sweep. `out` is the file to
+    write; None: nothing, or, with `named`, one below `runs` named by the results. `axes` are the
+    parameters of the heat map; with `page` that is written beside the table.
     """
 
     plan: Plan
-    grid: Grid
+    space: Space
     objective: Objective
-    processes: int | None = None
-    executor: Executor | None = None
-    time_limit: float | None = None
+    where: Where = field(default_factory=Where)
+    split: WalkForward | None = None
     out: Path | None = None
     named: bool = False
+    page: bool = False
+    axes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Swept:
-    """What a sweep gave: the rows in the order of the grid, their table, where it was written."""
+    """What a sweep gave: the rows in the order of the grid, their table, where it was written.
+
+    `luck` says how much of the best row is luck, None where that cannot be said; `walked` are the
+    windows of a walk-forward sweep, whose rows are those of all windows in sample.
+    """
 
     rows: tuple[Row, ...]
     table: pd.DataFrame
     file: Path | None
+    luck: Overfitting | None = None
+    walked: tuple[Walked, ...] = ()
+    page: Path | None = None
 
 
 def sweep(
@@ -84,25 +85,40 @@ def sweep(
     account: Mapping[str, Any] | AccountConfig | None = None,
     catalog: Sequence[Path | str] = (),
     processes: int | None = None,
+    scheduler: str | None = None,
     executor: Executor | None = None,
     time_limit: float | None = None,
     objective: str = "net",
+    constraints: Sequence[str] = (),
+    at_random: int | None = None,
+    lhs: int | None = None,
+    draw_seed: int = 0,
+    walk_forward: int | None = None,
+    train: int = 3,
+    anchored: bool = False,
     out: str | Path | None = None,
     keep: str | Path | None = None,
 ) -> pd.DataFrame:
     """Run the strategy with every combination of the grid; one line of the table each, in order.
 
-    `strategy` is a file, `file.py:function`, or a coroutine function of a file. `grid` has for
-    each parameter its values, or a text like "5:50:5"; `simulation.NAME` is a setting of the
-    simulation. `parameters` are the same in every run. What is left out comes from
-    `papertape.toml`, as in a single run. `processes` 0 runs all in this process, None is one a
-    processor; `executor` is any of concurrent.futures. `time_limit` is in seconds of real time a
-    run. `out` is a file to write (.parquet or .csv), `keep` a folder for the run folders.
+    `strategy` is a file, `file.py:function`, a coroutine function of a file, or a scenario: its
+    folder or `scenario.toml`, whose settings then hold. `grid` has for each parameter its values,
+    or a text like "5:50:5"; `simulation.NAME` is a setting of the simulation. `parameters` are the
+    same in every run. What is left out comes from `papertape.toml`, as in a single run.
+    `at_random` or `lhs` is how many combinations are drawn of the grid. `objective` and
+    `constraints`, like "max_drawdown<500", say what is best.
+
+    `walk_forward` is a number of windows, see `scenarios.walk_forward.WalkForward`: the table then
+    has every run in sample and the chosen ones out of sample. `processes` 0 runs all in this
+    process, None is one a processor; `scheduler` is a Dask cluster, `executor` any of
+    concurrent.futures. `time_limit` is in seconds of real time a run. `out` is a file to write
+    (.parquet or .csv), `keep` a folder for the run folders. The table's `attrs` have what can be
+    said of luck ("overfitting"), and what the windows came to together ("stitched").
 
     Raises ConfigurationError or ScriptError when no run could work, SweepInterrupted (a
     KeyboardInterrupt with the finished rows) on Ctrl-C. A run that fails is a row with its error.
     """
-    defaults = settings_of(None, [Path(file) for file in catalog])
+    script, defaults = _what(strategy, [Path(file) for file in catalog])
     paths = {symbol: _path_or_tape(tape) for symbol, tape in (tapes or {}).items()}
     defaults = replace(
         defaults,
@@ -110,23 +126,53 @@ def sweep(
         tapes={**defaults.tapes, **paths},
         parameters={**defaults.parameters, **(parameters or {})},
     )
+    request = SweepRequest(
+        Plan(script, _with(defaults, simulation, account), None if keep is None else Path(keep)),
+        space_of(axes_of_values(grid), at_random, lhs, draw_seed),
+        Objective(objective, tuple(map(Constraint, constraints))),
+        Where(processes, scheduler, executor, time_limit),
+        None if walk_forward is None else WalkForward(walk_forward, train, anchored),
+        out=None if out is None else Path(out),
+    )
+    return perform_sweep(request).table
+
+
+def space_of(axes: tuple[Any, ...], at_random: int | None, lhs: int | None, seed: int) -> Space:
+    """The grid of these parameters, or a sample of it. Raises ConfigurationError."""
+    if at_random is not None and lhs is not None:
+        raise ConfigurationError("at_random and lhs are two ways to draw a sample: choose one")
+    if at_random is not None:
+        return Sample(axes, at_random, "random", seed)
+    return Grid(axes) if lhs is None else Sample(axes, lhs, "lhs", seed)
+
+
+def is_scenario(path: Path) -> bool:
+    """Whether a path is that of a scenario: its folder or its file."""
+    return path.suffix == ".toml" or (path / SCENARIO_FILE).is_file()
+
+
+def _what(
+    strategy: str | Path | Callable[..., Any], catalog: list[Path]
+) -> tuple[Script, SessionDefaults]:
+    if isinstance(strategy, str | Path) and is_scenario(Path(strategy)):
+        scenario = read_scenario(strategy)
+        own = scenario.defaults()
+        files = (*own.catalog_files, *catalog)
+        return scenario.script_to_play(), replace(own, catalog_files=files)
+    return _script_of(strategy), settings_of(None, catalog)
+
+
+def _with(
+    defaults: SessionDefaults,
+    simulation: Mapping[str, Any] | SimulationConfig | None,
+    account: Mapping[str, Any] | AccountConfig | None,
+) -> SessionDefaults:
     if account is not None:
         given = account if isinstance(account, AccountConfig) else AccountConfig.parse(account)
         defaults = replace(defaults, account=given)
     if isinstance(simulation, SimulationConfig):
-        defaults = replace(defaults, simulation=simulation)
-    elif simulation is not None:
-        defaults = with_settings(defaults, simulation)
-    request = SweepRequest(
-        Plan(_script_of(strategy), defaults, None if keep is None else Path(keep)),
-        grid_of_values(grid),
-        Objective(objective),
-        processes=processes,
-        executor=executor,
-        time_limit=time_limit,
-        out=None if out is None else Path(out),
-    )
-    return perform_sweep(request).table
+        return replace(defaults, simulation=simulation)
+    return defaults if simulation is None else with_settings(defaults, simulation)
 
 
 def _path_or_tape(tape: object) -> object:
@@ -163,81 +209,108 @@ def perform_sweep(request: SweepRequest) -> Swept:
     check_outside_of_runs()
     if request.out is not None:
         _check_out(request.out)
+        if request.page:
+            _check_new(request.out.with_suffix(".html"))
+    if request.axes:
+        axes_of(request.space, request.axes)
     rows: dict[int, Row] = {}
+    walked: list[Walked] = []
     try:
-        with sweep_progress(request.objective) as told, _executor(request) as executor:
-            _run(request, executor, rows, told)
+        with (
+            sweep_progress(request.objective) as told,
+            request.where.opened(len(request.space)) as executor,
+        ):
+            if request.split is None:
+                play_space(request.plan, request.space, executor, rows, told)
+            else:
+                asked = (request.plan, request.space, request.objective, request.split)
+                walked.extend(walk_forward(*asked, executor, told))
     except KeyboardInterrupt:
-        done = _finish(request, rows)
+        done = _finish(request, rows, walked)
         raise SweepInterrupted(done.table, done.file) from None
     finally:
         let_tapes_go()
-    return _finish(request, rows)
+    return _finish(request, rows, walked)
 
 
-def _run(request: SweepRequest, executor: Executor, rows: dict[int, Row], told: Told) -> None:
-    """Play the grid; `rows` gets them as the runs end."""
-    here = isinstance(executor, InThisProcess)
-    with TemporaryDirectory(prefix="papertape-sweep-", ignore_cleanup_errors=True) as place:
-        plan = request.plan
-        if not here:
-            tapes = park_all(plan.defaults.tapes, Path(place))
-            plan = replace(plan, defaults=replace(plan.defaults, tapes=tapes))
-        plan, combinations = combinations_of(plan, request.grid, executor)
-        work = partial(run_combination, plan)
-        for number, future in run_all(executor, work, combinations, 1 if here else AHEAD):
-            rows[number] = _row_of(future, combinations[number])
-            told(rows[number], len(combinations))
-
-
-def _row_of(future: Future[Row], combination: Combination) -> Row:
-    """What the run says of itself, or how its process came to an end."""
-    failure = future.exception()
-    if failure is None:
-        return future.result()
-    is_death = isinstance(failure, WorkerDiedError | TimeLimitError)
-    text = str(failure) if is_death else f"{type(failure).__name__}: {failure}"
-    return Row(combination.shown, error=text)
-
-
-@contextmanager
-def _executor(request: SweepRequest) -> Iterator[Executor]:
-    """The executor of the request, else one of our own, which ends with the sweep."""
-    if request.executor is not None:
-        yield request.executor
-        return
-    wanted = usable_processors() if request.processes is None else request.processes
-    if wanted == 0:
-        if request.time_limit is not None:
-            raise ConfigurationError("time_limit needs processes: 0 of them cannot be ended")
-        yield InThisProcess()
-        return
-    count = min(wanted, len(request.grid))
-    processes = IsolatedProcesses(count, time_limit=request.time_limit)
-    try:
-        yield processes
-    except BaseException:
-        processes.kill()
-        raise
-    processes.shutdown()
-
-
-def _finish(request: SweepRequest, rows: Mapping[int, Row]) -> Swept:
+def _finish(request: SweepRequest, rows: Mapping[int, Row], walked: Sequence[Walked]) -> Swept:
     ordered = tuple(rows[number] for number in sorted(rows))
-    table = table_of(ordered)
-    file = request.out
-    if file is None and request.named and ordered:
-        digest = run_digest([f"{dict(row.parameters)} {row.digest}" for row in ordered] + [""])
-        stem = request.plan.script.path.stem
-        file = Path("runs") / f"{stem}-sweep-{digest[:DIGEST_SHOWN]}.parquet"
-    if file is not None:
-        write_table(table, file)
-    return Swept(ordered, table, file)
+    if request.split is None:
+        table = table_of(ordered, request.objective)
+    else:
+        table = _walked_table(walked, request.objective)
+        ordered = tuple(row for each in walked for row in each.rows)
+    luck = luck_of(ordered, request.objective) if request.split is None else None
+    if luck is not None:
+        table.attrs["overfitting"] = asdict(luck)
+    if walked:
+        table.attrs["stitched"] = stitched(walked)
+    swept = Swept(ordered, table, _file_of(request, ordered), luck, tuple(walked))
+    if swept.file is not None:
+        write_table(table, swept.file)
+        if request.page and ordered:
+            swept = replace(swept, page=_write_page(request, swept, swept.file))
+    return swept
+
+
+def _file_of(request: SweepRequest, rows: Sequence[Row]) -> Path | None:
+    if request.out is not None or not request.named or not rows:
+        return request.out
+    digest = run_digest([f"{dict(row.parameters)} {row.digest}" for row in rows] + [""])
+    stem = request.plan.script.path.stem
+    return Path("runs") / f"{stem}-sweep-{digest[:DIGEST_SHOWN]}.parquet"
+
+
+def luck_of(rows: Sequence[Row], objective: Objective) -> Overfitting | None:
+    """What can be said of the best row; None where there is none, or no tape to cut into periods.
+
+    Every run that ended is a trial, whatever the constraints say of it.
+    """
+    ended = [row for row in rows if row.error is None and row.profits]
+    best = next(iter(objective.best(ended)), None)
+    if best is None:
+        return None
+    return overfitting(np.array([row.profits for row in ended]).T, ended.index(best))
+
+
+def _walked_table(walked: Sequence[Walked], objective: Objective) -> pd.DataFrame:
+    """The rows of all windows, with the window, the part and whether the row was chosen."""
+    import pandas as pd
+
+    rows: list[Row] = []
+    places: list[tuple[int, str, bool, int, int]] = []
+    for number, each in enumerate(walked, start=1):
+        window = each.window
+        for row in each.rows:
+            rows.append(row)
+            places.append((number, "in", row is each.best, window.train_ns, window.test_ns))
+        if each.test is not None:
+            rows.append(each.test)
+            places.append((number, "out", True, window.test_ns, window.end_ns))
+    table = table_of(rows, objective)
+    columns = pd.DataFrame(places, columns=["window", "part", "chosen", "from", "until"])
+    for at, name in enumerate(columns):
+        is_time = name in ("from", "until")
+        values = columns[name].astype(object) if name == "part" else columns[name]
+        table.insert(at, name, pd.to_datetime(values, utc=True) if is_time else values)
+    return table
+
+
+def _write_page(request: SweepRequest, swept: Swept, file: Path) -> Path:
+    place = file.with_suffix(".html")
+    axes = axes_of(request.space, request.axes)
+    told = (swept.rows, swept.luck, swept.walked)
+    place.write_text(page_of(request.plan, request.objective, axes, *told), encoding="utf-8")
+    return place
 
 
 def _check_out(file: Path) -> None:
     if file.suffix.lower() not in _FORMATS:
         raise ConfigurationError(f"out {file}: the name must end in {' or '.join(_FORMATS)}")
+    _check_new(file)
+
+
+def _check_new(file: Path) -> None:
     if file.exists():
         raise ConfigurationError(
             f"out {file} is there already; it was left as it is: remove it or name another file"

@@ -87,7 +87,7 @@ def combinations_of(
     check_script_file(plan.script.path)
     _check_unique(plan, grid)
     combinations = [
-        _combination(number, choice, grid.text_names) for number, choice in enumerate(grid)
+        combination_of(number, choice, grid.text_names) for number, choice in enumerate(grid)
     ]
     for settings in {repr(each.settings): each.settings for each in combinations}.values():
         with_settings(plan.defaults, settings)
@@ -109,7 +109,8 @@ def _check_unique(plan: Plan, grid: Grid | Sample) -> None:
             raise ConfigurationError(f"{axis.name} is in the grid and set to one value as well")
 
 
-def _combination(number: int, choice: dict[str, Any], text_names: frozenset[str]) -> Combination:
+def combination_of(number: int, choice: dict[str, Any], text_names: frozenset[str]) -> Combination:
+    """The combination of these values, of which some are texts as typed."""
     read = {name: literal(value) if name in text_names else value for name, value in choice.items()}
     mine = {name: value for name, value in choice.items() if not name.startswith(SIMULATION)}
     return Combination(

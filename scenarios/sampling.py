@@ -59,13 +59,12 @@ class Sample:
         sizes = [len(axis.values) for axis in self.axes]
         if math.prod(sizes) <= self.count:
             return list(itertools.product(*map(range, sizes)))
-        generator = np.random.Generator(np.random.Philox(key=self.seed))
-        if self.method == "lhs":
-            return _latin_hypercube(sizes, self.count, generator)
-        return _at_random(sizes, self.count, generator)
+        draw = _latin_hypercube if self.method == "lhs" else _at_random
+        return draw(sizes, self.count, self.seed)
 
 
-def _at_random(sizes: list[int], count: int, generator: np.random.Generator) -> list[_Choice]:
+def _at_random(sizes: list[int], count: int, seed: int) -> list[_Choice]:
+    generator = np.random.Generator(np.random.Philox(key=seed))
     total = math.prod(sizes)
     if total <= 4 * count:
         places = generator.permutation(total)[:count]
@@ -79,13 +78,13 @@ def _at_random(sizes: list[int], count: int, generator: np.random.Generator) -> 
     return list(found)
 
 
-def _latin_hypercube(sizes: list[int], count: int, generator: np.random.Generator) -> list[_Choice]:
+def _latin_hypercube(sizes: list[int], count: int, seed: int) -> list[_Choice]:
     try:
         from scipy.stats import qmc
     except ImportError:
         raise ConfigurationError(
             "a Latin hypercube needs SciPy: pip install 'papertape[sweep]'"
         ) from None
-    points = qmc.LatinHypercube(len(sizes), rng=generator).random(count)
+    points = qmc.LatinHypercube(len(sizes), rng=seed).random(count)
     places = np.minimum((points * sizes).astype(np.int64), np.array(sizes) - 1)
     return list(dict.fromkeys(tuple(row) for row in places.tolist()))

@@ -214,7 +214,10 @@ def test_without_out_the_table_is_named_by_its_results(swept) -> None:
     for _ in range(2):
         ended = swept("--grid", "wait=3,5")
         assert ended.code == 0
-        names.append(ended.out.split()[-1])
+        told = dict(line.split(maxsplit=1) for line in ended.out.splitlines()[-2:])
+        assert Path(told["page"]) == Path(told["table"]).with_suffix(".html")
+        assert Path(told["page"]).read_text(encoding="utf-8").startswith("<!doctype html>")
+        names.append(told["table"])
     assert names[0] == names[1]
     assert re.fullmatch(r"runs/steps-sweep-[0-9a-f]{8}\.parquet", names[0])
     assert list(pd.read_parquet(names[0])["wait"]) == [3, 5]

@@ -31,6 +31,13 @@ def test_the_commands_of_the_page_run(command) -> None:
         assert f"{2 if 'fast=5:10:5' not in line else 4} runs in" in ended.out
     assert list(pd.read_parquet("results.parquet")["slow"]) == [20, 40]
     assert len(lines) == 3
+    walked, drawn = (shlex.split(line) for line in blocks("sh")[1].splitlines())
+    ended = command(*walked[1:], "--processes", "0")
+    assert ended.code == 0, ended.err + ended.out
+    assert re.search(r"^out of sample: profit .*, efficiency ", ended.out, re.MULTILINE)
+    ended = command(*drawn[1:], "--processes", "0")
+    assert ended.code == 0, ended.err + ended.out
+    assert "4 runs in" in ended.out
 
 
 def test_the_python_call_of_the_page_runs_as_a_plain_program(tmp_path: Path) -> None:

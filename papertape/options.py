@@ -1,0 +1,70 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from broker_api.config import SETTINGS_FILE
+from scenarios.parameters import literal
+
+ScriptFile = Annotated[Path, typer.Argument(help="a Python file", show_default=False)]
+Tapes = Annotated[
+    list[str] | None,
+    typer.Option("--tape", help="a Parquet tape, or SYMBOL=FILE; once an instrument"),
+]
+Instruments = Annotated[
+    list[str] | None,
+    typer.Option("--instrument", help="symbol or id, like MNQ; once a tape, in the same order"),
+]
+Strategy = Annotated[
+    str | None,
+    typer.Option(help="run this `async def NAME(suite, ...)` of the file"),
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="an argument for the strategy, or a setting: simulation.entry_latency_ms=20",
+    ),
+]
+Out = Annotated[Path | None, typer.Option(help="the run folder; default runs/<script>-<digest>")]
+As = Annotated[
+    str | None, typer.Option("--as", help="the package name that means papertape in this run")
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(help=f"settings; default {SETTINGS_FILE} of the working directory if there"),
+]
+Catalog = Annotated[
+    list[Path] | None, typer.Option("--catalog", help="a file of your own instruments")
+]
+Cash = Annotated[float | None, typer.Option(help="the account's cash at the start")]
+Queue = Annotated[
+    str | None, typer.Option(help="queue model: proportional, displayed, front, back")
+]
+Seed = Annotated[int | None, typer.Option(help="seed of what is drawn by chance")]
+Risk = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PRESET or FILE[:PRESET]", help="account rules, see docs/risk.md; like combine-50k"
+    ),
+]
+For = Annotated[
+    str | None,
+    typer.Option(
+        "--for",
+        metavar="VENUE",
+        help="rehearse for hyperliquid or projectx: what it does not support is refused",
+    ),
+]
+
+
+def changes_of(settings: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the simulation by `--set`, overruled by the options that were given."""
+    changes: dict[str, Any] = {key: literal(text) for key, text in settings.items()}
+    return changes | {key: value for key, value in options.items() if value is not None}
