@@ -130,6 +130,9 @@ class Recorder(Protocol):
     def event(self, row: EventRow) -> None:
         """An event that is about to be seen."""
 
+    def is_there(self, file: Path, ts_ns: int) -> bool:
+        """Whether a file is there, at session time `ts_ns`: what is seen is kept too."""
+
 
 class Journal:
     """Commands and events of one session, in order. Nothing is ever changed or removed."""
@@ -167,6 +170,12 @@ class Journal:
     def record_error(self, ts_ns: int, text: str) -> None:
         """Record that a handler failed, at session time `ts_ns`."""
         self._record(RecordedError(ts_ns, self._event_count, text))
+
+    def is_there(self, file: Path, ts_ns: int) -> bool:
+        """Whether a file is there; who plays the session again sees what it saw."""
+        if self._recorder is None:
+            return file.exists()
+        return self._recorder.is_there(file, ts_ns)
 
     def _record(self, recorded: Record) -> None:
         if self._recorder is not None:

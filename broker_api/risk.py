@@ -329,9 +329,10 @@ class RiskGate:
 
     def _seen(self) -> Look:
         session, switch = self._session, self.rules.kill_switch
-        is_killed = switch is not None and switch.file.exists()
+        now_ns = session.clock.now_ns()
+        is_killed = switch is not None and session.journal.is_there(switch.file, now_ns)
         equity = session.broker.equity_nanos()
-        return Look(session.clock.now_ns(), equity, self._is_flat(), is_killed)
+        return Look(now_ns, equity, self._is_flat(), is_killed)
 
     def _is_open(self) -> bool:
         return any(each.lots for each in self._session.ledger.positions)

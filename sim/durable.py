@@ -11,6 +11,7 @@ timers, the strategy's own variables.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from broker_api.errors import TradingError
@@ -31,6 +32,8 @@ STAGED_NS_MAX = 1_000_000_000
 _FOLLOWERS = (EventKind.POSITION, EventKind.ACCOUNT)
 """Events that follow from the one before them: they are durable with what comes next."""
 _OF_THE_SESSION = (RecordKind.COMMAND, RecordKind.EVENT, RecordKind.ERROR)
+_LOOK = "look"
+"""In a note's body: which look at a file it was that found it come or gone."""
 _OF_THE_MARKET = (RecordKind.TICKS, RecordKind.OPERATOR, RecordKind.HORIZON)
 
 
@@ -42,7 +45,7 @@ class Past:
     """The records of a session, to be played again."""
 
     def __init__(self, records: Iterator[Record], tapes: int) -> None:
-        self._records = (each for each in records if each.kind in _OF_THE_SESSION + _OF_THE_MARKET)
+        self._records = (each for each in records if _counts(each))
         self._next = next(self._records, None)
         self._tapes = tapes
         self._rows: list[TapeColumns | None] = [None] * tapes
@@ -66,7 +69,7 @@ class Past:
         Raises ResumeDiverged where they say that the session did something first.
         """
         while self._next is not None:
-            if self._next.kind in _OF_THE_SESSION:
+            if self._next.kind not in _OF_THE_MARKET:
                 raise ResumeDiverged(
                     f"record {self._next.seq} of the journal: {_told(self._next)}; played again, "
                     "the session does nothing before the market goes on"
@@ -98,6 +101,13 @@ class Past:
         self._rows, self._requests = [None] * self._tapes, []
         return rows, requests
 
+    def take_look(self, look: int) -> bool | None:
+        """What a look at a file found, where it was another than the looks before; else None."""
+        record = self._next
+        if record is None or record.body.get(_LOOK) != look:
+            return None
+        return bool(self._pop().body["there"])
+
     def check(self, kind: RecordKind, ts_ns: int, body: Mapping[str, Any]) -> None:
         """What the session does is what the next record says; raises ResumeDiverged."""
         assert self._next is not None
@@ -110,6 +120,36 @@ class Past:
             f"{_text(kind, ts_ns, body)}. Has its code, or what it reads besides the market, "
             "changed?"
         )
+
+
+def _counts(record: Record) -> bool:
+    """Whether the session's course depends on a record."""
+    is_look = record.kind is RecordKind.NOTE and _LOOK in record.body
+    return is_look or record.kind in _OF_THE_SESSION + _OF_THE_MARKET
+
+
+class _Looks:
+    """Looks at files, counted: what a session sees besides the market."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._there: dict[Path, bool] = {}
+
+    def again(self, file: Path, past: Past) -> bool:
+        """What the session saw when it looked for the first time."""
+        self.count += 1
+        found = past.take_look(self.count)
+        if found is not None:
+            self._there[file] = found
+        return self._there.get(file, False)
+
+    def now(self, file: Path) -> tuple[bool, bool]:
+        """Whether the file is there, and whether that is news."""
+        self.count += 1
+        found = file.exists()
+        is_news = found != self._there.get(file, False)
+        self._there[file] = found
+        return found, is_news
 
 
 def _told(record: Record) -> str:
@@ -141,6 +181,7 @@ class DurableSession:
         self._on_live = on_live
         self._held: list[Arrival] = []
         self._held_rows = 0
+        self._looks = _Looks()
 
     @property
     def tapes(self) -> tuple[GrowingTape, ...]:
@@ -224,6 +265,17 @@ class DurableSession:
         is_durable = row.kind not in _FOLLOWERS
         self._record(RecordKind.EVENT, row.ts_ns, event_body(row), is_durable=is_durable)
 
+    def is_there(self, file: Path, ts_ns: int) -> bool:
+        """Look at a file; that it came or went is recorded."""
+        if self._past is not None and not self._past.is_over:
+            return self._looks.again(file, self._past)
+        found, is_news = self._looks.now(file)
+        if is_news:
+            self._write_held()
+            body = {_LOOK: self._looks.count, "file": str(file), "there": found}
+            self._writer.append(RecordKind.NOTE, ts_ns, body)
+        return found
+
     def _record(
         self, kind: RecordKind, ts_ns: int, body: Mapping[str, Any], *, is_durable: bool
     ) -> None:
@@ -248,6 +300,7 @@ class PlayedAgain:
         self._past = past
         self.tapes = tapes
         self._serve = serve
+        self._looks = _Looks()
         self.beyond = 0
         """What it did behind the last record."""
 
@@ -273,6 +326,10 @@ class PlayedAgain:
     def event(self, row: EventRow) -> None:
         """Compare an event with the record."""
         self._check(RecordKind.EVENT, row.ts_ns, event_body(row))
+
+    def is_there(self, file: Path, ts_ns: int) -> bool:
+        """What the session saw when it looked."""
+        return self._looks.again(file, self._past)
 
     def _check(self, kind: RecordKind, ts_ns: int, body: Mapping[str, Any]) -> None:
         if self._past.is_over:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from broker_api.errors import ConfigurationError
 from broker_api.journal_chain import Record, RecordKind
 from broker_api.journal_file import JournalFile
 from broker_api.journal_writer import JournalWriter
+from broker_api.wall_clock import WallClock
 from papertape.paper_command import served_again
 from scenarios.paper import (
     JOURNAL_FILE,
@@ -29,7 +31,7 @@ from scenarios.paper import (
 )
 from scenarios.paper_feed import FeedPlan
 from scenarios.runner import Outcome, play
-from scenarios.scenario import read_scenario
+from scenarios.scenario import Scenario, read_scenario
 from sim.durable import ResumeDiverged
 from tests.paper import long_feed
 
@@ -153,3 +155,86 @@ def test_a_long_session_stays_small_and_quick(tmp_path: Path) -> None:
     assert result.is_equal
     early, late = result.resident_mb
     assert late < early + 60
+
+
+def scenario_with(place: Path, strategy: str, settings: str) -> Scenario:
+    """A scenario of its own."""
+    place.mkdir()
+    (place / "own.py").write_text(strategy, encoding="utf-8")
+    head = 'strategy = "own.py:own"\ninstruments = ["MNQ"]\n'
+    market = "[tapes]\nMNQ = { synthetic = { seed = 5, hours = 0.1 } }\n"
+    (place / "scenario.toml").write_text(head + market + settings, encoding="utf-8")
+    return read_scenario(place)
+
+
+KILLED = """
+import pathlib
+
+
+async def own(suite):
+    (market,) = suite.values()
+    await market.orders.place_market_order(market.symbol, side=0, size=1)
+    await suite.clock.sleep(100)
+    switch = pathlib.Path(__file__).with_name("kill")
+    switch.touch()
+    await suite.clock.sleep(100)
+    switch.unlink(missing_ok=True)
+    await suite.clock.sleep(30)
+"""
+
+
+def test_a_kill_switch_that_was_seen_is_seen_again(tmp_path: Path) -> None:
+    scenario = scenario_with(
+        tmp_path / "own", KILLED, '[risk.kill_switch]\nfile = "kill"\naction = "halt"\n'
+    )
+    plan = PaperPlan(scenario, {}, FeedPlan("replay", 0.0, BEGAN_NS), tmp_path / "session")
+    suite = begin(plan, lambda: BEGAN_NS, served_again).run().sessions[-1]
+    assert suite.session.ledger.positions[0].lots == 0, "the switch closed the position"
+    # Playing it again touches the file at the same time, but it is what was seen that counts.
+    scenario.script.write_text(KILLED.replace("switch.touch()", "pass"), encoding="utf-8")
+    assert verify(plan, plan_of(plan.folder)[1], served_again).is_equal
+
+
+SLOW = """
+import time
+
+
+async def own(suite):
+    (market,) = suite.values()
+    told = []
+
+    def on_trade(trade):
+        told.append(trade)
+        if len(told) % 50 == 0:
+            time.sleep(0.02)
+            market.orders.nowait.place_limit_order(
+                market.symbol, side=0, size=1, limit_price=trade.price - 10
+            )
+
+    await suite.on("trade", on_trade)
+    await suite.clock.sleep(300)
+"""
+
+
+def test_a_slow_handler_falls_behind_and_loses_nothing(tmp_path: Path) -> None:
+    scenario = scenario_with(tmp_path / "own", SLOW, "")
+    expected = play(scenario.script_to_play(), scenario.defaults()).sessions[-1]
+    feed = FeedPlan("replay", 1_000.0, WallClock().now_ns())
+    plan = PaperPlan(scenario, {}, feed, tmp_path / "session")
+    session = begin(plan, WallClock().now_ns, served_again)
+    lags: list[int] = []
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(0.01):
+            lags.append(session.feed.inbox.lag_ns)
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    try:
+        suite = session.run().sessions[-1]
+    finally:
+        done.set()
+        looker.join()
+    assert suite.session.journal.digest() == expected.session.journal.digest()
+    assert max(lags) > 5_000_000_000, "20 ms of the machine are 20 s of the market"
