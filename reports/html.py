@@ -15,9 +15,10 @@ from typing import Any
 from broker_api.instrument import NANOS
 from reports.bounds import Bounds, bounds_html
 from reports.charts import chart_data
-from reports.lives import order_lives
+from reports.lives import OrderLife, order_lives
 from reports.metrics import Metrics, measure
 from reports.page import Card, Page, Section, banners, bullets, cards, page
+from reports.quality_sections import quality_sections
 from reports.run import RunRecord, read_run
 from reports.summary import Summary, summarise
 from reports.text import duration, money, percent
@@ -25,6 +26,8 @@ from reports.trades import trade_sections
 
 REPORT_FILE = "report.html"
 SUMMARY_FILE = "summary.json"
+ORDERS_MAX = 200_000
+"""Orders whose lives the report follows, 10 s of work; of more it shows what needs no lives."""
 
 
 def write_report(run: RunRecord | Path, path: Path | None = None) -> Path:
@@ -56,9 +59,10 @@ def report_html(
     """The report's HTML. `metrics` when the run was measured already, `bounds` if it has some."""
     metrics = measure(run) if metrics is None else metrics
     summary = summarise(run, metrics)
-    lives = order_lives(run)
+    lives, left_out = _lives(run)
     chart, chart_notes = chart_data(run, metrics, lives)
     trades, trade_notes = trade_sections(run, metrics, lives)
+    quality, quality_notes = quality_sections(run, metrics, lives)
     sections = [
         Section("figures", "", _cards(summary)),
         Section("prices", "", CHART),
@@ -68,7 +72,8 @@ def report_html(
             else []
         ),
         *trades,
-        *_said(summary, [*chart_notes, *trade_notes]),
+        *quality,
+        *_said(summary, [*left_out, *chart_notes, *trade_notes, *quality_notes]),
         *_settings(run.config),
     ]
     span = duration(summary.ended_ns - summary.started_ns)
@@ -84,6 +89,17 @@ def report_html(
             scripts=("prices.js",),
         )
     )
+
+
+def _lives(run: RunRecord) -> tuple[dict[int, OrderLife], tuple[str, ...]]:
+    """The orders' lives, and what is left out of the report where there are too many."""
+    if run.orders <= ORDERS_MAX:
+        return order_lives(run), ()
+    note = (
+        f"The run has {run.orders:,} orders: brackets and fill quality are left out, the report "
+        f"follows the lives of {ORDERS_MAX:,} orders at most."
+    )
+    return {}, (note,)
 
 
 _MOVES = (

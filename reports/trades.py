@@ -14,6 +14,8 @@ from reports.page import Column, Figure, Section, Table, columns, remark
 from reports.run import RunRecord
 from reports.text import cents, moment
 
+TRADES_MAX = 25_000
+"""Trades in the table; later ones are left out, and the page says so."""
 EXITS = {
     Role.STOP_EXIT: "stop",
     Role.TARGET_EXIT: "target",
@@ -32,7 +34,10 @@ def trade_sections(
     if not metrics.trades:
         empty = '<p class="empty">No position was closed.</p>'
         return [Section("trades-section", "Trades", empty)], ()
-    trades, notes = with_excursions(run, metrics.trades)
+    trades, notes = with_excursions(run, metrics.trades[:TRADES_MAX])
+    if len(metrics.trades) > TRADES_MAX:
+        left = f"The table has the first {TRADES_MAX:,} of {len(metrics.trades):,} trades."
+        notes = (*notes, left)
     table = trade_table(run, trades, lives)
     hint = remark("Choose a row to see it in the chart. Open profit on the way is at the mid.")
     sections = [Section("trades-section", "Trades", hint + table.html(), tables=(table,))]
