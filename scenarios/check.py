@@ -165,8 +165,9 @@ def _check(task: Task) -> Checked:
         faults = _broken(scenario, played)
         if faults:
             return about(status=FAILED, faults=faults)
+        notes = _accepted_now(scenario, played)
         is_new = accept(scenario, played)
-        return about(status=ACCEPTED if is_new else PASSED)
+        return about(status=ACCEPTED if is_new else PASSED, notes=notes)
     return _compare(task, scenario, played, about)
 
 
@@ -231,6 +232,17 @@ def _broken(scenario: Scenario, played: Sequence[Played]) -> tuple[str, ...]:
     return tuple(
         fault for each in played for fault in broken(invariants, each.record, each.metrics)
     )
+
+
+def _accepted_now(scenario: Scenario, played: Sequence[Played]) -> tuple[str, ...]:
+    """What an update is about to accept, for who reads along: how it parts from what was."""
+    if not read_accepted(scenario):
+        return ()
+    parted, _ = _explain(scenario, played, digest_of_run(played))
+    if parted is None:
+        return ()
+    found = parted.divergence
+    return (found.sentence, f"likely cause ({found.cause.kind.value}): {found.cause.text}")
 
 
 @dataclass(frozen=True)

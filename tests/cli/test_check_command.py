@@ -66,6 +66,11 @@ def test_a_scenario_is_accepted_passes_and_keeps_its_comments(command, scenario)
     assert "1 scenarios: 1 passed" in passed.out
     assert command("check", "all", "--update").out.startswith("passed"), "nothing to accept"
     assert (folder / "scenario.toml").read_text(encoding="utf-8") == text
+    file = folder / "scenario.toml"
+    file.write_text(text.replace("size = 2", "size = 1"), encoding="utf-8")
+    other = command("check", "--update")
+    assert other.out.startswith("accepted")
+    assert "likely cause (parameter): size is 1, it was 2" in other.out
     where = [path for path in folder.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in where) < 40_000
     config = (folder / "accepted" / "config.json").read_text(encoding="utf-8")
