@@ -165,7 +165,8 @@ def run_all(
 ) -> Iterator[tuple[int, Future[_R]]]:
     """Run `work(task)` of every task; gives (number of the task, its ended future) as they end.
 
-    Who stops iterating cancels the tasks that have not begun.
+    Who stops iterating cancels the tasks that have not begun. An interrupt while this waits comes
+    after everything that had ended.
     """
     waiting: dict[Future[_R], int] = {}
     numbered = iter(enumerate(tasks))
@@ -178,6 +179,11 @@ def run_all(
             ended = wait(waiting, return_when=FIRST_COMPLETED).done
             for future in sorted(ended, key=waiting.__getitem__):
                 yield waiting.pop(future), future
+    except KeyboardInterrupt:
+        # What had ended by then is told before the interrupt is.
+        for future in [each for each in waiting if each.done()]:
+            yield waiting.pop(future), future
+        raise
     finally:
         for future in waiting:
             future.cancel()

@@ -157,6 +157,36 @@ def test_run_all_submits_no_more_than_it_may_before_something_ends() -> None:
     assert executor.most == 50
 
 
+class Interrupted(Executor):
+    """Runs the first call, holds the others, and has an alarm ring while somebody waits."""
+
+    def __init__(self) -> None:
+        self.held: list[Future] = []
+
+    def submit(self, fn, /, *args, **kwargs) -> Future:
+        if len(self.held) == 1:
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+        self.held.append(Future() if self.held else InThisProcess().submit(fn, *args, **kwargs))
+        return self.held[-1]
+
+
+def test_what_had_ended_is_told_before_an_interrupt() -> None:
+    executor, told = Interrupted(), []
+
+    def end_one_and_interrupt(*_: object) -> None:
+        executor.held[2].set_result(4)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, end_one_and_interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            told.extend(number for number, _ in run_all(executor, double, range(5)))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert told == [0, 2]
+    assert [each.cancelled() for each in executor.held] == [False, True, False, True, True]
+
+
 def test_who_stops_iterating_cancels_the_rest() -> None:
     with IsolatedProcesses(1) as one:
         ends = run_all(one, double, range(100), 100)
