@@ -16,10 +16,10 @@ import tomlkit
 
 from broker_api.errors import ConfigurationError
 from reports.run import RunRecord, read_run
-from scenarios.causes import EVIDENCE
+from scenarios.causes import EVIDENCE, depends_on_other
 from scenarios.evidence import evidence_of
 from scenarios.recording import Played, digest_of_run
-from scenarios.run_folder import CONFIG_FILE, plain, run_digest, write_json, write_whole
+from scenarios.run_folder import CONFIG_FILE, plain, write_json, write_whole
 from scenarios.scenario import SCENARIO_FILE, Scenario
 from scenarios.sweep import figures_of
 
@@ -34,10 +34,24 @@ def accepted_folder(scenario: Scenario) -> Path:
     return scenario.folder / f"{scenario.file.stem}-accepted"
 
 
-def with_evidence(record: RunRecord, script: Path) -> RunRecord:
-    """The run with fingerprints of what it depended on in its configuration."""
-    found = evidence_of(record.tapes, script)
-    return replace(record, config={**record.config, EVIDENCE: found})
+def with_evidence(record: RunRecord, scenario: Scenario) -> RunRecord:
+    """The run with fingerprints of what it depended on in its configuration, in which files of the
+    scenario are named relative to its folder: as on every other machine.
+    """
+    folders = tuple(f"{folder}/" for folder in (scenario.folder, scenario.folder.resolve()))
+    config: dict[str, Any] = _relative(record.config, folders)
+    return replace(record, config={**config, EVIDENCE: evidence_of(record.tapes, scenario.script)})
+
+
+def _relative(value: Any, folders: tuple[str, ...]) -> Any:
+    """The value with these folders taken off the beginning of its texts."""
+    if isinstance(value, Mapping):
+        return {key: _relative(each, folders) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_relative(each, folders) for each in value]
+    if isinstance(value, str):
+        return next((value[len(each) :] for each in folders if value.startswith(each)), value)
+    return value
 
 
 def with_tapes_of(expected: RunRecord, actual: RunRecord) -> RunRecord:
@@ -77,12 +91,12 @@ def accept(scenario: Scenario, played: Sequence[Played]) -> bool:
     figures = figures_of([each.figures for each in played])
     text = scenario.file.read_text(encoding="utf-8")
     updated = updated_text(text, digest, figures)
-    kept = read_accepted(scenario)
-    is_kept = bool(kept) and run_digest([each.digest for each in kept]) == digest
+    records = [with_evidence(each.record, scenario) for each in played]
+    is_kept = _is_kept(read_accepted(scenario), records)
     if is_kept and updated == text:
         return False
     if not is_kept:
-        write_whole(accepted_folder(scenario), lambda place: _fill(place, scenario, played))
+        write_whole(accepted_folder(scenario), lambda place: _fill(place, played, records))
     if updated != text:
         place = scenario.file.with_name(f".{scenario.file.name}.unfinished")
         place.write_text(updated, encoding="utf-8")
@@ -90,11 +104,22 @@ def accept(scenario: Scenario, played: Sequence[Played]) -> bool:
     return True
 
 
-def _fill(folder: Path, scenario: Scenario, played: Sequence[Played]) -> None:
-    for number, each in enumerate(played, start=1):
+def _is_kept(kept: Sequence[RunRecord], records: Sequence[RunRecord]) -> bool:
+    """Whether these runs are kept, with the settings, tapes and files that they have now.
+
+    Other code of papertape, or of a package, that gives the same run is no reason to write it anew.
+    """
+    return len(kept) == len(records) and all(
+        before.digest == now.digest and not depends_on_other(before.config, now.config)
+        for before, now in zip(kept, records, strict=True)
+    )
+
+
+def _fill(folder: Path, played: Sequence[Played], records: Sequence[RunRecord]) -> None:
+    for number, (each, record) in enumerate(zip(played, records, strict=True), start=1):
         part = folder if len(played) == 1 else folder / f"session-{number}"
         each.suite.session.journal.write(part)
-        config = with_evidence(each.record, scenario.script).config
+        config = record.config
         write_json(part / CONFIG_FILE, {**config, "tapes": _without_paths(config)})
 
 

@@ -129,6 +129,20 @@ def _setting_causes(expected: Mapping[str, Any], actual: Mapping[str, Any], site
         yield 50 + _fit(key, site), Cause(CauseKind.SETTING, key, text)
 
 
+def depends_on_other(expected: Mapping[str, Any], actual: Mapping[str, Any]) -> bool:
+    """Whether settings, tapes or the strategy of two runs differ, whatever came of it."""
+    one, other = (
+        (
+            _settings(config),
+            config.get("strategy"),
+            (config.get(EVIDENCE) or {}).get("strategy"),
+            {entry["symbol"]: entry["content_hash"] for entry in config.get("tapes") or []},
+        )
+        for config in (expected, actual)
+    )
+    return one != other
+
+
 def changed_settings(
     expected: Mapping[str, Any], actual: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any, Any]]:

@@ -266,7 +266,7 @@ def _explain(
     if len(kept) != len(played):
         return None, [f"{other}: {len(played)} sessions, accepted were {len(kept)}"]
     for before, now in zip(kept, played, strict=True):
-        found = first_divergence(before, with_evidence(now.record, scenario.script))
+        found = first_divergence(before, with_evidence(now.record, scenario))
         if found is not None:
             expected = with_tapes_of(before, now.record)
             return _Parted(found, expected, now.record, scenario.name), [found.sentence]

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from trial import accepted_events, check, edit, make_trial, rewrite_accepted, rows_of_kind
@@ -125,6 +126,29 @@ def test_of_two_changes_the_one_that_explains_the_first_difference_is_named_firs
     assert [cause.key for cause in found(trial).causes] == [
         "simulation.entry_latency_ms",
         "instruments.MNQ.fee_per_unit",
+    ]
+
+
+def test_files_of_settings_are_known_by_content_wherever_the_scenario_lies(trial: Path) -> None:
+    def measured(values: list[float]) -> None:
+        pq.write_table(pa.table({"ms": values}), trial / "measured.parquet")
+
+    measured([5.0, 5.0])
+    edit(
+        trial,
+        "scenario.toml",
+        "entry_latency_ms = 5",
+        'entry_latency_ms = { file = "measured.parquet", column = "ms" }',
+    )
+    edit(trial, "scenario.toml", "max_position_size = 6", 'kill_switch = { file = "stop" }')
+    assert check(trial, update=True).status in ("passed", "accepted")
+    config = (trial / "accepted" / "config.json").read_text(encoding="utf-8")
+    elsewhere = trial.rename(trial.with_name("elsewhere"))
+    assert str(trial.parent) not in config
+    assert check(elsewhere).status == "passed"
+    pq.write_table(pa.table({"ms": [7.0, 7.0]}), elsewhere / "measured.parquet")
+    assert [cause.key for cause in found(elsewhere).causes] == [
+        "simulation.entry_latency_ms.content_hash"
     ]
 
 
