@@ -25,7 +25,7 @@ const papertape = (() => {
   };
 
   const axis = () => ({
-    gridcolor: "--line", zerolinecolor: "--line", linecolor: "--line", automargin: true,
+    gridcolor: "--line", zerolinecolor: "--line", linecolor: "--line", automargin: true, separatethousands: true,
     fixedrange: narrow.matches, nticks: narrow.matches ? 5 : 9, title: { standoff: 8, font: { size: 12.5 } },
   });
 

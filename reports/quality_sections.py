@@ -37,14 +37,14 @@ TICKS_MAX = 10
 """Slippage beyond so many ticks is drawn in the outermost bar."""
 _WAITS = (
     ("0", 1_000_000),
-    ("1 ms", 10_000_000),
-    ("10 ms", 100_000_000),
-    ("0.1 s", NANOS),
-    ("1 s", 10 * NANOS),
-    ("10 s", 60 * NANOS),
-    ("1 min", 600 * NANOS),
-    ("10 min", 3_600 * NANOS),
-    ("1 h", 1 << 62),
+    ("1ms", 10_000_000),
+    ("10ms", 100_000_000),
+    ("0.1s", NANOS),
+    ("1s", 10 * NANOS),
+    ("10s", 60 * NANOS),
+    ("1min", 600 * NANOS),
+    ("10min", 3_600 * NANOS),
+    ("1h", 1 << 62),
 )
 
 
@@ -179,7 +179,13 @@ def _bar_layout(title: str) -> dict[str, Any]:
         "barmode": "stack",
         "legend": {"traceorder": "normal"},
         "showlegend": True,
-        "xaxis": {"type": "category", "title": {"text": title}, "fixedrange": True, "nticks": 21},
+        "xaxis": {
+            "type": "category",
+            "title": {"text": title},
+            "fixedrange": True,
+            "nticks": 21,
+            "tickangle": 0,
+        },
         "yaxis": {"title": {"text": "fills"}, "fixedrange": True},
     }
 

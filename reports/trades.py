@@ -122,7 +122,7 @@ def _excursions(run: RunRecord, trades: Sequence[Trade]) -> Section:
     body = columns(*(figure.html() for figure in figures))
     text = (
         "Each trade's furthest open profit on its way, at the mid, and what it came to before "
-        "fees. Below the dotted line nothing can lie: no trade ends beyond its extremes."
+        "fees. On the dotted line are those that ended at their furthest."
     )
     if stride > 1:
         text += f" Every {stride}th of {len(trades):,} trades is drawn."
