@@ -283,7 +283,7 @@ def _save(request: PaperRequest, outcome: Outcome, seconds: float, console: Cons
     plan = request.plan
     script = plan.scenario.script_to_play(plan.assignments)
     played = [_with_tapes(each, plan.folder) for each in played_sessions(script, outcome)]
-    fill_folder(plan.folder, played, report=request.report, tell=_tell)
+    fill_folder(plan.folder, played, report=request.report)
     for each in played:
         print_summary(console, each.summary, seconds)
     console.print(f"run folder  {plan.folder}", soft_wrap=True)

@@ -78,7 +78,7 @@ def _save(request: Request, outcome: Outcome, seconds: float) -> None:
     folder = folder_for(request.out, script.path, digest_of_run(played))
     write_whole(
         folder,
-        lambda place: fill_folder(place, played, report=request.report, bounds=bounds, tell=_told),
+        lambda place: fill_folder(place, played, report=request.report, bounds=bounds),
     )
     console = Console(highlight=False)
     for each in played:
@@ -88,10 +88,6 @@ def _save(request: Request, outcome: Outcome, seconds: float) -> None:
     console.print(f"run folder  {folder}", soft_wrap=True)
     if outcome.tape_ended:
         console.print("the tape ended while the script was still waiting", style="dim")
-
-
-def _told(text: str) -> None:
-    _tell(f"papertape: {text}")
 
 
 def _tell(text: str) -> None:

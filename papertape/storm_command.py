@@ -112,7 +112,7 @@ def perform_one(paths: Sequence[Path], seed: int, out: Path) -> int:
         run = Stormy(scenario).run(seed)
         told = run.told(scenario)
         folder = out / f"{scenario.name}-storm-{seed}"
-        write_whole(folder, lambda place: fill_folder(place, run.played, report=True, tell=_tell))
+        write_whole(folder, lambda place: fill_folder(place, run.played, report=True))
     except ScriptError as failure:
         _tell(str(failure))
         return SCRIPT_FAILED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -116,23 +116,19 @@ def fill_folder(
     *,
     report: bool,
     bounds: Bounds | None = None,
-    tell: Callable[[str], None] = lambda text: None,
 ) -> None:
-    """Write journal, settings, figures and report of the run into an empty folder.
-
-    `tell` is told why there is no report, where it could not be made.
-    """
+    """Write journal, settings, figures and report of the run into an empty folder."""
     if len(played) == 1:
         _fill_one(folder, played[0], bounds)
         if report:
-            _write_report(folder, played[0], bounds, tell)
+            _write_report(folder, played[0], bounds)
         return
     for number, each in enumerate(played, start=1):
         part = folder / f"session-{number}"
         part.mkdir()
         _fill_one(part, each, None)
         if report:
-            _write_report(part, each, None, tell)
+            _write_report(part, each, None)
     sessions = [each.record.digest for each in played]
     figures = {"digest": digest_of_run(played), "sessions": sessions}
     write_json(folder / SUMMARY_FILE, figures | _bounds_entry(bounds))
@@ -144,9 +140,7 @@ def _fill_one(folder: Path, played: Played, bounds: Bounds | None) -> None:
     write_json(folder / SUMMARY_FILE, played.summary.as_dict() | _bounds_entry(bounds))
 
 
-def _write_report(
-    folder: Path, played: Played, bounds: Bounds | None, tell: Callable[[str], None]
-) -> None:
+def _write_report(folder: Path, played: Played, bounds: Bounds | None) -> None:
     from reports.html import REPORT_FILE, report_html
 
     page = report_html(played.record, played.metrics, bounds)
