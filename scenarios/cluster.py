@@ -6,7 +6,7 @@ sweep at the same paths, and one thread each: a run has its process for itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import Any
@@ -36,12 +36,17 @@ def cluster_executor(address: str) -> Iterator[Executor]:
     except (OSError, ValueError) as failure:
         raise ConfigurationError(f"scheduler {address}: no answer ({failure})") from None
     try:
-        for worker, threads in client.nthreads().items():
-            if threads != 1:
-                raise ConfigurationError(
-                    f"scheduler {address}: worker {worker} has {threads} threads; a run needs its "
-                    "process for itself: dask worker --nthreads 1"
-                )
+        check_threads(address, client.nthreads())
         yield client.get_executor(pure=False, retries=DEATHS_MAX)
     finally:
         client.close()
+
+
+def check_threads(address: str, threads: Mapping[str, int]) -> None:
+    """Raise ConfigurationError for a worker with several threads, by its address."""
+    for worker, count in threads.items():
+        if count != 1:
+            raise ConfigurationError(
+                f"scheduler {address}: worker {worker} has {count} threads; a run needs its "
+                "process for itself: dask worker --nthreads 1"
+            )
