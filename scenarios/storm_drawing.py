@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from broker_api.config import SessionDefaults
@@ -28,10 +28,11 @@ NO_FAULTS = ListedFaults()
 
 @dataclass(frozen=True)
 class Span:
-    """The time in which the session without a storm was busy, ns."""
+    """The time in which the session without a storm was busy, and when it has to be calm again."""
 
     start_ns: int
     end_ns: int
+    calm_ns: int
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,13 @@ def drawn_storm(seed: int, span: Span, instruments: int) -> Storm:
     market = _Draws(seed, "market")
     count = market.up_to(INCIDENTS_MAX)
     drawn = [(market.up_to(instruments - 1), _incident(market, span)) for _ in range(count)]
-    return Storm(DrawnFaults(seed, rates), tuple(sorted(drawn, key=lambda each: each[1].at_ns)))
+    over = [(at, _over_by(incident, span.calm_ns)) for at, incident in drawn]
+    ordered = sorted(over, key=lambda each: each[1].at_ns)
+    return Storm(DrawnFaults(seed, rates), tuple(ordered))
+
+
+def _over_by(incident: Incident, calm_ns: int) -> Incident:
+    return replace(incident, lasts_ns=min(incident.lasts_ns, max(0, calm_ns - incident.at_ns)))
 
 
 def _incident(draws: _Draws, span: Span) -> Incident:

@@ -25,6 +25,7 @@ from scenarios.scenario import Scenario, read_scenario
 from scenarios.storm_drawing import Span, Storm, drawn_storm
 from scenarios.sweep import figures_of, run_all
 from scenarios.trial import opened_tape
+from sim.storm import CALM_TENTH
 
 SEEDS_AT_ONCE = 10
 """Storms that a process plays for one task: it plays the session without a storm once for them."""
@@ -143,17 +144,21 @@ def _tapes_of(scenario: Scenario) -> list[tuple[Instrument, Tape]]:
 
 
 def _busy_span(played: Sequence[Played], tapes: Sequence[Tape]) -> Span:
-    """From the first to the last event of the session without a storm, and a tenth more."""
+    """From the first to the last event of the session without a storm, and a tenth more.
+
+    The last tenth of the tape is calm, so that who can come to rest does.
+    """
+    start_ns, end_ns = min(tape.start_ns for tape in tapes), max(tape.end_ns for tape in tapes)
+    calm_ns = end_ns - (end_ns - start_ns) // CALM_TENTH
     times = (
         [int(ns) for each in played for ns in each.record.events["ts_ns"][[0, -1]]]
         if all(len(each.record.events) for each in played)
         else []
     )
-    start_ns, end_ns = min(tape.start_ns for tape in tapes), max(tape.end_ns for tape in tapes)
     if not times:
-        return Span(start_ns, end_ns)
+        return Span(start_ns, calm_ns, calm_ns)
     last_ns = max(times) + (max(times) - min(times)) // 10
-    return Span(min(times), min(end_ns, last_ns))
+    return Span(min(times), min(calm_ns, max(last_ns, min(times) + 1)), calm_ns)
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,9 @@ def named(blocks: list[tuple[str, str]]) -> list[object]:
     return [pytest.param(text, id=place) for place, text in blocks]
 
 
-RUNS = [each for each in blocks("python") if "import sweep" not in each[1]]
-"""Blocks that are one run; tests/cli/test_sweep_page.py has those that are many."""
+RUNS = [each for each in blocks("python") if not re.search("import sweep|def test_", each[1])]
+"""Blocks that are one run; tests/cli/test_sweep_page.py has those that are many, and
+tests/scenarios/test_pytest_plugin.py those that are tests."""
 
 
 @pytest.mark.parametrize("text", named(RUNS))

@@ -148,10 +148,11 @@ def test_a_scenario_that_fails_in_calm_weather_says_so_once(file: Path) -> None:
 
 
 def test_storms_come_while_the_session_is_busy_and_have_every_kind() -> None:
-    span = Span(1_000, 9_000)
+    span = Span(1_000, 9_000, 9_500)
     storms = [drawn_storm(seed, span, 2) for seed in range(400)]
     incidents = [incident for storm in storms for _, incident in storm.incidents]
     assert {incident.kind for incident in incidents} == set(IncidentKind)
     assert all(1_000 <= incident.at_ns <= 9_000 for incident in incidents)
+    assert all(incident.at_ns + incident.lasts_ns <= 9_500 for incident in incidents)
     assert {at for storm in storms for at, _ in storm.incidents} == {0, 1}
     assert drawn_storm(3, span, 2) == drawn_storm(3, span, 2) != drawn_storm(4, span, 2)
