@@ -10,13 +10,11 @@ import pytest
 
 from broker_api.secret import Secret
 from papertape.watching.server import WatchServer
-from tests.watching.browser import Browser, browser
+from tests.chromium import browser, needs_chromium
+from tests.watching.browser import Tab
 from tests.watching.stage import Stage, wait_for
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(browser() is None, reason="no Chromium here; `make browser` installs one"),
-]
+pytestmark = needs_chromium
 TOKEN = Secret("a-token-of-nobody-else-0123456789")
 OTHER = Secret("another-token-of-nobody-987654321")
 HOSTILE = '<img src=x onerror="document.title=1">'
@@ -24,10 +22,9 @@ LIVE = "document.body.dataset.state === 'live'"
 
 
 @pytest.fixture(scope="module")
-def tab(tmp_path_factory):
-    made = Browser(tmp_path_factory.mktemp("profile"))
-    yield made
-    made.close()
+def tab():
+    with browser() as opened:
+        yield Tab(opened.chromium.new_page())
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +100,7 @@ def test_a_fill_arrives_and_an_order_is_cancelled_by_two_presses(tab):
 def test_the_kill_switch_is_pressed_with_the_keyboard_on_a_phone(tab):
     with Session() as session:
         session.go.set()
-        tab.size(390, 844, dark=True, phone=True)
+        tab.size(390, 844, dark=True)
         tab.open(session.server.url)
         tab.until(LIVE)
         wait_for(lambda: session.positions == [2], "a position")
@@ -119,7 +116,7 @@ def test_the_kill_switch_is_pressed_with_the_keyboard_on_a_phone(tab):
         assert tab.js("document.querySelector('#dialog').open")
         tab.type("l")
         tab.js("document.querySelector('#dialog-flatten').focus()")
-        tab.key(" ")
+        tab.key("Space")
         assert tab.js("document.querySelector('#dialog-flatten').checked")
         for _ in range(3):  # the word, the way out, the button
             tab.key("Tab")
