@@ -27,12 +27,12 @@ $(BIN)/python:
 
 $(CORE): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "[2/2] installing papertape (about 600 MB on disk; a minute or two on a usual line)"
-	@$(PIP) install --constraint constraints.txt --editable '.[serve]'
+	@$(PIP) install --constraint constraints.txt --editable '.[serve,operations]'
 	@touch $@
 
 $(DEV): $(CORE)
 	@echo "installing the tools for tests and checks"
-	@$(PIP) install --quiet --constraint constraints.txt --editable '.[serve,dev]'
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[serve,operations,dev]'
 	@touch $@
 
 setup: $(CORE)  ## make the environment and install papertape into it

@@ -2,7 +2,8 @@
 
 Exit codes: 0 the run ended; 1 the script itself failed (its traceback is shown); 2 something was
 refused before or during the run: an argument, a file, a setting, an order that the script did not
-expect to be refused; 130 interrupted. A script that leaves by `sys.exit(n)` ends with that `n`.
+expect to be refused; 3 a paper session that is played again differs; 130 interrupted. A script that
+leaves by `sys.exit(n)` ends with that `n`. docs/operations.md has the codes of every command.
 """
 
 from __future__ import annotations
@@ -200,6 +201,21 @@ def compare(
     from papertape.compare_command import perform
 
     raise typer.Exit(perform(first, second, out, window))
+
+
+@app.command()
+def doctor(
+    url: Annotated[
+        list[str] | None, typer.Option(help="a server that has to be reached; repeatable")
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="where sessions will be written")] = Path("runs"),
+) -> None:
+    """Look at what may keep papertape from working here: versions, clock, disk, keys, network."""
+    import os
+
+    from papertape.doctor import perform
+
+    raise typer.Exit(perform(folder, url or [], os.environ))
 
 
 @app.command()

@@ -9,6 +9,18 @@ import typer
 
 from broker_api.errors import ConfigurationError
 
+_Options = Annotated[
+    list[str] | None,
+    typer.Option("--option", metavar="KEY=VALUE", help="a setting of a live feed"),
+]
+_Log = Annotated[
+    str | None, typer.Option(help='a file for JSON lines of what happens, "-": standard error')
+]
+_MetricsPort = Annotated[
+    int | None,
+    typer.Option(min=0, max=65_535, help="serve figures for Prometheus on this port of 127.0.0.1"),
+]
+
 
 def paper(
     scenario: Annotated[
@@ -24,10 +36,7 @@ def paper(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="an argument for the strategy"),
     ] = None,
-    options: Annotated[
-        list[str] | None,
-        typer.Option("--option", metavar="KEY=VALUE", help="a setting of a live feed"),
-    ] = None,
+    options: _Options = None,
     out: Annotated[
         Path | None, typer.Option(help="the session's folder; default runs/<scenario>-paper-<time>")
     ] = None,
@@ -43,6 +52,8 @@ def paper(
     no_parity: Annotated[
         bool, typer.Option("--no-parity", help="do not play the session again at its end")
     ] = False,
+    log: _Log = None,
+    metrics_port: _MetricsPort = None,
 ) -> None:
     """Trade a scenario on a market that is going on, with simulated fills."""
     from dataclasses import replace
@@ -56,6 +67,7 @@ def paper(
         speed_of,
         verified,
     )
+    from papertape.watching.outside import Outside
     from scenarios.paper_feed import FeedPlan
     from scenarios.parameters import literal, split_assignments
     from scenarios.scenario import read_scenario
@@ -76,6 +88,7 @@ def paper(
             asked = new_request(
                 read_scenario(scenario), split_assignments(assignments or []), plan, out
             )
-        return replace(asked, report=not no_report, parity=not no_parity, shows_page=ui)
+        asked = replace(asked, report=not no_report, parity=not no_parity, shows_page=ui)
+        return replace(asked, outside=Outside(log, metrics_port))
 
     raise typer.Exit(perform_paper(request))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import os
 import sys
 import threading
 import time
@@ -21,6 +21,9 @@ from broker_api.wall_clock import WallClock
 from data.kept import kept_tape
 from data.written import table_of, write_tape
 from papertape.run_command import INTERRUPTED, OK, REFUSED, SCRIPT_FAILED
+from papertape.signals import graceful
+from papertape.watching.board import Watched
+from papertape.watching.outside import NOWHERE, Outside, told_outside
 from papertape.watching.requests import OperatorRequest, perform
 from papertape.watching.sessions import published
 from papertape.watching.watch import Watch, Work
@@ -57,6 +60,7 @@ class PaperRequest:
     report: bool = True
     parity: bool = True
     shows_page: bool = False
+    outside: Outside = NOWHERE
 
 
 def new_request(
@@ -91,13 +95,14 @@ def perform_paper(make_request: Callable[[], PaperRequest]) -> int:
 
 def _perform(request: PaperRequest) -> int:
     console = Console(highlight=False)
-    operated = Operated(console, shows_page=request.shows_page)
-    session = _opened(request, operated, console)
-    began = time.perf_counter()
-    with _stoppable(session.feed.inbox), operated.reachable(), operated.showing(console):
-        console.print(f"session  {request.plan.folder}", soft_wrap=True)
-        outcome = session.run()
-    seconds = time.perf_counter() - began
+    with told_outside(request.outside, request.plan.folder.name, os.environ) as tell:
+        operated = Operated(console, tell, shows_page=request.shows_page)
+        session = _opened(request, operated, console)
+        began = time.perf_counter()
+        with graceful(session.feed.inbox.stop), operated.reachable(), operated.showing(console):
+            console.print(f"session  {request.plan.folder}", soft_wrap=True)
+            outcome = session.run()
+        seconds = time.perf_counter() - began
     _save(request, outcome, seconds, console)
     if not request.parity:
         return OK
@@ -120,15 +125,19 @@ def _opened(request: PaperRequest, operated: Operated, console: Console) -> Pape
         session = resume(request.plan, wall_ns, operated.serve, operated.go_live)
         if session.writer.lost is not None:
             console.print(f"the journal was damaged: {session.writer.lost}", style="yellow")
-    operated.attend(session, is_paced=request.plan.feed.speed > 0, resumes=request.resumes)
+    is_watched = request.plan.feed.speed > 0 or request.outside != NOWHERE
+    operated.attend(session, is_watched=is_watched, resumes=request.resumes)
     return session
 
 
 class Operated:
     """A running session's watch, and its operators' requests on their way through the journal."""
 
-    def __init__(self, console: Console, *, shows_page: bool = False) -> None:
+    def __init__(
+        self, console: Console, tell: Callable[[Watched], None], *, shows_page: bool = False
+    ) -> None:
         self._console = console
+        self._tell_outside = tell
         self._shows_page = shows_page
         self._doors = ExitStack()
         self._folder = Path()
@@ -136,14 +145,14 @@ class Operated:
         self._inbox: Inbox | None = None
         self.watch: Watch | None = None
 
-    def attend(self, session: PaperSession, *, is_paced: bool, resumes: bool) -> None:
+    def attend(self, session: PaperSession, *, is_watched: bool, resumes: bool) -> None:
         """Watch the session as soon as it runs; one at full speed has nobody who could look.
 
         One that is resumed can be reached when it has played what is recorded.
         """
         self._inbox = session.feed.inbox
         self._folder = session.plan.folder
-        if is_paced:
+        if is_watched:
             session.defaults = self._attended(session, resumes=resumes)
 
     def _attended(self, session: PaperSession, *, resumes: bool) -> SessionDefaults:
@@ -196,6 +205,7 @@ class Operated:
         watch, name = self.watch, self._folder.name
         if watch is None:
             return
+        self._tell_outside(watch)
         try:
             server = self._doors.enter_context(
                 published(watch, watch.request, name=name, folder=self._folder)
@@ -256,26 +266,6 @@ def _status_line(snapshot: Mapping[str, Any]) -> str:
         f"{len(snapshot['fills'])} fills",
     ]
     return "  ".join([*parts, *([f"{lag / 1000:.1f} s behind"] if lag > 1000 else [])])
-
-
-@contextmanager
-def _stoppable(inbox: Inbox) -> Iterator[None]:
-    """The first SIGINT or SIGTERM ends the session in order, a second one at once."""
-
-    def stop(number: int, frame: object) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-        inbox.stop()
-
-    asked: list[int] = []
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(each, stop) for each in signals]
-    try:
-        yield
-    finally:
-        for each, handler in zip(signals, before, strict=True):
-            signal.signal(each, handler)
 
 
 def _save(request: PaperRequest, outcome: Outcome, seconds: float, console: Console) -> None:

@@ -10,7 +10,7 @@ import copy
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 VERSION = 1
 PRICES_MAX = 7_200
@@ -21,6 +21,16 @@ LOG_MAX = 500
 Message = dict[str, Any]
 Sink = Callable[[Message], None]
 """Takes a message, at once and in the session's thread: it may only put it somewhere."""
+
+
+class Watched(Protocol):
+    """Of a watch, what looking needs."""
+
+    def snapshot(self) -> Mapping[str, Any]:
+        """Everything that is known now."""
+
+    def subscribe(self, sink: Sink) -> object:
+        """Hand every later message to `sink`."""
 
 
 class Board:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from broker_api.journal_chain import RecordKind
+from broker_api.journal_file import JournalFile
 from papertape.cli import app
 
 BUSY = Path(__file__).parent / "busy"
@@ -70,6 +73,33 @@ def test_an_interrupt_ends_a_session_in_order(tmp_path: Path) -> None:
     output, _ = child.communicate(timeout=120)
     assert child.returncode == 0, output
     assert "parity  played again" in output
+
+
+def test_a_session_is_logged_order_by_order_and_comes_out_the_same(tmp_path: Path) -> None:
+    log = tmp_path / "session.log"
+    told = ("--log", log, "--metrics-port", 0)
+    code, output = invoked(
+        "paper", BUSY, "--speed", "max", "--out", tmp_path / "told", "--no-report", *told
+    )
+    assert code == 0, output
+    assert "parity  played again from its journal: the same" in output
+    lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+    filled = [line for line in lines if " filled: " in line["message"]]
+    assert filled
+    with JournalFile.open(tmp_path / "told" / "session.journal") as journal:
+        commands = [each.body for each in journal.records() if each.kind is RecordKind.COMMAND]
+    sent = {row.get("client_order_id") for body in commands for row in body["rows"]}
+    assert {line["order"] for line in filled} <= sent
+    assert lines[-1]["message"] == "the session has ended"
+
+
+def test_a_port_that_is_taken_is_refused_before_anything_begins(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, output = invoked("paper", BUSY, "--out", tmp_path / "x", "--metrics-port", port)
+    assert code == 2, output
+    assert f"--metrics-port {port}" in output
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
