@@ -34,13 +34,14 @@ from papertape.options import (
     Strategy,
     Tapes,
     changes_of,
+    subject_of,
 )
 from papertape.paper_cli import paper
 from papertape.serve_command import app as serve_app
 from papertape.sweep_cli import sweep
 from papertape.ui_cli import stop, ui
 from scenarios.parameters import split_assignments, split_settings
-from scenarios.settings import settings_of, with_settings, with_tapes
+from scenarios.settings import with_settings, with_tapes
 
 app = typer.Typer(
     name="papertape",
@@ -91,14 +92,14 @@ def run(
     bounds: _Bounds = False,
     visit_every_row: _EveryRow = False,
 ) -> None:
-    """Run a script, or one strategy function of it, on a tape in simulated time."""
+    """Run a script, a strategy function of it, or a scenario, on a tape in simulated time."""
     from papertape.run_command import Request, perform
-    from scenarios.runner import Script
 
     def request() -> Request:
         arguments, settings = split_settings(assignments or [])
-        what = Script(script, strategy, split_assignments(arguments), as_name)
-        defaults = with_tapes(settings_of(config, catalog or []), tape or [], instrument or [])
+        what, defaults = subject_of(script, strategy, as_name, config, catalog or [])
+        what = replace(what, assignments=split_assignments(arguments))
+        defaults = with_tapes(defaults, tape or [], instrument or [])
         options = {"queue": queue, "seed": seed, "visit_every_row": visit_every_row or None}
         defaults = with_settings(defaults, changes_of(settings, options), cash, risk)
         defaults = replace(defaults, rehearse_for=venue or defaults.rehearse_for)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from broker_api.config import SETTINGS_FILE
+from broker_api.config import SETTINGS_FILE, SessionDefaults
+from broker_api.errors import ConfigurationError
 from scenarios.parameters import literal
+from scenarios.settings import settings_of
 
-ScriptFile = Annotated[Path, typer.Argument(help="a Python file", show_default=False)]
+if TYPE_CHECKING:
+    from scenarios.runner import Script
+
+ScriptFile = Annotated[Path, typer.Argument(help="a file, or a scenario", show_default=False)]
 Tapes = Annotated[
     list[str] | None,
     typer.Option("--tape", help="a Parquet tape, or SYMBOL=FILE; once an instrument"),
@@ -62,6 +68,31 @@ For = Annotated[
         help="rehearse for hyperliquid or projectx: what it does not support is refused",
     ),
 ]
+
+
+def subject_of(
+    script: Path,
+    strategy: str | None,
+    as_name: str | None,
+    config: Path | None,
+    catalog: list[Path],
+) -> tuple[Script, SessionDefaults]:
+    """What to run, and its settings: a scenario's own, else those of a settings file.
+
+    Raises ConfigurationError for an option that a scenario's file says itself.
+    """
+    from scenarios.runner import Script
+    from scenarios.scenario import is_scenario, read_scenario
+
+    if not is_scenario(script):
+        return Script(script, strategy, {}, as_name), settings_of(config, catalog)
+    for name, given in (("--strategy", strategy), ("--as", as_name), ("--config", config)):
+        if given is not None:
+            raise ConfigurationError(f"{name} {given}: the scenario {script} says that itself")
+    scenario = read_scenario(script)
+    defaults = scenario.defaults()
+    files = (*defaults.catalog_files, *catalog)
+    return scenario.script_to_play(), replace(defaults, catalog_files=files)
 
 
 def changes_of(settings: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, Any]:

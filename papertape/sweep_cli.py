@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from broker_api.config import SessionDefaults
-from broker_api.errors import ConfigurationError
 from papertape.options import (
     As,
     Assignments,
@@ -23,13 +21,13 @@ from papertape.options import (
     Strategy,
     Tapes,
     changes_of,
+    subject_of,
 )
 from scenarios.parameters import split_assignments, split_settings
-from scenarios.settings import settings_of, with_settings, with_tapes
+from scenarios.settings import with_settings, with_tapes
 
 if TYPE_CHECKING:
     from papertape.sweeping import SweepRequest
-    from scenarios.runner import Script
 
 _DRAWING, _WALKING = "Drawing a sample", "Walk-forward"
 
@@ -146,7 +144,7 @@ def sweep(
 
     def request() -> SweepRequest:
         arguments, settings = split_settings(assignments or [])
-        what, defaults = _what(script, strategy, as_name, config, catalog or [])
+        what, defaults = subject_of(script, strategy, as_name, config, catalog or [])
         what = replace(what, assignments=split_assignments(arguments))
         defaults = with_tapes(defaults, tape or [], instrument or [])
         changes = changes_of(settings, {"queue": queue, "seed": seed})
@@ -163,26 +161,3 @@ def sweep(
         )
 
     raise typer.Exit(perform(request))
-
-
-def _what(
-    script: Path,
-    strategy: str | None,
-    as_name: str | None,
-    config: Path | None,
-    catalog: list[Path],
-) -> tuple[Script, SessionDefaults]:
-    """What to run, and its settings: a scenario's own, else those of a settings file."""
-    from papertape.sweeping import is_scenario
-    from scenarios.runner import Script
-    from scenarios.scenario import read_scenario
-
-    if not is_scenario(script):
-        return Script(script, strategy, {}, as_name), settings_of(config, catalog)
-    for name, given in (("--strategy", strategy), ("--as", as_name), ("--config", config)):
-        if given is not None:
-            raise ConfigurationError(f"{name} {given}: the scenario {script} says that itself")
-    scenario = read_scenario(script)
-    defaults = scenario.defaults()
-    files = (*defaults.catalog_files, *catalog)
-    return scenario.script_to_play(), replace(defaults, catalog_files=files)

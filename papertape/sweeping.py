@@ -26,7 +26,7 @@ from scenarios.grid import Grid, axes_of_values
 from scenarios.run_folder import DIGEST_SHOWN, run_digest
 from scenarios.runner import Script
 from scenarios.sampling import Sample
-from scenarios.scenario import SCENARIO_FILE, read_scenario
+from scenarios.scenario import is_scenario, read_scenario
 from scenarios.settings import settings_of, with_settings
 from scenarios.sweep import Constraint, Objective, Row, SweepInterrupted, table_of
 from scenarios.sweep_run import Space, Where, play_space
@@ -144,11 +144,6 @@ def space_of(axes: tuple[Any, ...], at_random: int | None, lhs: int | None, seed
     if at_random is not None:
         return Sample(axes, at_random, "random", seed)
     return Grid(axes) if lhs is None else Sample(axes, lhs, "lhs", seed)
-
-
-def is_scenario(path: Path) -> bool:
-    """Whether a path is that of a scenario: its folder or its file."""
-    return path.suffix == ".toml" or (path / SCENARIO_FILE).is_file()
 
 
 def _what(

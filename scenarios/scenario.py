@@ -92,6 +92,11 @@ def _made(file: Path, recipe: SyntheticRecipe, instrument: Instrument) -> object
         raise ConfigurationError(f"{file}: tapes.{instrument.symbol}: {failure}") from None
 
 
+def is_scenario(path: Path) -> bool:
+    """Whether a path is that of a scenario: its folder or its file."""
+    return path.suffix == ".toml" or (path / SCENARIO_FILE).is_file()
+
+
 def read_scenario(path: Path | str) -> Scenario:
     """The scenario in a file, or in the `scenario.toml` of a folder.
 

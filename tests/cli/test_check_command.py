@@ -153,6 +153,21 @@ def test_scenarios_run_in_processes_with_the_same_result(command, scenario) -> N
     assert "3 scenarios: 3 passed" in ended.out
 
 
+def test_a_scenario_runs_by_itself_to_the_digest_that_is_expected(command, scenario) -> None:
+    folder = scenario("one")
+    assert command("check", "--update").code == 0
+    text = (folder / "scenario.toml").read_text(encoding="utf-8")
+    digest = tomllib.loads(text)["expect"]["digest"]
+    for path, out in ((folder, "a"), (folder / "scenario.toml", "b")):
+        assert command("run", path, "--out", out, "--no-report").code == 0
+        summary = json.loads((folder.parents[1] / out / "summary.json").read_text("utf-8"))
+        assert summary["digest"] == digest
+    assert command("run", folder, "--set", "size=3", "--out", "c", "--no-report").code == 0
+    refused = command("run", folder, "--strategy", "fails")
+    assert refused.code == 2
+    assert "says that itself" in refused.err
+
+
 def test_a_scenario_for_a_live_broker_is_checked_in_simulation(command, scenario) -> None:
     scenario("live", ("[tapes]", 'broker = "projectx"\n[tapes]'))
     assert command("check", "--update").code == 0
