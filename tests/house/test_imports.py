@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,12 @@ def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.module or ""
 
 
+@cache
+def imports_of(path: Path) -> tuple[tuple[int, str], ...]:
+    """Every import of a file; many tests ask."""
+    return tuple(imported(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def meanings(tree: ast.AST) -> dict[str, str]:
     """What each imported name of a file stands for: {"dt": "datetime", "now": "time.time"}."""
     found = {}
@@ -153,7 +160,7 @@ def banned_uses(source: str, file: str) -> list[str]:
 def test_rooms_import_only_what_they_may(path: Path) -> None:
     is_users = name_of(path).startswith(f"{LIBRARY}/")
     room = LIBRARY if is_users else name_of(path).partition("/")[0]
-    for line, name in imported(ast.parse(path.read_text(encoding="utf-8"))):
+    for line, name in imports_of(path):
         top = name.partition(".")[0]
         allowed = top not in OUR_NAMES or top in MAY_IMPORT[room]
         assert allowed, f"{name_of(path)}:{line}: {room} may not import {top}"
@@ -172,7 +179,7 @@ def may_use_adapter(file: str, module: str) -> bool:
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_adapters_are_used_by_themselves_and_their_words_by_their_venue(path: Path) -> None:
-    for line, name in imported(ast.parse(path.read_text(encoding="utf-8"))):
+    for line, name in imports_of(path):
         if name.startswith(tuple(f"broker_api.{adapter}." for adapter in ADAPTERS)):
             where = f"{name_of(path)}:{line}"
             assert may_use_adapter(name_of(path), name), f"{where}: may not import {name}"
@@ -181,7 +188,7 @@ def test_adapters_are_used_by_themselves_and_their_words_by_their_venue(path: Pa
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_what_adapters_share_is_used_by_adapters(path: Path) -> None:
     room, inner = name_of(path).split("/")[:2]
-    for line, name in imported(ast.parse(path.read_text(encoding="utf-8"))):
+    for line, name in imports_of(path):
         if name.startswith(f"broker_api.{SHARED}"):
             allowed = room == "broker_api" and inner in (*ADAPTERS, SHARED)
             assert allowed, f"{name_of(path)}:{line}: may not import {name}"
@@ -214,13 +221,13 @@ def test_the_rule_about_adapters_says(file: str, module: str, allowed: bool) -> 
 def test_the_core_and_the_words_of_venues_do_no_input_or_output(path: Path) -> None:
     file = name_of(path).split("/")
     if len(file) == 2 or file[2].removesuffix(".py") in PURE:
-        names = {name.partition(".")[0] for _, name in imported(ast.parse(path.read_text("utf-8")))}
+        names = {name.partition(".")[0] for _, name in imports_of(path)}
         assert not names & {"aiohttp", "requests", "socket", "ssl", "threading"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_numba_stays_in_the_compiled_files(path: Path) -> None:
-    names = {name.partition(".")[0] for _, name in imported(ast.parse(path.read_text("utf-8")))}
+    names = {name.partition(".")[0] for _, name in imports_of(path)}
     if name_of(path) not in COMPILED:
         assert not names & {"numba", "llvmlite"}, f"{name_of(path)}: compiled code is in {COMPILED}"
 
