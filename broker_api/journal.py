@@ -118,6 +118,7 @@ class Block(Protocol):
         ...
 
 
+_NONE = np.zeros(0, dtype="<i8")
 _C = TypeVar("_C", bound=tuple[int, int, Command])
 
 
@@ -139,7 +140,9 @@ class Journal:
 
     def __init__(self, recorder: Recorder | None = None) -> None:
         self._recorder = recorder
+        self._parts: list[npt.NDArray[np.int64]] = []
         self._rows = array("q")
+        """The newest rows, behind those of `_parts`."""
         self._event_count = 0
         self._commands: list[Record] = []
         self._blocks: list[tuple[int, int, Block]] = []
@@ -192,7 +195,8 @@ class Journal:
     def record_block(self, block: Block) -> None:
         """Record a block of commands and events that are about to be seen."""
         self._blocks.append((len(self._commands), self._event_count, block))
-        self._rows.frombytes(np.ascontiguousarray(block.events).tobytes())
+        self._close_part()
+        self._parts.append(np.ascontiguousarray(block.events).view("<i8"))
         self._event_count += len(block.events)
 
     def _records(self) -> list[Record]:
@@ -205,9 +209,18 @@ class Journal:
         return self._commands
 
     def events(self) -> npt.NDArray[np.void]:
-        """A copy of the event rows, dtype EVENT_ROW, in the order in which they arrived."""
-        flat = np.array(self._rows, dtype="<i8")
-        return flat.view(EVENT_ROW)
+        """The event rows, dtype EVENT_ROW, in their order of arrival; not to be changed."""
+        self._close_part()
+        whole = self._parts[0] if len(self._parts) == 1 else np.concatenate([_NONE, *self._parts])
+        self._parts = [whole]
+        rows = whole.view(EVENT_ROW)
+        rows.flags.writeable = False
+        return rows
+
+    def _close_part(self) -> None:
+        if self._rows:
+            self._parts.append(np.array(self._rows, dtype="<i8"))
+            self._rows = array("q")
 
     def recorded_commands(self) -> Sequence[RecordedCommand]:
         """The commands as they were given."""
@@ -243,7 +256,7 @@ def in_order(commands: Iterable[_C], events: Iterable[EventRow]) -> Iterator[_C 
 
 def digest_of(events: npt.NDArray[np.void]) -> str:
     """SHA-256 of event rows as little-endian int64 bytes, as hex."""
-    return hashlib.sha256(np.ascontiguousarray(events).tobytes()).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(events).view("<i8").data).hexdigest()
 
 
 def read_journal(folder: Path) -> tuple[npt.NDArray[np.void], pa.Table]:
