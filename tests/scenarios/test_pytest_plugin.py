@@ -13,6 +13,7 @@ import papertape.testing
 import scenarios.check
 import scenarios.check_report
 import scenarios.fixtures
+import scenarios.pytest_plugin
 import sim.broker
 from broker_api.catalog import find, load_catalog
 from scenarios.recipe import SyntheticRecipe
@@ -75,7 +76,7 @@ def played(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
     def run(*arguments: str, **tests: str) -> pytest.RunResult:
         if tests:
             pytester.makepyfile(**tests)
-        return pytester.runpytest_inprocess("-p", "scenarios.pytest_plugin", *arguments)
+        return pytester.runpytest_inprocess(*arguments, plugins=[scenarios.pytest_plugin])
 
     return run
 
