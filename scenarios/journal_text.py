@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from broker_api.event import EventKind, EventRow, Reason
+from broker_api.event import SESSION_KINDS, EventKind, EventRow, Reason
 from broker_api.instrument import Instrument, from_nanos
 from broker_api.order import (
     NO_PRICE,
@@ -20,6 +20,7 @@ from broker_api.order import (
     Side,
 )
 from broker_api.refusals import describe
+from broker_api.risk_rules import RULE_NAMES
 from sim.explain_words import exit_text, request_text
 
 _ORDER_KINDS = frozenset(
@@ -60,6 +61,9 @@ def event_text(row: EventRow, instruments: Sequence[Instrument]) -> str:
         case EventKind.LIQUIDATION:
             whose = "the account" if spec is None else spec.symbol
             return f"liquidation of {whose}: equity {_money(row.value)}, margin {_money(row.limit)}"
+        case _ if row.kind in SESSION_KINDS:
+            rule = RULE_NAMES.get(Reason(row.reason), "")
+            return f"account rule {rule}: {name.removeprefix('risk ')}"
         case _:
             reason = Reason(row.reason).name.lower() if row.reason else ""
             words = [spec.symbol if spec is not None else "account", name, reason]
