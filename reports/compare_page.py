@@ -12,7 +12,7 @@ from rich.text import Text
 
 from broker_api.instrument import Instrument
 from broker_api.order import Side
-from reports.charts import drawdown_line, drawn_price, equity_line, fill_row, time_range
+from reports.charts import MARKS_MAX, drawdown_line, drawn_price, equity_line, fill_row, time_range
 from reports.compare import CAUSES, CauseOfDifference, ComparedOrder, Comparison
 from reports.html import CHART
 from reports.lives import OrderLife
@@ -387,12 +387,14 @@ def _panel(
     start_ns = min(run.start_ns for run in runs)
     rows = []
     places = []
+    if max(len(measured.fills) for measured in metrics) > MARKS_MAX:
+        notes.append(f"The chart shows the first {MARKS_MAX:,} fills of each run.")
     for number, (run, measured) in enumerate(zip(runs, metrics, strict=True)):
         own = next(i for i, other in enumerate(run.instruments) if other.symbol == spec.symbol)
         places.append((run, own))
         rows += [
             [*fill_row(spec, fill, start_ns), number]
-            for fill in measured.fills
+            for fill in measured.fills[:MARKS_MAX]
             if fill.instrument == own
         ]
     with_tape = [(run, own) for run, own in places if run.tapes[own] is not None]

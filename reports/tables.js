@@ -65,7 +65,8 @@
     let sorted = null, down = false, at = 0, found = order;
 
     const search = made("input", { type: "search", "aria-label": "Filter " + table.label,
-      placeholder: columns.some((c) => c.key === "net") ? "filter: words, or net<-20, held>60" : "filter",
+      placeholder: columns.some((c) => c.key === "held") ? "filter: words, or net<-20, held>60"
+        : "filter: words" + (table.total ? ", or " + columns.find((c) => c.key === table.total).name.toLowerCase() + "<-20" : ""),
       autocomplete: "off", spellcheck: "false" });
     const choices = columns.map((column, index) => ({ column, index })).filter(({ column }) => column.kind === "choice")
       .map(({ column, index }) => {

@@ -53,6 +53,13 @@ def test_a_resting_order_earns_the_spread_and_waits_at_the_touch() -> None:
     (fill,) = found(run_of(at_once))
     assert (fill.slippage_ticks, fill.queue_ns) == (-1, 6 * NANOS)
 
+    def by_the_row(story: Story) -> None:
+        rest(story, 1, Side.BUY, 21, 21_000.0)
+        story.fill(30, 1, Side.BUY, ticks(21_000.0), 1, Liquidity.MAKER)  # as the bid falls
+
+    (fill,) = found(run_of(by_the_row))
+    assert fill.slippage_ticks == ticks(21_000.0) - ticks(21_010.25)
+
 
 def test_a_stop_is_measured_against_its_trigger() -> None:
     def tell(story: Story) -> None:
