@@ -67,11 +67,14 @@ def trade_table(run: RunRecord, trades: Sequence[Trade], lives: Mapping[int, Ord
         Column("net", "Net", "money", "Profit after fees"),
         Column("worst", "Worst", "money", "Lowest open profit on the way, at the mid (MAE)"),
         Column("best", "Best", "money", "Highest open profit on the way, at the mid (MFE)"),
-        Column(
-            "note", "Note", "choice", "ambiguous: one row of the tape, or one bar, met both exits"
-        ),
     ]
     rows = [_row(number, run, trade, lives) for number, trade in enumerate(trades, start=1)]
+    if any(trade.is_ambiguous for trade in trades):
+        heads.append(
+            Column("note", "Note", "choice", "One row of the tape, or bar, met both exits")
+        )
+        for row, trade in zip(rows, trades, strict=True):
+            row.append("ambiguous" if trade.is_ambiguous else "sure")
     return Table("trades", heads, rows, "trades", total="net", zoom=("opened", "closed"))
 
 
@@ -102,7 +105,6 @@ def _row(number: int, run: RunRecord, trade: Trade, lives: Mapping[int, OrderLif
         cents(trade.net_nanos),
         None if trade.worst_nanos is None else cents(trade.worst_nanos),
         None if trade.best_nanos is None else cents(trade.best_nanos),
-        "ambiguous" if trade.is_ambiguous else "",
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,20 @@ def test_a_run_with_nothing_in_it_is_drawn(chromium: Browser, tmp_path: Path) ->
     with chromium.open(empty) as opened:
         assert opened.said == []
         assert opened.page.get_by_text("No position was closed.").is_visible()
+
+
+def test_two_instruments_are_two_panels_and_a_choice(chromium: Browser, tmp_path: Path) -> None:
+    story = Story([mnq(), replace(mnq(), symbol="MES", id="MES")])
+    for order_id, index in ((1, 0), (3, 1)):
+        story.order(5, order_id, Side.BUY, 1, index=index)
+        story.fill(5, order_id, Side.BUY, 84_000, 1, index=index)
+        story.order(9, order_id + 1, Side.SELL, 1, index=index)
+        story.fill(9, order_id + 1, Side.SELL, 84_004, 1, index=index)
+    with chromium.open(write_report(write_run_folder(tmp_path / "run", story))) as opened:
+        assert opened.said == []
+        assert opened.page.locator("#chart .point").count() == 4
+        opened.page.get_by_label("Instrument", exact=True).select_option(label="MES")
+        assert column(opened, "#") == ["2"]
 
 
 def test_the_table_shows_exact_values(chromium: Browser, report: Path) -> None:
