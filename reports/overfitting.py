@@ -25,6 +25,9 @@ Floats = npt.NDArray[np.float64]
 
 BLOCKS = 16
 """Blocks of time that the probability of overfitting halves in every way: 12,870 of them."""
+MANY_TRIALS = 5_000
+BLOCKS_OF_MANY = 10
+"""Beyond so many trials so many blocks, 252 ways: more would take longer than the sweep."""
 _EULER_GAMMA = 0.5772156649015329
 _NORMAL = NormalDist()
 _AT_ONCE = 1 << 20
@@ -49,9 +52,10 @@ class Overfitting:
     probability: float | None
 
 
-def overfitting(profits: Floats, best: int, blocks: int = BLOCKS) -> Overfitting:
+def overfitting(profits: Floats, best: int) -> Overfitting:
     """Both measures of the trials' profits (periods x trials), `best` being the chosen column."""
     periods, trials = profits.shape
+    blocks = BLOCKS if trials <= MANY_TRIALS else BLOCKS_OF_MANY
     ratios = sharpe_ratios(profits)
     expected = deflated = probability = None
     if trials > 1:

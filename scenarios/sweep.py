@@ -10,10 +10,11 @@ import math
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from broker_api.config import near_miss
@@ -169,16 +170,19 @@ def run_all(
     after everything that had ended.
     """
     waiting: dict[Future[_R], int] = {}
+    # Not `futures.wait`, which looks at all that wait each time that one ends.
+    ended: SimpleQueue[Future[_R]] = SimpleQueue()
     numbered = iter(enumerate(tasks))
     try:
         while True:
             for number, task in islice(numbered, ahead - len(waiting)):
-                waiting[executor.submit(work, task)] = number
+                future = executor.submit(work, task)
+                waiting[future] = number
+                future.add_done_callback(ended.put)
             if not waiting:
                 return
-            ended = wait(waiting, return_when=FIRST_COMPLETED).done
-            for future in sorted(ended, key=waiting.__getitem__):
-                yield waiting.pop(future), future
+            future = ended.get()
+            yield waiting.pop(future), future
     except KeyboardInterrupt:
         # What had ended by then is told before the interrupt is.
         for future in [each for each in waiting if each.done()]:
