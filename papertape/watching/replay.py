@@ -19,7 +19,7 @@ from broker_api.quote import Quote, Trade
 from broker_api.view import Position
 from data.schema import RowKind
 from data.tape import Tape
-from papertape.watching.board import Board, Message
+from papertape.watching.board import PRICES_MAX, Board, Message
 from papertape.watching.telling import (
     event_log,
     fill_message,
@@ -32,8 +32,10 @@ from papertape.watching.telling import (
 from reports.run import RunRecord
 
 TURN_SECONDS = 0.1
-STEP_NS_MAX = 5_000_000_000
-"""Market time between two prices of the chart, at most."""
+STEP_NS_MIN = 1_000_000_000
+"""Market time between two prices of the chart; longer for a run that would have too many."""
+PRINT_NS_MAX = 5_000_000_000
+"""A newest print that is older is not looked for."""
 
 
 class Replay:
@@ -62,6 +64,8 @@ class Replay:
         self._records = self._timeline()
         self._next = next(self._records, None)
         self._quotes: list[Message | None] = [None] * len(run.instruments)
+        self._step_ns = max(STEP_NS_MIN, (run.end_ns - run.start_ns) // (PRICES_MAX - 1))
+        self._priced_ns = -self._step_ns
 
     def _timeline(self) -> Iterator[tuple[int, RecordedCommand | EventRow]]:
         commands = commands_from_table(self._run.commands())
@@ -80,7 +84,7 @@ class Replay:
         while not stopped.is_set():
             due_ns = self._run.start_ns + int((real_time() - began) * self._speed * 1e9)
             while now_ns < min(due_ns, end_ns):
-                now_ns = min(due_ns, end_ns, now_ns + STEP_NS_MAX)
+                now_ns = min(due_ns, end_ns, now_ns + self._step_ns)
                 self.advance(now_ns)
             if now_ns >= end_ns:
                 break
@@ -96,6 +100,9 @@ class Replay:
                 self._ledger.apply_command(record.ts_ns, record.command)
             else:
                 self._tell_event(record)
+        if now_ns - self._priced_ns < self._step_ns and now_ns < self._run.end_ns:
+            return
+        self._priced_ns = now_ns
         for index, tape in enumerate(self._run.tapes):
             if tape is not None:
                 self._tell_quote(index, tape, now_ns)
@@ -164,7 +171,7 @@ def _market(run: RunRecord, tape: Tape, now_ns: int) -> tuple[Quote | None, Trad
         spec.lots_to_size(int(columns.bid_qty[at])),
         spec.lots_to_size(int(columns.ask_qty[at])),
     )
-    while at >= 0 and columns.kind[at] != RowKind.TRADE and now_ns - columns.ts[at] < STEP_NS_MAX:
+    while at >= 0 and columns.kind[at] != RowKind.TRADE and now_ns - columns.ts[at] < PRINT_NS_MAX:
         at -= 1
     trade = None
     if at >= 0 and columns.kind[at] == RowKind.TRADE:

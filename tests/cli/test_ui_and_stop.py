@@ -17,7 +17,7 @@ from rich.console import Console
 from broker_api.secret import Secret
 from papertape.ui_command import perform_ui
 from papertape.watching import client
-from papertape.watching.board import Board
+from papertape.watching.board import PRICES_MAX, Board
 from papertape.watching.replay import Replay
 from papertape.watching.sessions import (
     RunningSession,
@@ -157,6 +157,15 @@ def test_stop_asks_which_of_several_sessions_is_meant(command):
         assert one.watch.snapshot()["risk"]["halted"] is not None
 
 
+def test_stop_tells_of_a_session_that_does_not_come_to_it(command, monkeypatch):
+    monkeypatch.setattr("papertape.watching.server.ANSWER_SECONDS", 0.2)
+    with Stage(hold) as stage, published(stage.watch, stage.watch.request, name="busy"):
+        monkeypatch.setattr(stage.watch, "_hand_over", lambda work: None)
+        ended = command("stop", "busy")
+        assert (ended.code, ended.out) == (1, "")
+        assert "has not answered" in ended.err
+
+
 def test_a_replay_is_not_stopped(command):
     with published(quiet("replay", "replay"), None, name="replay"):
         assert command("stop").code == 2
@@ -211,7 +220,9 @@ def test_a_replay_of_a_run_with_its_tape_has_prices(command, script, tmp_path):
     replay = Replay(read_run(tmp_path / "run"), speed=1e9)
     replay.play(threading.Event())
     shown = replay.board.snapshot()
-    assert len(shown["prices"]["MNQ"]) > 100
+    prices = shown["prices"]["MNQ"]
+    assert 100 < len(prices) <= PRICES_MAX
+    assert prices[-1][0] - prices[0][0] > 0.9 * (replay._run.end_ns - replay._run.start_ns) / 1e6
     assert [each["side"] for each in shown["fills"]] == ["buy", "sell"]
     assert shown["instruments"][0]["quote"]["bid"] < shown["instruments"][0]["quote"]["ask"]
 

@@ -61,6 +61,17 @@ def test_a_snapshot_tells_orders_positions_fills_money_rules_and_health_as_json(
     assert any("order 2 filled: buy 2 MNQ market" in line["text"] for line in shown["log"])
 
 
+def test_notices_that_wait_for_a_slow_handler_are_counted():
+    async def strategy(suite):
+        async def slow(quote):
+            await suite.clock.sleep(5)
+
+        await suite["MNQ"].data.on_quote(slow)
+
+    with Stage(strategy) as stage:
+        wait_for(lambda: stage.watch.snapshot()["health"].get("queued", 0) > 3, "a queue")
+
+
 def test_a_subscriber_misses_nothing_between_its_snapshot_and_the_next_message():
     told = []
     with Stage(rest_and_hold) as stage:

@@ -4,14 +4,15 @@
 const makeChart = (box, look) => {
   const SECONDS_SEEN = box.clientWidth < 500 ? 90 : 240, DASHED = 2, DOTTED = 1, LARGE_DASHES = 3;
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  let drawn = null, line = null, markers = null, lines = [], last = 0;
+  let drawn = null, line = null, markers = null, lines = [], last = 0, isWhole = false;
 
   const style = () => ({
     layout: { background: { color: "transparent" }, textColor: colour("--faint"), fontSize: 12,
       fontFamily: getComputedStyle(document.body).fontFamily, attributionLogo: false },
     grid: { vertLines: { color: colour("--line") }, horzLines: { color: colour("--line") } },
     rightPriceScale: { borderColor: colour("--line"), scaleMargins: { top: 0.12, bottom: 0.1 } },
-    timeScale: { borderColor: colour("--line"), timeVisible: true, secondsVisible: true, rightOffset: 4 },
+    timeScale: { borderColor: colour("--line"), timeVisible: true, secondsVisible: true, rightOffset: 4,
+      minBarSpacing: 0.02 },
   });
   const lineStyle = () => ({ lineColor: colour("--price"), topColor: colour("--fill"),
     bottomColor: "transparent", lineWidth: 2, crosshairMarkerRadius: 3, priceLineVisible: false });
@@ -47,8 +48,16 @@ const makeChart = (box, look) => {
     box.dataset.points = points.length;
     marks();
     guides();
-    const to = points.length + 4;
-    if (points.length) drawn.timeScale().setVisibleLogicalRange({ from: to - SECONDS_SEEN, to });
+    reach(isWhole);
+  };
+
+  /* All that is known of the time, or the newest minutes of it. */
+  const reach = (whole) => {
+    isWhole = whole;
+    const points = Number(box.dataset.points), to = points + 4;
+    if (!drawn || !points) return;
+    if (whole) drawn.timeScale().fitContent();
+    else drawn.timeScale().setVisibleLogicalRange({ from: to - SECONDS_SEEN, to });
   };
 
   /* A later price: the last one of a second stays. */
@@ -105,5 +114,5 @@ const makeChart = (box, look) => {
     marks();
     guides();
   };
-  return { load, price, marks, guides, restyle };
+  return { load, price, marks, guides, restyle, reach };
 };

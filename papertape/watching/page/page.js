@@ -47,7 +47,10 @@
     } else if (type === "log") {
       known.log.push(message);
       if (known.log.length > LOG_SHOWN * 2) known.log.splice(0, LOG_SHOWN);
-    } else Object.assign(known[type], told);
+    } else {
+      Object.assign(known[type], told);
+      if (type === "session" && known.session.ended && !known.operable) showWhole(true);
+    }
   };
 
   const specOf = (symbol) => known.instruments.find((each) => each.symbol === symbol);
@@ -299,6 +302,7 @@
         : ["connecting", "connecting", ""];
     }
     const { session, risk } = known;
+    if (session.ended && !known.operable) return ["ended", "ended", "The end of the run."];
     if (session.ended) return ["ended", "ended", session.failure ? "The session was stopped by " + session.failure : "The session has ended."];
     if (performance.now() - heardAt > SILENT_MS) return ["silent", "silent", "No word from the session: it is busy, or stuck. `papertape stop` in a terminal asks it to cancel."];
     if (risk.halted) return ["halted", "halted", "Halted: " + risk.halted];
@@ -321,7 +325,7 @@
     write("account", `${session.account} at ${session.broker} ·`);
     write("clock", `${dateText(ms)} ${clockText(ms)} UTC`);
     document.title = `${session.name} · ${state === "live" ? signed((known.account.equity ?? 0) - (known.account.cash ?? 0)) : text}`;
-    document.querySelector(".tools").classList.toggle("replay", !known.operable);
+    document.body.dataset.operable = known.operable ? "yes" : "no";
     drawHealth();
   };
 
@@ -423,6 +427,14 @@
     });
     socket.addEventListener("close", lost, { once: true });
   };
+
+  // --- the chart's reach ----------------------------------------------------------------------
+
+  const showWhole = (whole) => {
+    at("whole").setAttribute("aria-pressed", String(whole));
+    chart.reach(whole);
+  };
+  at("whole").addEventListener("click", () => showWhole(at("whole").getAttribute("aria-pressed") !== "true"));
 
   // --- light and dark -------------------------------------------------------------------------
 
