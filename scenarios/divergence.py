@@ -172,15 +172,9 @@ def first_divergence(expected: RunRecord, actual: RunRecord) -> Divergence | Non
     else:
         first, second = event_expected, event_actual
     ts_ns = min(each.ts_ns for each in (first, second) if each is not None)
-    is_extra = parting.kind is DivergenceKind.EXTRA
-    event_row = sides[is_extra].row(event) or sides[not is_extra].row(event)
-    site = Site(
-        parting.kind,
-        decided,
-        ts_ns,
-        None if is_command or event_row is None else event_row.kind,
-        frozenset(change.name for change in parting.fields),
-    )
+    kind = None if is_command else _kind_there(sides, event, parting)
+    names = frozenset(change.name for change in parting.fields)
+    site = Site(parting.kind, decided, ts_ns, kind, names)
     only_expected, only_actual = only_on_one_side(*sides)
     return Divergence(
         kind=parting.kind,
@@ -202,6 +196,13 @@ def first_divergence(expected: RunRecord, actual: RunRecord) -> Divergence | Non
         only_expected=only_expected,
         only_actual=only_actual,
     )
+
+
+def _kind_there(sides: tuple[Side, Side], event: int, parting: Parting) -> int | None:
+    """The kind of the event at which the runs part, of the run that has it."""
+    is_extra = parting.kind is DivergenceKind.EXTRA
+    row = sides[is_extra].row(event) or sides[not is_extra].row(event)
+    return None if row is None else row.kind
 
 
 def _is_refusal(expected: Side, actual: Side, event: int) -> bool:
