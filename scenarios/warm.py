@@ -2,7 +2,8 @@
 
 The server that worker processes are forked from imports it before the first of them: a worker then
 starts in milliseconds, and what is loaded lies in memory once for all of them. It trades a moment
-on a market of its own, which loads the compiled exchange from its cache.
+on a market of its own, which loads the compiled exchange from its cache, or compiles it once and
+not once a worker: with each of the verbs that nearly every strategy has.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from scenarios.combinations import Plan as Plan
 from scenarios.recording import played_sessions
 from scenarios.runner import Outcome, Script
 from scenarios.sweep import figures_of
-from sim.loop import virtual_time
+from sim.loop import TapeEnded, virtual_time
 from sim.venues.sources import still_source
 
 _SYMBOL = "MES"
@@ -31,6 +32,11 @@ async def _trade() -> TradingSuite:
     suite = await TradingSuite.create([_SYMBOL], tape=tape)
     orders = suite[_SYMBOL].orders.nowait
     orders.place_market_order(_SYMBOL, 0, 1)
+    resting = orders.place_limit_order(_SYMBOL, 0, 1, 4000)
+    orders.place_bracket_order(_SYMBOL, 0, 1, stop_offset=10, target_offset=10)
+    orders.cancel_order(resting)
+    with suppress(TapeEnded):  # what is under way arrives all the same
+        await suite.clock.sleep(1)
     await suite.disconnect()
     return suite
 
