@@ -279,6 +279,7 @@ class WatchServer:
         """Say goodbye when the server stops."""
         assert self._stopping is not None, "requests come while it serves"
         await self._stopping.wait()
+        await asyncio.sleep(2 * BATCH_SECONDS)  # the session's last words go out before
         await socket.close(code=1001, message=b"the server stops")
 
 

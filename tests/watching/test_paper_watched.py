@@ -87,6 +87,7 @@ def holding(process):
     return wait_for(found, "a position of the paper session")
 
 
+@pytest.mark.slow
 def test_a_paper_session_is_stopped_from_outside_resumed_and_plays_again_the_same(
     scenario, tmp_path
 ):

@@ -157,6 +157,8 @@ def test_the_page_says_that_it_is_cut_off_and_comes_back_with_the_server(tab):
         session.serve()
         tab.until(LIVE)
         session.stage.watch.request("stop").result(60)
+        wait_for(lambda: session.stage.watch.snapshot()["session"]["ended"], "the end")
+        session.server.stop()  # as a session does that has ended: the page has heard of it
         tab.until("document.body.dataset.state === 'ended'")
 
 

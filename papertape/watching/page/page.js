@@ -296,14 +296,17 @@
 
   const stateOf = () => {
     if (isRefused) return ["refused", "not let in", "This page's token is no longer good. Open the address that `papertape ui` prints."];
+    if (known && known.session.ended) {
+      const { failure } = known.session;
+      if (!known.operable) return ["ended", "ended", "The end of the run."];
+      return ["ended", "ended", failure ? "The session was stopped by " + failure : "The session has ended."];
+    }
     if (!socket || socket.readyState !== WebSocket.OPEN || !known) {
       return wasConnected
         ? ["lost", "connection lost", "The connection to the session is lost; trying again. What is shown is as it was then, and nothing can be done from here."]
         : ["connecting", "connecting", ""];
     }
-    const { session, risk } = known;
-    if (session.ended && !known.operable) return ["ended", "ended", "The end of the run."];
-    if (session.ended) return ["ended", "ended", session.failure ? "The session was stopped by " + session.failure : "The session has ended."];
+    const { risk } = known;
     if (performance.now() - heardAt > SILENT_MS) return ["silent", "silent", "No word from the session: it is busy, or stuck. `papertape stop` in a terminal asks it to cancel."];
     if (risk.halted) return ["halted", "halted", "Halted: " + risk.halted];
     return ["live", known.operable ? "connected" : "replay", ""];
