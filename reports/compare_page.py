@@ -271,24 +271,29 @@ def _orders(comparison: Comparison, names: Sequence[str]) -> Table:
     digits = max((spec.price_digits for spec in comparison.first.instruments), default=2)
     lots = size_digits(comparison.first)
     a, b = names
+    first = comparison.first
+    days = {
+        moment(ns)[:10] for run in (first, comparison.second) for ns in (run.start_ns, run.end_ns)
+    }
+    when = "clock" if len(days) == 1 else "time"
     heads = [
         Column("n", "#", "count", "Number of the pair, in the order of decisions"),
-        Column("instrument", "Instrument", "choice"),
+        *([Column("instrument", "Instrument", "choice")] if len(first.instruments) > 1 else []),
         Column("side", "Side", "choice"),
         Column("role", "Role", "choice", "Single order, or what it is in its bracket or OCO"),
         Column("in", "In", "choice", "In which of the runs the order is"),
-        Column("by", "Paired by", "choice", "What makes two orders one"),
-        Column("decided", "Decided (UTC)", "time", "When the order was sent, in the first run"),
-        Column("later", "Decided later", "length", f"How much later {b} decided"),
-        Column("until", "Until", "time", "The last fill or end in either run"),
+        Column("decided", "Decided (UTC)", when, "When the order was sent, in the first run"),
+        Column("net", "Effect", "money", "What it adds to the difference"),
+        Column("cause", "Mainly", "choice", "The cause with the largest part of the effect"),
         Column("size_a", f"Filled, {a}", "number", "", lots),
         Column("size_b", f"Filled, {b}", "number", "", lots),
         Column("price_a", f"Price, {a}", "price", "Average price", digits),
         Column("price_b", f"Price, {b}", "price", "Average price", digits),
         Column("wait_a", f"To fill, {a}", "length", "From the decision to the first fill"),
         Column("wait_b", f"To fill, {b}", "length", "From the decision to the first fill"),
-        Column("net", "Effect", "money", "What it adds to the difference"),
-        Column("cause", "Mainly", "choice", "The cause with the largest part of the effect"),
+        Column("later", "Decided later", "length", f"How much later {b} decided"),
+        Column("by", "Paired by", "choice", "What makes two orders one"),
+        Column("until", "Until (UTC)", when, "The last fill or end in either run"),
     ]
     rows = [
         _order_row(number, comparison, order, names)
@@ -310,19 +315,19 @@ def _order_row(
     main = order.main_cause
     return [
         number,
-        spec.symbol,
+        *([spec.symbol] if len(comparison.first.instruments) > 1 else []),
         "buy" if life.side is Side.BUY else "sell",
         life.role.name.lower().replace("_", " "),
         "both" if both else f"only {names[run]}",
-        order.pair.by or "-",
         None if life.decided_ns is None else life.decided_ns / 1e6,
-        None if later is None else later / 1e6,
-        _until(comparison, sides) / 1e6,
+        cents(order.effect_nanos),
+        "-" if main is None else main.value,
         *(_size(spec, side) for side in sides),
         *(_price(spec, side) for side in sides),
         *(_wait(side) for side in sides),
-        cents(order.effect_nanos),
-        "-" if main is None else main.value,
+        None if later is None else later / 1e6,
+        order.pair.by or "-",
+        _until(comparison, sides) / 1e6,
     ]
 
 

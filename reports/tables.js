@@ -10,6 +10,7 @@
   const plus = (value, text) => (value > 0 ? "+" : "") + minus(text);
 
   const length = (ms) => {
+    if (ms < 0) return "\u2212" + length(-ms);
     const s = Math.floor(ms / 1000);
     if (s >= 86400) return Math.floor(s / 86400) + " d " + Math.floor(s % 86400 / 3600) + " h";
     if (s >= 3600) return Math.floor(s / 3600) + " h " + Math.floor(s % 3600 / 60) + " min";

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.console import Console
 
 from broker_api.config import SessionDefaults, SimulationConfig
@@ -15,6 +17,7 @@ from broker_api.instrument import NANOS
 from broker_api.order import BracketRequest, ExitRequest, Liquidity, OrderType, Side
 from reports.compare import CauseOfDifference, Comparison, ComparisonError, compare
 from reports.compare_page import print_comparison
+from reports.lives import order_lives
 from reports.run import RunRecord
 from scenarios.recording import record_of
 from scenarios.runner import Script, play
@@ -243,6 +246,49 @@ def test_runs_on_other_instruments_or_currencies_are_refused() -> None:
         compare(one, money)
 
 
+@st.composite
+def stories(draw: st.DrawFn) -> list[tuple[float, Side, int, float, float, Liquidity, int]]:
+    """Orders of one run: when, side, lots, price, delay, liquidity, how many lots fill."""
+    orders = []
+    for number in range(draw(st.integers(0, 6))):
+        lots = draw(st.integers(1, 3))
+        orders.append(
+            (
+                2.0 + 12 * number + draw(st.floats(0, 3)),
+                draw(st.sampled_from(Side)),
+                lots,
+                21_000 + 0.25 * draw(st.integers(-80, 80)),
+                draw(st.sampled_from([0.0, 0.001, 5.0])),
+                draw(st.sampled_from(Liquidity)),
+                draw(st.integers(0, lots)),
+            )
+        )
+    return orders
+
+
+@settings(max_examples=60, deadline=None)
+@given(stories(), stories())
+def test_the_causes_always_add_up(first: Any, second: Any) -> None:
+    def tell(story: Story, orders: Any) -> None:
+        for number, (when, side, lots, price, delay, liquidity, filled) in enumerate(orders, 1):
+            is_maker = liquidity is Liquidity.MAKER
+            kind = OrderType.LIMIT if is_maker else OrderType.MARKET
+            limit = ticks(price) if is_maker else None
+            request = story.request(number, side, lots, kind, limit, 0)
+            story.journal.record_command(at(when), request)
+            story.accept(when + delay, request)
+            if filled:
+                story.fill(when + delay, number, side, ticks(price), filled, liquidity)
+
+    runs = [run_of(lambda story, o=orders: tell(story, o)) for orders in (first, second)]
+    there, back = compare(*runs), compare(*reversed(runs))
+    amounts(there)
+    assert there.difference_nanos == -back.difference_nanos
+    lots = [sum(fill.lots for fill in life.fills) for life in order_lives(runs[0]).values()]
+    paired = [fill.lots for order in there.orders for fill in order.fills if fill.first]
+    assert sum(paired) == sum(lots)
+
+
 MAKER = '''
 """Quotes both sides of the touch every minute, and takes what is left open off every ten."""
 from papertape import TradingSuite
@@ -275,15 +321,15 @@ def test_simulated_runs_are_explained_to_the_last_nano(tmp_path: Path) -> None:
         return record_of(Script(script), outcome, outcome.sessions[0])
 
     plain = played()
-    for settings, expected in (
+    for changed, expected in (
         ({"queue": "back"}, {QUEUE}),
         ({"entry_latency_ms": 500}, {LATENCY, QUEUE}),
         ({"fees": False}, {FEES}),
         ({"beyond_top": "infinite"}, set()),
     ):
-        comparison = compare(plain, played(**settings))
+        comparison = compare(plain, played(**changed))
         found = amounts(comparison)
-        assert expected <= set(found), settings
+        assert expected <= set(found), changed
         assert comparison.difference_nanos != 0 or not expected
         filled = [order for order in comparison.paired if order.fills]
         assert len(filled) > 50
