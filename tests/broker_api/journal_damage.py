@@ -353,8 +353,8 @@ class Play:
                     yield f"head of {name}", judge(put(self.place, files), self.longest)
 
     def truncations(self, tail: int, every: int) -> Iterator[tuple[str, str]]:
-        """Both files of every state, cut at each byte of their last `tail` bytes."""
-        for state in self.own:
+        """Both files of a session that ran and of one that ended, cut within their last bytes."""
+        for state in self.own[-2:]:
             for name in ("main", "wal"):
                 content: bytes = getattr(state.files, name)
                 for end in range(max(0, len(content) - tail), len(content), every):
@@ -369,20 +369,26 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=int, default=0, help="cut at every so many bytes as well")
     options = parser.parse_args()
-    tally: Counter[tuple[str, str]] = Counter()
     with tempfile.TemporaryDirectory() as name:
         play = Play(Path(name))
-        for seed in range(options.seed, options.seed + options.count):
-            try:
-                tally[play.damage(seed)] += 1
-            except BaseException:
-                print(f"seed {seed}: python -m tests.broker_api.journal_damage --seed {seed}")
-                raise
+        show(damages(play, range(options.seed, options.seed + options.count)))
         if options.every:
-            tally.update(play.truncations(2 * (PAGE + 24), options.every))
-            tally.update(play.heads())
-    for (damage, outcome), count in sorted(tally.items()):
-        print(f"{damage:24}{outcome:10}{count:8}")
+            show(play.truncations(2 * (PAGE + 24), options.every))
+            show(play.heads())
+
+
+def damages(play: Play, seeds: range) -> Iterator[tuple[str, str]]:
+    for seed in seeds:
+        try:
+            yield play.damage(seed)
+        except BaseException:
+            print(f"seed {seed}: python -m tests.broker_api.journal_damage --seed {seed} --count 1")
+            raise
+
+
+def show(outcomes: Iterator[tuple[str, str]]) -> None:
+    for (damage, outcome), count in sorted(Counter(outcomes).items()):
+        print(f"{damage:24}{outcome:10}{count:8}", flush=True)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def test_a_damaged_journal_is_a_clean_prefix_or_refused(play: Play) -> None:
 
 @pytest.mark.timeout(600)
 def test_a_journal_that_was_cut_off_is_a_clean_prefix_or_refused(play: Play) -> None:
-    outcomes = Counter(how for _, how in play.truncations(2 * 4120, every=331))
+    outcomes = Counter(how for _, how in play.truncations(2 * 4120, every=151))
     assert outcomes["opened"] > 100
     assert outcomes["refused"] > 10
 
