@@ -6,6 +6,7 @@ because SQLite that writes to a file with a damaged structure damages more of it
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -40,6 +41,7 @@ def numbered(first: int, matrix: IntColumn) -> Iterable[tuple[int, ...]]:
 def write_error(path: Path, fault: BaseException, state: str) -> JournalWriteError:
     """What to raise when `fault` kept a record from the disk."""
     is_full = getattr(fault, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+    is_full |= isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT)
     make = JournalFull if is_full else JournalWriteError
     return make(str(path), f"could not be written: {fault}; {state}")
 
@@ -55,7 +57,7 @@ def make_new(path: Path, header: Mapping[str, Any]) -> Tally:
     tally = Tally()
     try:
         _write(fresh, [first], tally)
-    except sqlite3.Error as fault:
+    except (sqlite3.Error, OSError) as fault:
         _remove(fresh)
         raise write_error(path, fault, "there is no journal") from None
     fresh.replace(path)
@@ -139,7 +141,9 @@ def _remove(path: Path) -> None:
 
 
 def _sync_folder(path: Path) -> None:
-    """Names are on the disk as well."""
+    """Names are on the disk as well. Windows has no way to ask for it."""
+    if os.name == "nt":
+        return
     descriptor = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -31,7 +31,7 @@ def writer_of(path: Path) -> int:
     pid = 0
     with suppress(OSError, ValueError):
         pid = int(beside(path, ".pid").read_text(encoding="ascii"))
-    if pid > 0:
+    if pid > 0 and os.name == "posix":  # elsewhere the signal 0 is one
         try:
             os.kill(pid, 0)
         except ProcessLookupError:

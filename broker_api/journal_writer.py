@@ -61,7 +61,11 @@ class _Hold:
             self._lock.acquire(blocking=False)
         except Timeout:
             raise JournalLocked(str(path), writer_of(path)) from None
-        self._pid.write_text(str(os.getpid()), encoding="ascii")
+        try:
+            self._pid.write_text(str(os.getpid()), encoding="ascii")
+        except OSError as fault:
+            self._lock.release()
+            raise write_error(path, fault, "nothing was written") from None
 
     def end(self) -> None:
         self._pid.unlink(missing_ok=True)
@@ -105,8 +109,10 @@ class JournalWriter:
         hold = _Hold(path)
         try:
             return cls(path, hold, make_new(path, header), now_ns)
-        except BaseException:
+        except BaseException as fault:
             hold.end()
+            if isinstance(fault, sqlite3.Error):
+                raise write_error(path, fault, "nothing was appended") from None
             raise
 
     @classmethod
@@ -129,8 +135,10 @@ class JournalWriter:
             writer = cls(path, hold, journal.tally, now_ns)
             writer.lost = journal.damage
             return writer
-        except BaseException:
+        except BaseException as fault:
             hold.end()
+            if isinstance(fault, sqlite3.Error):
+                raise write_error(path, fault, "nothing was appended") from None
             raise
 
     @property

@@ -47,11 +47,12 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "journal"
-        started = time.perf_counter()
+        started, busy = time.perf_counter(), time.process_time()
         write(path, options.rows, options.group)
-        seconds = time.perf_counter() - started
+        seconds, busy = time.perf_counter() - started, time.process_time() - busy
         size = path.stat().st_size / options.rows
         print(f"written: {options.rows / seconds:,.0f} rows/s, {size:.0f} bytes a row")
+        print(f"  {options.rows / busy:,.0f} rows a second of processor")
         print(f"  peak {peak_mb():.0f} MB")
         started = time.perf_counter()
         with JournalFile.open(path) as journal:

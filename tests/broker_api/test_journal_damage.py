@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from broker_api.errors import JournalDamaged, JournalFull, JournalWriteError
+from broker_api.errors import JournalDamaged, JournalError, JournalFull, JournalWriteError
 from broker_api.journal_file import JournalFile
 from broker_api.journal_writer import JournalWriter
 from tests.broker_api.journal_damage import Files, Play, checkpoint, put, read
@@ -293,6 +293,15 @@ def test_a_full_disk_ends_the_journal_and_takes_nothing_that_was_acknowledged(
     assert found == whole[: len(found)]
     with JournalWriter.resume(path, now_ns=lambda: 0) as journal:
         assert journal.append("note", 0, {}) == len(found)
+
+
+def test_a_disk_without_room_for_anything_is_told_as_what_it_is(path: Path) -> None:
+    whole = write(path, 4)
+    for limit in (0, 20_000):  # not even the number of the process; not what readers share
+        with small_files(limit), pytest.raises(JournalError):
+            JournalWriter.resume(path)
+    JournalWriter.resume(path).close()
+    assert looks(path) == whole
 
 
 def test_a_full_disk_leaves_no_half_of_a_new_journal(path: Path) -> None:

@@ -129,6 +129,11 @@ def test_every_secret_of_the_environment_is_masked() -> None:
     assert "c2VjcmV0LWs=" not in redactor.redact(f"posted with {KEY} by c2VjcmV0LWs=")
 
 
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
 @contextmanager
 def server(status: int, hours_off: float) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
