@@ -20,6 +20,7 @@ from broker_api.errors import ConfigurationError
 from broker_api.wall_clock import WallClock
 from data.kept import kept_tape
 from data.written import table_of, write_tape
+from papertape.live_feeds import market_of
 from papertape.run_command import INTERRUPTED, OK, REFUSED, SCRIPT_FAILED
 from papertape.signals import graceful
 from papertape.watching.board import Watched
@@ -98,6 +99,7 @@ def _perform(request: PaperRequest) -> int:
     with told_outside(request.outside, request.plan.folder.name, os.environ) as tell:
         operated = Operated(console, tell, shows_page=request.shows_page)
         session = _opened(request, operated, console)
+        request = replace(request, plan=session.plan)
         began = time.perf_counter()
         with graceful(session.feed.inbox.stop), operated.reachable(), operated.showing(console):
             console.print(f"session  {request.plan.folder}", soft_wrap=True)
@@ -113,7 +115,7 @@ def _perform(request: PaperRequest) -> int:
 def _opened(request: PaperRequest, operated: Operated, console: Console) -> PaperSession:
     wall_ns = WallClock().now_ns
     if not request.resumes:
-        session = begin(request.plan, wall_ns, operated.serve)
+        session = begin(request.plan, wall_ns, operated.serve, market_of)
     else:
         changed = changes_since(request.plan, request.header)
         if changed:
@@ -122,10 +124,11 @@ def _opened(request: PaperRequest, operated: Operated, console: Console) -> Pape
                 "that is recorded comes out the same",
                 style="yellow",
             )
-        session = resume(request.plan, wall_ns, operated.serve, operated.go_live)
+        session = resume(request.plan, wall_ns, operated.serve, operated.go_live, market_of)
         if session.writer.lost is not None:
             console.print(f"the journal was damaged: {session.writer.lost}", style="yellow")
-    is_watched = request.plan.feed.speed > 0 or request.outside != NOWHERE
+    feed = request.plan.feed
+    is_watched = feed.is_live or feed.speed > 0 or request.outside != NOWHERE
     operated.attend(session, is_watched=is_watched, resumes=request.resumes)
     return session
 
@@ -163,7 +166,9 @@ class Operated:
             inbox.stop()
 
         def attach(suite: Any) -> None:
-            probe = lambda: {"lag_ms": inbox.lag_ns // 1_000_000}  # noqa: E731
+            def probe() -> dict[str, Any]:
+                return {"lag_ms": inbox.lag_ns // 1_000_000, **session.feed.health()}
+
             self.watch = Watch(
                 suite, self._hand_over, mode="paper", name=name, end=end, probe=probe
             )

@@ -22,6 +22,13 @@ from broker_api.journal_file import JournalFile
 from broker_api.journal_writer import JournalWriter
 from data.kept import kept_tape
 from data.tape import Tape, sample_path
+from scenarios.live_feed import (
+    MakeMarket,
+    check_instruments,
+    keep_instruments,
+    open_live,
+    with_kept_instruments,
+)
 from scenarios.paper_feed import FeedPlan, OpenFeed, described, growing_tapes, open_replay
 from scenarios.run_folder import plain, versions
 from scenarios.runner import Outcome, play
@@ -94,7 +101,7 @@ def plan_of(folder: Path) -> tuple[PaperPlan, Mapping[str, Any]]:
         raise ConfigurationError(
             f"{journal}: its header has format {header.get('format')}; this version knows {FORMAT}"
         )
-    scenario = read_scenario(Path(header["scenario"]))
+    scenario = with_kept_instruments(read_scenario(Path(header["scenario"])), folder)
     feed = FeedPlan.from_dict(header["feed"])
     return PaperPlan(scenario, header["assignments"], feed, folder), header
 
@@ -118,11 +125,16 @@ def changes_since(plan: PaperPlan, header: Mapping[str, Any]) -> list[str]:
 
 
 def open_feed(
-    plan: PaperPlan, wall_ns: Callable[[], int], serve: Callable[[Request], Any]
+    plan: PaperPlan,
+    wall_ns: Callable[[], int],
+    serve: Callable[[Request], Any],
+    make_market: MakeMarket | None,
 ) -> OpenFeed:
     """The feed of a session, begun or gone on."""
     if plan.feed.is_live:
-        raise ConfigurationError(f"feed {plan.feed.name!r} is not there yet")
+        assert make_market is not None, "a live feed is an adapter's"
+        instruments = plan.scenario.instruments
+        return open_live(plan.feed, instruments, plan.folder, wall_ns, serve, make_market)
     defaults = plan.scenario.defaults()
     tapes = [_tape(defaults, spec) for spec in plan.scenario.instruments]
     return open_replay(plan.feed, tapes, plan.folder, wall_ns, serve)
@@ -169,20 +181,35 @@ class PaperSession:
         return max(self.feed.inbox.horizon_ns, 0)
 
 
-def begin(plan: PaperPlan, wall_ns: Callable[[], int], serve: Serve) -> PaperSession:
-    """A new session. Raises ConfigurationError where the folder holds one already."""
+def begin(
+    plan: PaperPlan,
+    wall_ns: Callable[[], int],
+    serve: Serve,
+    make_market: MakeMarket | None = None,
+) -> PaperSession:
+    """A new session. Raises ConfigurationError where the folder holds one already.
+
+    `make_market` makes the market of a live feed.
+    """
     if plan.journal.exists():
         raise ConfigurationError(
             f"{plan.folder} holds a session already: go on with it by --resume {plan.folder}, or "
             "name another folder"
         )
     plan.folder.mkdir(parents=True, exist_ok=True)
-    own = _Own(plan.scenario, serve)
-    feed = open_feed(plan, wall_ns, own.serve)
-    writer = JournalWriter.create(plan.journal, plan.header(feed))
+    own = _Own(serve)
+    feed = open_feed(plan, wall_ns, own.serve, make_market)
+    try:
+        if feed.instruments is not None:
+            keep_instruments(plan.folder, feed.instruments)
+            plan = replace(plan, scenario=with_kept_instruments(plan.scenario, plan.folder))
+        writer = JournalWriter.create(plan.journal, plan.header(feed))
+    except BaseException:
+        feed.close()
+        raise
     writer.append(RecordKind.STARTED, wall_ns(), {})
     durable = DurableSession(writer, feed.inbox)
-    return PaperSession(plan, feed, writer, durable, own.play_on(durable))
+    return PaperSession(plan, feed, writer, durable, own.play_on(plan.scenario, durable))
 
 
 def resume(
@@ -190,22 +217,28 @@ def resume(
     wall_ns: Callable[[], int],
     serve: Serve,
     on_live: Callable[[], None] = lambda: None,
+    make_market: MakeMarket | None = None,
 ) -> PaperSession:
     """Go on with a session that was ended by anything but itself.
 
     Raises ConfigurationError for one that has ended, JournalDamaged, JournalLocked.
     """
-    own = _Own(plan.scenario, serve)
+    own = _Own(serve)
     writer = JournalWriter.resume(plan.journal)
+    feed: OpenFeed | None = None
     try:
         file = JournalFile.watch(plan.journal)
         if has_ended(file):
             raise ConfigurationError(f"{plan.folder}: the session has ended; nothing is left to do")
-        feed = open_feed(plan, wall_ns, own.serve)
+        feed = open_feed(plan, wall_ns, own.serve, make_market)
+        if feed.instruments is not None:
+            check_instruments(plan.scenario.instruments, feed.instruments, plan.feed.name)
         past = Past(file.records(), len(feed.inbox.tapes))
         durable = DurableSession(writer, feed.inbox, past, on_live)
-        return PaperSession(plan, feed, writer, durable, own.play_on(durable))
+        return PaperSession(plan, feed, writer, durable, own.play_on(plan.scenario, durable))
     except BaseException:
+        if feed is not None:
+            feed.close()
         writer.close()
         raise
 
@@ -219,8 +252,7 @@ def has_ended(journal: JournalFile) -> bool:
 class _Own:
     """The defaults of one session, and who serves requests in it."""
 
-    def __init__(self, scenario: Scenario, serve: Serve) -> None:
-        self._scenario = scenario
+    def __init__(self, serve: Serve) -> None:
         self._serve = serve
         self._defaults: SessionDefaults | None = None
 
@@ -228,10 +260,10 @@ class _Own:
         assert self._defaults is not None, "requests are served while the session runs"
         return self._serve(self._defaults, request)
 
-    def play_on(self, incoming: Incoming) -> SessionDefaults:
-        symbols = [spec.symbol for spec in self._scenario.instruments]
+    def play_on(self, scenario: Scenario, incoming: Incoming) -> SessionDefaults:
+        symbols = [spec.symbol for spec in scenario.instruments]
         self._defaults = replace(
-            self._scenario.settings,
+            scenario.settings,
             tapes={symbol: LiveTape(incoming, symbol) for symbol in symbols},
             recorder=incoming,
             sessions=[],
@@ -254,11 +286,11 @@ def verify(plan: PaperPlan, header: Mapping[str, Any], serve: Serve) -> Parity:
 
     Raises JournalDamaged, and what a script raises.
     """
-    own = _Own(plan.scenario, serve)
+    own = _Own(serve)
     with JournalFile.watch(plan.journal) as file:
         tapes = growing_tapes(header["tapes"], plan.scenario.instruments, plan.folder)
         again = PlayedAgain(Past(file.records(), len(tapes)), tapes, own.serve)
-        defaults = own.play_on(again)
+        defaults = own.play_on(plan.scenario, again)
         script = plan.scenario.script_to_play(plan.assignments)
         try:
             with _silence():

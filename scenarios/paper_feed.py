@@ -64,10 +64,17 @@ class FeedPlan:
 
 @dataclass(frozen=True)
 class OpenFeed:
-    """A feed that runs: its inbox, and how to end it."""
+    """A feed that runs: its inbox, and how to end it.
+
+    `instruments` are those of a venue, where it says its own. `health` tells how the connection is,
+    `notes` what a person should know of it.
+    """
 
     inbox: Inbox
     close: Callable[[], None] = lambda: None
+    instruments: tuple[Instrument, ...] | None = None
+    health: Callable[[], Mapping[str, Any]] = dict
+    notes: Callable[[], Sequence[str]] = tuple
 
 
 def growing_tapes(

@@ -103,6 +103,7 @@ class Inbox:
         self._changed = threading.Condition()
         self._requests: list[Request] = []
         self._is_stopped = False
+        self._is_waiting = False
         self.horizon_ns = -1
 
     # --- from any thread ------------------------------------------------------------------------
@@ -124,10 +125,18 @@ class Inbox:
         with self._changed:
             self._changed.notify_all()
 
+    def put(self, add: Callable[[int], None]) -> None:
+        """Have `add` give rows to the source, at a time that the session does not know yet."""
+        with self._changed:
+            add(max(self._clock.now_ns(), self.horizon_ns + 1))
+            self._changed.notify_all()
+
     @property
     def lag_ns(self) -> int:
         """How far the session's market is behind the clock's; 0 while it has nothing to do."""
-        return max(0, self._clock.now_ns() - self.horizon_ns) if self.horizon_ns >= 0 else 0
+        if self._is_waiting or self.horizon_ns < 0:
+            return 0
+        return max(0, self._clock.now_ns() - self.horizon_ns)
 
     # --- from the session -----------------------------------------------------------------------
 
@@ -142,7 +151,9 @@ class Inbox:
                 seconds = _WAIT_SECONDS_MAX
                 if due:
                     seconds = min(seconds, max(self._clock.seconds_until(min(due)), 0.0))
+                self._is_waiting = True
                 self._changed.wait(seconds)
+                self._is_waiting = False
 
     def _arrival(self, until_ns: int | None) -> Arrival | None:
         now_ns = self._clock.now_ns()
@@ -161,8 +172,9 @@ class Inbox:
 
     def resume_at(self, horizon_ns: int) -> bool:
         """Go on behind a horizon; whether the market has gone on meanwhile."""
-        self._source.skip(horizon_ns)
-        self.horizon_ns = horizon_ns
+        with self._changed:
+            self._source.skip(horizon_ns)
+            self.horizon_ns = horizon_ns
         return self._clock.seconds_until(horizon_ns) < 0
 
     def serve(self, request: Request) -> Any:

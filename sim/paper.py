@@ -12,12 +12,15 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from broker_api.broker import EventSink, Snapshot
 from broker_api.compiled_run import RunBooks
 from broker_api.config import BrokerSpec
 from broker_api.errors import ConfigurationError
 from broker_api.event import EventKind, row_of
 from broker_api.instrument import NANOS
+from data.schema import RowKind, TapeColumns
 from data.tape import Tape
 from sim.broker import SimBroker
 from sim.exchange import Exchange
@@ -25,6 +28,12 @@ from sim.incoming import Arrival, Incoming, Request
 
 OUTLOOK_NS = 400 * 24 * 3600 * NANOS
 """How far ahead a session knows its calendars; none lasts longer."""
+_OUT_OF_SIGHT = (RowKind.HALT, RowKind.RESUME)
+
+
+def _told_rows(rows: TapeColumns | None) -> int:
+    """How many rows tell of the market; a halt only says that nobody knew of it."""
+    return 0 if rows is None else int(np.count_nonzero(~np.isin(rows.kind, _OUT_OF_SIGHT)))
 
 
 class PaperBroker(SimBroker):
@@ -125,9 +134,7 @@ class PaperBroker(SimBroker):
         if self._is_over:
             self.exchange.end_at(self._tape_end_ns)
         if arrival.was_away:
-            self._catch_up(
-                before_ns, sum(len(each.ts) for each in arrival.rows if each is not None)
-            )
+            self._catch_up(before_ns, sum(_told_rows(each) for each in arrival.rows))
 
     def _catch_up(self, since_ns: int, rows: int) -> None:
         """The venue went on without us: what it published meanwhile is told now, all at once."""
