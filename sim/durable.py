@@ -205,7 +205,7 @@ class DurableSession:
         assert past is not None
         left, requests = past.take_rest()
         self._past = None
-        was_away = self._inbox.resume_at(past.horizon_ns)
+        was_away = self._inbox.resume_at(past.horizon_ns, left)
         self._writer.append(RecordKind.RESUMED, past.horizon_ns, {"away": was_away})
         self._on_live()
         now = self._inbox.next(past.horizon_ns + 1)

@@ -21,6 +21,10 @@ _WAIT_SECONDS_MAX = 60.0
 _NS = 1e9
 
 
+Rows = tuple[TapeColumns | None, ...]
+"""One entry an instrument."""
+
+
 class MarketClock(Protocol):
     """The time of a market in real time."""
 
@@ -44,8 +48,8 @@ class RowSource(Protocol):
     def next_ns(self) -> int | None:
         """When the next row comes, None where that is not known."""
 
-    def skip(self, until_ns: int) -> None:
-        """What came up to a time is known already."""
+    def skip(self, until_ns: int, also: Rows) -> None:
+        """What came up to a time is known already, and of each instrument these rows after it."""
 
 
 class Paced:
@@ -125,11 +129,14 @@ class Inbox:
         with self._changed:
             self._changed.notify_all()
 
-    def put(self, add: Callable[[int], None]) -> None:
-        """Have `add` give rows to the source, at a time that the session does not know yet."""
+    def put(self, add: Callable[[int], bool]) -> None:
+        """Have `add` give rows to the source, at a time that the session does not know yet.
+
+        It tells whether it did.
+        """
         with self._changed:
-            add(max(self._clock.now_ns(), self.horizon_ns + 1))
-            self._changed.notify_all()
+            if add(max(self._clock.now_ns(), self.horizon_ns + 1)):
+                self._changed.notify_all()
 
     @property
     def lag_ns(self) -> int:
@@ -170,10 +177,13 @@ class Inbox:
         requests, self._requests = tuple(self._requests), []
         return Arrival(self.horizon_ns, rows, requests, is_last=is_over or self._is_stopped)
 
-    def resume_at(self, horizon_ns: int) -> bool:
-        """Go on behind a horizon; whether the market has gone on meanwhile."""
+    def resume_at(self, horizon_ns: int, also: Rows) -> bool:
+        """Go on behind a horizon, and behind the rows that are known of the time after it.
+
+        Tells whether the market has gone on meanwhile.
+        """
         with self._changed:
-            self._source.skip(horizon_ns)
+            self._source.skip(horizon_ns, also)
             self.horizon_ns = horizon_ns
         return self._clock.seconds_until(horizon_ns) < 0
 

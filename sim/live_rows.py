@@ -8,10 +8,9 @@ is reopened by the next quote. All of it is in the rows, and so in the journal a
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,13 +24,14 @@ from data.schema import (
     RowKind,
     TapeColumns,
 )
-from sim.inbox import Inbox
+from sim.inbox import Inbox, Rows
 
 NOTES_MAX = 100
 KINDS = {"quote": RowKind.QUOTE, "trade": RowKind.TRADE, "mark": RowKind.MARK,
          "funding": RowKind.FUNDING}  # fmt: skip
 """Kinds of rows by what a feed says that it tells."""
 _NS_MS = 1_000_000
+_NO_TOUCH = (EMPTY_BID, EMPTY_ASK, 0, 0)
 
 
 def kinds_of(told: Sequence[str]) -> tuple[RowKind, ...]:
@@ -52,6 +52,11 @@ class LiveRows:
         """A row with the fields of TapeColumns."""
         self._rows[index].append(row)
 
+    def clear(self) -> None:
+        """Forget what was not handed out."""
+        for rows in self._rows:
+            rows.clear()
+
     def take(self, until_ns: int) -> tuple[TapeColumns | None, ...]:
         """All that has come: none of it is later than now."""
         return tuple(self._columns(rows) for rows in self._rows)
@@ -71,24 +76,28 @@ class LiveRows:
         """Nobody knows."""
         return None
 
-    def skip(self, until_ns: int) -> None:
-        """Nobody tells what was missed: the market was out of sight since then."""
-        self.on_skip(until_ns)
+    def skip(self, until_ns: int, also: Rows) -> None:
+        """Nobody tells what was missed: the market was out of sight since the last row."""
+        newest = [int(rows.ts[-1]) for rows in also if rows is not None]
+        self.on_skip(max([until_ns, *newest]))
 
 
 @dataclass
 class _Seen:
     """What is known of one instrument."""
 
-    touch: tuple[int, int, int, int] = (EMPTY_BID, EMPTY_ASK, 0, 0)
+    touch: tuple[int, int, int, int] = _NO_TOUCH
     is_known: bool = False
     is_halted: bool = False
     mark: int = 0
-    shown_mark: int = field(default=0)
+    shown_mark: int = 0
 
 
 class LiveMarket:
-    """What a feed's thread tells (a MarketSink), on its way into the inbox."""
+    """What a feed's thread tells (a MarketSink), on its way into the inbox.
+
+    What is known of the instruments is touched under the inbox's lock only.
+    """
 
     def __init__(
         self, inbox: Inbox, rows: LiveRows, instruments: int, wall_ns: Callable[[], int]
@@ -97,9 +106,8 @@ class LiveMarket:
         self._rows = rows
         self._wall_ns = wall_ns
         self._seen = [_Seen() for _ in range(instruments)]
-        self._lock = threading.Lock()
         self._heard_ns = 0
-        self._downs = 0
+        self._outages = 0
         self._notes: deque[str] = deque(maxlen=NOTES_MAX)
         rows.on_skip = self._was_away
 
@@ -111,82 +119,103 @@ class LiveMarket:
         if touch is None:
             self.note(f"a quote of bid {bid}, ask {ask}, sizes {sizes} was left out")
             return
-        seen = self._seen[index]
-        if seen.is_known and touch == seen.touch:
-            self._hear()
-            return
-        rows: list[tuple[RowKind, int, int, int]] = []
-        if seen.is_halted:
-            rows.append((RowKind.RESUME, 0, 0, 0))
-        rows.append((RowKind.QUOTE, 0, 0, 0))
-        if seen.mark != seen.shown_mark:
-            rows.append((RowKind.MARK, seen.mark, 0, 0))
-        seen.touch, seen.is_known, seen.is_halted = touch, True, False
-        seen.shown_mark = seen.mark
-        self._put(index, rows)
+        self._hear()
+        self._inbox.put(lambda ts_ns: self._take_touch(index, touch, ts_ns))
 
     def trade(self, index: int, ticks: int, lots: int, side: int) -> None:
         """See MarketSink. It carries the touch that was known before it."""
         if not (0 < ticks < MAX_TICKS and 0 < lots < MAX_LOTS):
             self.note(f"a print of {lots} lots at {ticks} ticks was left out")
-        elif self._seen[index].is_known:
-            self._put(index, [(RowKind.TRADE, ticks, lots, side)])
+            return
+        self._hear()
+        seen = self._seen[index]
+        row = (RowKind.TRADE, ticks, lots, side)
+        self._inbox.put(lambda ts_ns: seen.is_known and self._add(index, ts_ns, row))
 
     def mark(self, index: int, nanos: int) -> None:
         """See MarketSink."""
-        seen = self._seen[index]
-        seen.mark = nanos
-        if seen.is_known and nanos != seen.shown_mark:
-            seen.shown_mark = nanos
-            self._put(index, [(RowKind.MARK, nanos, 0, 0)])
-        else:
-            self._hear()
+        self._hear()
+        self._inbox.put(lambda ts_ns: self._take_mark(index, nanos, ts_ns))
 
     def funding(self, index: int, rate_nanos: int) -> None:
         """See MarketSink. It is paid on the mark."""
-        seen = self._seen[index]
-        if seen.shown_mark:
-            self._put(index, [(RowKind.FUNDING, seen.shown_mark, rate_nanos, 0)])
+        self._hear()
+        self._inbox.put(lambda ts_ns: self._take_funding(index, rate_nanos, ts_ns))
 
     def down(self, why: str) -> None:
         """See MarketSink."""
-        self._downs += 1
         self.note(f"the feed is down: {why}")
-        for index, seen in enumerate(self._seen):
-            if seen.is_known:
-                seen.is_known, seen.is_halted = False, True
-                self._put(index, [(RowKind.HALT, 0, 0, 0)], is_heard=False)
+        self._inbox.put(self._take_outage)
 
     def note(self, text: str) -> None:
         """See MarketSink."""
         self._notes.append(text)
 
-    # --- on the way ------------------------------------------------------------------------------
+    # --- on the way: under the inbox's lock ------------------------------------------------------
 
     def _hear(self) -> None:
         self._heard_ns = self._wall_ns()
 
-    def _put(
-        self, index: int, rows: list[tuple[RowKind, int, int, int]], *, is_heard: bool = True
-    ) -> None:
-        """Rows of (kind, px, qty, side), all at the time of now."""
+    def _add(self, index: int, ts_ns: int, *rows: tuple[RowKind, int, int, int]) -> bool:
+        """Rows of (kind, px, qty, side)."""
         bid, ask, bid_lots, ask_lots = self._seen[index].touch
-        if is_heard:
-            self._hear()
+        for kind, px, qty, side in rows:
+            row = (ts_ns, int(kind), side, px, qty, bid, ask, bid_lots, ask_lots)
+            self._rows.add(index, row)
+        return bool(rows)
 
-        def add(ts_ns: int) -> None:
-            for kind, px, qty, side in rows:
-                row = (ts_ns, int(kind), side, px, qty, bid, ask, bid_lots, ask_lots)
-                self._rows.add(index, row)
+    def _take_touch(self, index: int, touch: tuple[int, int, int, int], ts_ns: int) -> bool:
+        seen = self._seen[index]
+        if seen.is_known and touch == seen.touch:
+            return False
+        seen.touch, seen.is_known = touch, True
+        self._show(index, ts_ns)
+        return True
 
-        self._inbox.put(add)
+    def _show(self, index: int, ts_ns: int) -> None:
+        """The touch, behind an outage as a market that is open again, and a mark that is due."""
+        seen = self._seen[index]
+        if seen.is_halted:
+            seen.is_halted = False
+            self._add(index, ts_ns, (RowKind.RESUME, 0, 0, 0))
+        self._add(index, ts_ns, (RowKind.QUOTE, 0, 0, 0))
+        if seen.mark != seen.shown_mark:
+            seen.shown_mark = seen.mark
+            self._add(index, ts_ns, (RowKind.MARK, seen.mark, 0, 0))
+
+    def _take_mark(self, index: int, nanos: int, ts_ns: int) -> bool:
+        seen = self._seen[index]
+        seen.mark = nanos
+        if not seen.is_known or nanos == seen.shown_mark:
+            return False
+        seen.shown_mark = nanos
+        return self._add(index, ts_ns, (RowKind.MARK, nanos, 0, 0))
+
+    def _take_funding(self, index: int, rate_nanos: int, ts_ns: int) -> bool:
+        mark = self._seen[index].shown_mark
+        return mark > 0 and self._add(index, ts_ns, (RowKind.FUNDING, mark, rate_nanos, 0))
+
+    def _take_outage(self, ts_ns: int) -> bool:
+        known = [index for index, seen in enumerate(self._seen) if seen.is_known]
+        self._outages += bool(known)
+        for index in known:
+            seen = self._seen[index]
+            seen.is_known, seen.is_halted = False, True
+            self._add(index, ts_ns, (RowKind.HALT, 0, 0, 0))
+        return bool(known)
 
     def _was_away(self, until_ns: int) -> None:
-        """A session that is resumed: out of sight since its last record, under the inbox's lock."""
+        """A session is resumed: for it the market was out of sight since its last record.
+
+        What the feed has told meanwhile, while the records were played, comes to the touch of now.
+        """
+        self._rows.clear()
         for index, seen in enumerate(self._seen):
-            seen.is_halted = True
-            row = (until_ns + 1, int(RowKind.HALT), 0, 0, 0, EMPTY_BID, EMPTY_ASK, 0, 0)
-            self._rows.add(index, row)
+            touch, seen.touch = seen.touch, _NO_TOUCH
+            self._add(index, until_ns + 1, (RowKind.HALT, 0, 0, 0))
+            seen.touch, seen.is_halted, seen.shown_mark = touch, True, 0
+            if seen.is_known:
+                self._show(index, max(self._wall_ns(), until_ns + 1))
 
     # --- looking ---------------------------------------------------------------------------------
 
@@ -202,7 +231,7 @@ class LiveMarket:
         return {
             "feed": "connected" if is_up else "down",
             "feed_age_ms": max(0, age_ns) // _NS_MS,
-            "feed_outages": self._downs,
+            "feed_outages": self._outages,
         }
 
 

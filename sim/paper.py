@@ -28,12 +28,14 @@ from sim.incoming import Arrival, Incoming, Request
 
 OUTLOOK_NS = 400 * 24 * 3600 * NANOS
 """How far ahead a session knows its calendars; none lasts longer."""
-_OUT_OF_SIGHT = (RowKind.HALT, RowKind.RESUME)
 
 
 def _told_rows(rows: TapeColumns | None) -> int:
-    """How many rows tell of the market; a halt only says that nobody knew of it."""
-    return 0 if rows is None else int(np.count_nonzero(~np.isin(rows.kind, _OUT_OF_SIGHT)))
+    """How many rows of an outage tell of the market: from a halt on nobody knew of it."""
+    if rows is None:
+        return 0
+    halts = np.flatnonzero(rows.kind == RowKind.HALT)
+    return int(halts[0]) if len(halts) else len(rows.ts)
 
 
 class PaperBroker(SimBroker):

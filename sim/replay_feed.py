@@ -10,6 +10,7 @@ import numpy as np
 from data.growing import GrowingTape
 from data.schema import RowKind, TapeColumns
 from data.tape import Tape
+from sim.inbox import Rows
 
 PORTION_ROWS = 16_384
 """Rows that come at once where nobody paces them."""
@@ -54,9 +55,11 @@ class ReplaySource:
                 ends.append(int(tape.columns.ts[min(done + rows, len(tape)) - 1]))
         return min(ends)
 
-    def skip(self, until_ns: int) -> None:
-        """What came up to a time is known already."""
+    def skip(self, until_ns: int, also: Rows) -> None:
+        """What came up to a time is known already, and of each instrument these rows after it."""
         self.take(until_ns)
+        for index, rows in enumerate(also):
+            self._done[index] += 0 if rows is None else len(rows.ts)
 
 
 class FullSpeed:
