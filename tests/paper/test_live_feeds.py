@@ -119,6 +119,7 @@ def served(venue: Command) -> dict[str, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_session_on_hyperliquid_is_killed_resumed_proved_and_run_again(tmp_path: Path) -> None:
     home = {"PAPERTAPE_HOME": str(tmp_path / "home")}
     folder = tmp_path / "session"
@@ -151,6 +152,7 @@ def test_a_session_on_hyperliquid_is_killed_resumed_proved_and_run_again(tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_session_on_projectx_ends_by_itself_and_is_proved(tmp_path: Path) -> None:
     home = {"PAPERTAPE_HOME": str(tmp_path / "home")}
     catalog = HERE / "futures" / "always.toml"
