@@ -72,7 +72,7 @@ def order_message(record: OrderRecord) -> Message:
         "kind": record.order_type.name.lower().replace("_", "-"),
         "role": record.role.name.lower().replace("_", " "),
         "status": str(record.status),
-        "working": record.status.is_working,
+        "working": not record.status.is_terminal,  # what is uncertain may work
         "held": record.held,
         "size": spec.lots_to_size(record.size_lots),
         "filled": spec.lots_to_size(record.filled_lots),

@@ -266,6 +266,7 @@ class Watch:
             },
         )
         if slow:
+            self._tell_group(tuple(session.ledger.working))  # sent, and nothing heard of it yet
             self._tell_risk()
             self._tell_health()
 
