@@ -95,6 +95,8 @@ class JournalWriter:
         self._connection = connect(path, "mode=rw")
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+        # The write-ahead file begins again: no commit that the power took stays behind in it.
+        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     @classmethod
     def create(

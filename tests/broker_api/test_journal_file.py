@@ -292,6 +292,19 @@ def test_queries_of_the_page_find_something(traded: Path, sql: str) -> None:
     assert select(traded, sql)
 
 
+def test_the_program_of_the_page_reads_a_journal(
+    traded: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (program,) = re.findall(r"^```py\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    traded.rename(traded.with_name("session.journal"))
+    monkeypatch.chdir(traded.parent)
+    exec(compile(program, str(PAGE), "exec"), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == f"{header()} None"
+    assert printed[1] == "1 0 3 rows"
+    assert sum("EventRow(" in line for line in printed) == 3
+
+
 def test_the_page_tells_of_every_kind_and_every_view() -> None:
     text = PAGE.read_text(encoding="utf-8")
     views = ("`orders`", "`commands`", "`events`", "`ticks`")
