@@ -204,6 +204,21 @@ def _without_main() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
+def start_server_early() -> None:
+    """Begin to load what IsolatedProcesses will need, while the caller goes on with its own.
+
+    Nothing where processes are not forked. Returns at once.
+    """
+    if _METHOD == "forkserver":
+        threading.Thread(target=_start_server_alone, daemon=True).start()
+
+
+def _start_server_alone() -> None:
+    with _starting:
+        _block_interrupts()
+        _start_server()
+
+
 def _start_server() -> None:
     """Start the server of this program's processes, unless it runs.
 
