@@ -22,7 +22,7 @@ from reports.quality_sections import quality_sections
 from reports.run import RunRecord, read_run
 from reports.summary import Summary, summarise
 from reports.text import duration, money, percent
-from reports.trades import trade_sections
+from reports.trades import ambiguous_sections, trade_sections
 
 REPORT_FILE = "report.html"
 SUMMARY_FILE = "summary.json"
@@ -73,6 +73,7 @@ def report_html(
         ),
         *trades,
         *quality,
+        *ambiguous_sections(run, metrics, lives),
         *_said(summary, [*left_out, *chart_notes, *trade_notes, *quality_notes]),
         *_settings(run.config),
     ]

@@ -89,7 +89,6 @@ class OrderLife:
     limit_ticks: int | None = None
     stop_ticks: int | None = None
     offset_ticks: int | None = None
-    is_changed: bool = False
     arrived_ns: int | None = None
     live_ns: int | None = None
     triggered_ns: int | None = None
@@ -115,10 +114,7 @@ def order_lives(run: RunRecord) -> dict[int, OrderLife]:
     lives: dict[int, OrderLife] = {}
     for recorded in commands_from_table(run.commands()):
         command = recorded.command
-        if isinstance(command, ReplaceRequest):
-            if command.order_id in lives:
-                lives[command.order_id].is_changed = True
-        elif not isinstance(command, CancelRequest):
+        if not isinstance(command, ReplaceRequest | CancelRequest):
             for life in _lives_of(command, recorded.ts_ns, symbols):
                 lives[life.order_id] = life
     events = run.events

@@ -108,6 +108,43 @@ def _row(number: int, run: RunRecord, trade: Trade, lives: Mapping[int, OrderLif
     ]
 
 
+def ambiguous_sections(
+    run: RunRecord, metrics: Metrics, lives: Mapping[int, OrderLife]
+) -> list[Section]:
+    """The ambiguous fills, one by one; nothing where there are none."""
+    fills = [fill for fill in metrics.fills if fill.is_ambiguous][:TRADES_MAX]
+    if not fills:
+        return []
+    digits = max(spec.price_digits for spec in run.instruments)
+    heads = [
+        Column("at", "Time (UTC)", "time"),
+        Column("instrument", "Instrument", "choice"),
+        Column("order", "Order", "count"),
+        Column("what", "What filled", "choice"),
+        Column("side", "Side", "choice"),
+        Column("size", "Size", "number", "", size_digits(run)),
+        Column("price", "Price", "price", "", digits),
+    ]
+    rows = [
+        [
+            fill.ts_ns / 1e6,
+            run.instruments[fill.instrument].symbol,
+            fill.order_id,
+            EXITS.get(lives[fill.order_id].role, "order") if fill.order_id in lives else "order",
+            "buy" if fill.side is Side.BUY else "sell",
+            float(run.instruments[fill.instrument].lot_size * fill.lots),
+            run.instruments[fill.instrument].ticks_to_price(fill.price_ticks),
+        ]
+        for fill in fills
+    ]
+    table = Table("ambiguous", heads, rows, "ambiguous fills", zoom=("at", "at"), rows_shown=20)
+    text = remark(
+        "One row of the tape, or one bar, satisfied both exits of a bracket, so which filled is an "
+        "assumption: the stop was taken first, of bars what their path met first."
+    )
+    return [Section("ambiguous-section", "Ambiguous fills", text + table.html(), tables=(table,))]
+
+
 # --- excursions ----------------------------------------------------------------------------------
 
 POINTS_MAX = 3_000

@@ -111,7 +111,7 @@ def test_heads_sort_by_mouse_and_by_key(chromium: Browser, report: Path) -> None
 
 def test_the_filter_takes_words_conditions_and_choices(chromium: Browser, report: Path) -> None:
     with chromium.open(report) as opened:
-        search = opened.page.get_by_role("searchbox")
+        search = opened.page.locator("#trades").get_by_role("searchbox")
         for words, found in (
             ("short", ["3"]),
             ("net<0", ["2", "3"]),
@@ -127,6 +127,15 @@ def test_the_filter_takes_words_conditions_and_choices(chromium: Browser, report
         assert column(opened, "#") == ["2"]
         status = opened.page.locator("#trades [role=status]").inner_text()
         assert status == "1 to 1 of 1 found of 3, net \N{MINUS SIGN}41.24"
+
+
+def test_ambiguous_fills_are_listed_one_by_one(chromium: Browser, report: Path) -> None:
+    with chromium.open(report) as opened:
+        cells = opened.page.locator("#ambiguous tbody td").all_inner_texts()
+        assert cells == ["2024-01-02 14:31:10.000", "MNQ", "6", "stop", "sell", "1", "21,000.25"]
+        opened.page.locator("#ambiguous tbody tr").focus()
+        opened.page.keyboard.press("Enter")
+        opened.page.locator("#chart[data-fills='1']").wait_for(state="attached")
 
 
 def test_keys_move_along_rows_and_show_a_trade_in_the_chart(
@@ -231,9 +240,9 @@ def test_ten_thousand_trades_open_sort_and_turn_pages(chromium: Browser, big: Pa
         assert time.monotonic() - began < OPENING_SECONDS_MAX
         assert opened.said == []
         assert "10,000" in opened.page.locator("#trades [role=status]").inner_text()
-        opened.page.get_by_role("button", name="Last", exact=True).click()
+        opened.page.locator("#trades").get_by_role("button", name="Last", exact=True).click()
         assert column(opened, "#")[-1] == "10,000"
-        opened.page.get_by_role("searchbox").fill("ambiguous net<0")
+        opened.page.locator("#trades").get_by_role("searchbox").fill("ambiguous net<0")
         found = opened.page.locator("#trades [role=status]").inner_text()
         assert "found of 10,000" in found
         assert "Zoom in" in opened.page.locator("#chart-hint").inner_text()
