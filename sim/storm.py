@@ -408,8 +408,13 @@ class StormBroker:
         until_ns: int | None,
         bar_ns: int | None,
     ) -> None:
-        """Run a compiled strategy, out of reach of every fault."""
+        """Run a compiled strategy. From here on the session is out of reach of every fault."""
         self._own_notes.append("a compiled strategy runs inside the exchange: no fault reached it")
+        self._calm_ns = 0
+        self._open_line()
+        while self._doubts:
+            self._look_up(self._doubts[0])
+        self._books.step_aside()
         self.plain.attend(False)
         try:
             await self.plain.run_compiled(strategy, parameters, books, until_ns, bar_ns)

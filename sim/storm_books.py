@@ -104,7 +104,7 @@ class ToldBooks:
         self._fees_nanos = 0
         self._orders: dict[int, _Told] = {}
         self._held: set[int] = set()
-        self._is_behind = False
+        self._is_behind = self._is_aside = False
         self._seq = 0
         self._newest_ns = 0
 
@@ -135,6 +135,10 @@ class ToldBooks:
     def is_held(self, seq: int) -> bool:
         """Whether the event of this number has not been told yet."""
         return seq in self._held
+
+    def step_aside(self) -> None:
+        """Somebody else tells events too: these are not counted any more, and go on as they are."""
+        self._is_aside = True
 
     # --- events of the storm's own -------------------------------------------------------------
 
@@ -210,6 +214,8 @@ class ToldBooks:
         cash are counted here, and follow each fill that is told.
         """
         self._held.discard(row.seq)
+        if self._is_aside:
+            return [row]
         kind = row.kind
         if self._is_behind and kind in (EventKind.POSITION, EventKind.ACCOUNT):
             return []

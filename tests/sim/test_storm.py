@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from broker_api.config import SessionDefaults, use_defaults
@@ -18,6 +19,7 @@ from broker_api.errors import (
 from broker_api.event import Reason
 from broker_api.suite import TradingSuite
 from data.tape import Tape
+from papertape import compiled
 from sim.loop import run
 from sim.storm import StormBroker
 from sim.storm_faults import DrawnFaults, Fault, FaultKind, Faults, ListedFaults, Rates
@@ -204,6 +206,36 @@ def test_a_cancel_without_an_answer_leaves_the_order_in_doubt_until_it_is_looked
     )
 
 
+def test_an_exit_that_waits_for_its_entry_waits_again_after_a_doubt() -> None:
+    async def story(suite: TradingSuite) -> None:
+        orders = suite["MNQ"].orders
+        bracket = await orders.place_bracket_order(
+            "MNQ", 0, 1, 20_000.0, stop_price=19_900.0, target_price=20_100.0
+        )
+        stop = bracket.stop_order_id
+        doubt = await asking(orders.modify_order(stop, stop_price=19_910.0))
+        assert isinstance(doubt, OrderUncertainError)
+        assert not (await orders.get_order(stop)).held
+        await asyncio.sleep(1)
+        found = await orders.get_order(stop)
+        assert (found.status, found.held, found.stop_price) == ("pending", True, 19_900.0)
+
+    play(story, ListedFaults((Fault(2, FaultKind.LOST, 100, 500),)))
+
+
+def test_a_command_about_an_order_in_doubt_is_not_lost_as_well() -> None:
+    async def story(suite: TradingSuite) -> None:
+        orders = suite["MNQ"].orders
+        await asking(orders.place_limit_order("MNQ", 0, 1, 20_000.0))
+        began = suite.clock.now_ns()
+        assert (await orders.cancel_order(1)).status == "cancelled"
+        assert suite.clock.now_ns() - began == 2_000_000_000
+
+    faults = (Fault(1, FaultKind.UNANSWERED, 100, 2_000), Fault(2, FaultKind.LOST, 100, 500))
+    suite = play(story, ListedFaults(faults))
+    assert broker(suite).happened == {"unanswered": 1}
+
+
 def test_nothing_overtakes_a_late_order() -> None:
     async def story(suite: TradingSuite) -> None:
         orders, began = suite["MNQ"].orders, suite.clock.now_ns()
@@ -272,12 +304,19 @@ ROUGH = Rates(40_000, 40_000, 60_000, 60_000, 60_000, 30_000, break_ms=8_000)
 
 @pytest.mark.parametrize("seed", range(12))
 def test_a_drawn_storm_is_the_same_again_and_its_books_are_the_venues(seed: int) -> None:
+    judge(seed)
+
+
+def judge(seed: int) -> StormBroker:
+    """A drawn storm comes to rest, in the venue's own state, and twice in the same way."""
     suite = play(trade, DrawnFaults(seed, ROUGH))
     assert digest(play(trade, DrawnFaults(seed, ROUGH))) == digest(suite)
     ledger = suite.session.ledger
     assert not [o for o in ledger.orders.values() if o.status.value == "uncertain"]
     assert ledger.positions[0].lots == position_at_the_venue(suite)
+    assert (np.diff(suite.session.journal.events()["ts_ns"]) >= 0).all()
     assert suite.session.failure is None
+    return broker(suite)
 
 
 def test_drawn_storms_have_every_kind_of_fault() -> None:
@@ -305,3 +344,27 @@ def test_the_last_tenth_of_the_tape_is_calm() -> None:
 
     suite = play(story, ListedFaults((Fault(1, FaultKind.LOST),)))
     assert broker(suite).happened == {}
+
+
+@compiled.strategy(state={"seen": int})
+def in_and_out(ctx, me):
+    """Buys at the 50th row and sells at the 90th."""
+    me.seen += 1
+    if me.seen in (50, 90):
+        compiled.place_market(ctx, 0 if me.seen == 50 else 1, 1)
+
+
+def test_no_fault_reaches_a_compiled_strategy_and_the_notes_say_so() -> None:
+    async def story(suite: TradingSuite) -> None:
+        await asking(suite["MNQ"].orders.place_market_order("MNQ", 0, 1))
+        await suite.run_compiled("MNQ", in_and_out, until_ns=suite.clock.now_ns() + 20 * 10**9)
+        await asking(suite["MNQ"].orders.place_market_order("MNQ", 1, 1))
+        assert suite["MNQ"].positions.position().is_flat
+
+    calm = play(story, None)
+    faults = tuple(Fault(n, FaultKind.UNANSWERED) for n in range(2, 9))
+    suite = play(story, ListedFaults(faults))
+    assert digest(suite) == digest(calm)
+    assert "no fault reached it" in broker(suite).notes[-1]
+    doubted = play(story, ListedFaults((Fault(1, FaultKind.UNANSWERED, 10, 5_000),)))
+    assert [o.status.value for o in doubted.session.ledger.orders.values()] == ["filled"] * 4
