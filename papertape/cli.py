@@ -131,9 +131,12 @@ def check(
     storm: Annotated[
         int | None, typer.Option(min=1, help="play each in so many storms, and judge invariants")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="the first storm's seed")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=1 << 62, help="the first storm's seed")] = 1,
     storm_seed: Annotated[
-        int | None, typer.Option(min=0, help="play the storm of this seed again, into a run folder")
+        int | None,
+        typer.Option(
+            min=0, max=1 << 62, help="play the storm of this seed again, into a run folder"
+        ),
     ] = None,
     schema: Annotated[
         bool, typer.Option("--schema", help="print the JSON schema of scenario.toml for editors")
@@ -146,6 +149,8 @@ def check(
         raise typer.Exit(print_schema())
     places = paths or [Path()]
     if storm is not None or storm_seed is not None:
+        if update:
+            raise typer.BadParameter("a storm is nothing to accept: leave --update out")
         from papertape.storm_command import StormRequest, perform_one, perform_storms
 
         if storm_seed is not None:

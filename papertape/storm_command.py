@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,11 +80,30 @@ def _play_all(request: StormRequest, files: Sequence[Path]) -> list[StormRun | S
     tasks = len(files) * -(-request.count // SEEDS_AT_ONCE)
     wanted = usable_processors() if request.processes is None else request.processes
     processes = min(wanted, tasks)
-    with executor_of(processes if processes > 1 or request.processes else 0) as executor:
-        return sorted(
-            storm_all(files, request.count, request.seed, executor),
-            key=lambda each: (each.scenario, each.seed),
-        )
+    with (
+        executor_of(processes if processes > 1 or request.processes else 0) as executor,
+        _progress(len(files) * request.count) as told,
+    ):
+        runs = storm_all(files, request.count, request.seed, executor, told)
+        return sorted(runs, key=lambda each: (each.scenario, each.seed))
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """On a terminal how many storms are over."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda runs: None
+        return
+    done = 0
+    with console.status(f"0 of {total:,} storms") as status:
+
+        def told(runs: int) -> None:
+            nonlocal done
+            done += runs
+            status.update(f"{done:,} of {total:,} storms")
+
+        yield told
 
 
 def _checked(told: StormRun | StormFailure) -> Checked:

@@ -64,3 +64,4 @@ def test_one_storm_is_of_one_scenario(command, tmp_path: Path) -> None:
     assert ended.code == 2
     assert "plays one scenario, and there are 2" in ended.err
     assert command("check", "nowhere", "--storm", 3).code == 2
+    assert command("check", "one", "--storm", 3, "--update").code == 2
