@@ -220,9 +220,7 @@ class JournalFile:
         self.damage: JournalDamaged | None = None
         self.tally = Tally()
         self._connection = connection
-        first = self._first()
-        self.header: Mapping[str, Any] = first.body
-        self._genesis = first.hash
+        self.header: Mapping[str, Any] = self._first().body
 
     @classmethod
     def open(cls, path: Path) -> JournalFile:
@@ -241,10 +239,12 @@ class JournalFile:
 
     @classmethod
     def _verified_one(cls, path: Path, *, is_at_rest: bool) -> JournalFile:
+        # Before anything of ours has locks on the file, which closing it would take.
+        head_fault = head_damage(path) if is_at_rest and path.is_file() else None
         journal = cls.watch(path)
         try:
-            if is_at_rest and (fault := head_damage(path)):
-                raise JournalDamaged(str(path), 0, fault)
+            if head_fault:
+                raise JournalDamaged(str(path), 0, head_fault)
             journal._verify()
             if is_at_rest and journal.damage is None and (fault := wal_damage(path)):
                 journal.damage = JournalDamaged(str(path), journal.head.seq + 1, fault)

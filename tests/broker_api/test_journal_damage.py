@@ -17,7 +17,7 @@ from broker_api.errors import JournalDamaged, JournalError, JournalFull, Journal
 from broker_api.journal_file import JournalFile
 from broker_api.journal_writer import JournalWriter
 from tests.broker_api.journal_damage import Files, Play, checkpoint, put, read
-from tests.broker_api.journal_session import header, look, looks, turn, write
+from tests.broker_api.journal_session import header, look, looks, ticks, turn, write
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -199,6 +199,18 @@ def test_who_follows_a_journal_is_told_of_damage_when_he_comes_to_it(path: Path)
         with pytest.raises(JournalDamaged, match="record 9"):
             found.extend(look(record) for record in journal.records())
     assert found == whole[:9]
+
+
+def test_a_long_journal_is_copied_up_to_its_damage(path: Path) -> None:
+    with JournalWriter.create(path, header()) as journal:
+        journal.append_ticks(0, 0, ticks(1, 70_000))
+        journal.append_ticks(0, 1, ticks(2, 70_000))
+        journal.append("note", 0, {"text": "damaged"})
+    change(path, "UPDATE record SET ts_ns = 1 WHERE kind = 'note'")
+    with JournalWriter.resume(path) as journal:
+        assert (journal.rows(0), journal.rows(1)) == (70_000, 70_000)
+        assert journal.lost is not None
+    assert len(looks(path)) == 5
 
 
 def test_damage_twice_keeps_both_damaged_files(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ import pytest
 
 from broker_api.errors import JournalDamaged, JournalError, JournalLocked, JournalWriteError
 from broker_api.journal import RecordedCommand
-from broker_api.journal_chain import Columns, RecordKind
+from broker_api.journal_chain import Columns, RecordKind, chained
 from broker_api.journal_file import JournalFile
 from broker_api.journal_json import command_body
+from broker_api.journal_rest import writer_of
 from broker_api.journal_writer import STAGED_NS_MAX, STAGED_ROWS_MAX, JournalWriter
 from broker_api.order import OrderStatus, ReplaceRequest
 from data.schema import TapeColumns
@@ -176,6 +178,41 @@ def test_a_journal_goes_on_where_it_was(path: Path) -> None:
         turn(journal, 1, 0)
         turn(journal, 1, 1)
     assert looks(path.with_name("other")) == whole
+
+
+def test_behind_the_last_record_there_is_nothing(path: Path) -> None:
+    with JournalWriter.create(path, header()) as journal:
+        journal.append("note", 0, {})
+    with JournalFile.open(path) as back:
+        assert [list(back.records(start)) for start in (2, 3, 99)] == [[], [], []]
+        assert [record.seq for record in back.records(-5)] == [0, 1]
+
+
+def test_a_kind_that_a_newer_version_wrote_is_told_and_not_guessed(path: Path) -> None:
+    with JournalWriter.create(path, header()) as journal:
+        before = journal.head.hash
+    digest = chained(before, 1, 0, b"dream", b"{}")
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("INSERT INTO record VALUES (1, 0, 'dream', '{}', ?)", (digest,))
+    with JournalFile.open(path) as back:
+        assert "record 1: is not known to this version" in str(back.damage)
+        assert len(list(back.records())) == 1
+
+
+def test_a_process_that_has_ended_writes_nothing(path: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    pid = path.with_name(path.name + ".pid")
+    pid.write_text(str(child))
+    assert writer_of(path) == 0
+    pid.write_text("no number")
+    assert writer_of(path) == 0
+    pid.write_text("1")
+    assert writer_of(path) == 1
+    with JournalWriter.create(path.with_name("other"), header()):
+        assert writer_of(path.with_name("other")) == os.getpid()
 
 
 def test_a_journal_is_never_overwritten(path: Path) -> None:
