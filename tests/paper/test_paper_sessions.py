@@ -41,6 +41,7 @@ BEGAN_NS = 1_800_000_000_000_000_000
 OWN = (RecordKind.COMMAND, RecordKind.EVENT, RecordKind.ERROR)
 
 
+@pytest.mark.timeout(900)  # every record is synchronised with a disk that may be slow
 def test_killed_sessions_lose_nothing_and_double_nothing() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.paper.kills", "--count", "50", "--seed", "3"],
@@ -48,7 +49,7 @@ def test_killed_sessions_lose_nothing_and_double_nothing() -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=800,
     )
     assert done.returncode == 0, done.stderr
     assert "nothing lost, nothing doubled" in done.stdout
