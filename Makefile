@@ -74,7 +74,7 @@ test: $(DEV) sdk-before  ## run every test and every scenario
 	$(BIN)/python -m pytest $(PARALLEL)
 
 # What talks to servers in real time, and the comparisons of whole sessions, wait for `make test`.
-LATER := $(addprefix --ignore=tests/,venues conformance differential \
+LATER := $(addprefix --ignore=tests/,venues conformance differential paper watching \
   acceptance/test_order_manager_page_live.py)
 
 check: $(DEV)  ## format, lint, types, the scenarios and the quick tests
@@ -97,6 +97,8 @@ nightly: $(DEV) projectx-env sdk-before  ## everything, also with the kernel as 
 	$(BIN)/python -m tests.broker_api.contingent_play --seeds 2000:200000
 	$(BIN)/python -m tests.reports.opening
 	$(BIN)/python -m tests.broker_api.risk_play --seeds 100:10000
+	$(BIN)/python -m tests.paper.kills --count 1000
+	$(BIN)/python -m tests.paper.long_feed --hours 24
 	$(BIN)/python -m tests.sim.storm_seeds --seeds 100:5000
 	$(BIN)/python -m tests.broker_api.journal_damage --count 10000 --every 1
 	$(BIN)/python -m tests.broker_api.journal_crash --kills 1000 --power 300
