@@ -20,7 +20,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import forkserver, resource_tracker
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from queue import SimpleQueue
@@ -225,6 +225,8 @@ def _start_server() -> None:
     It imports before it hears of this program's path for imports, so it gets that another way; from
     the working directory, where anything may lie, it imports nothing of itself.
     """
+    from multiprocessing import forkserver  # where processes are forked only
+
     forkserver.set_forkserver_preload(_LOADED_FIRST)
     before = dict(os.environ)
     path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)

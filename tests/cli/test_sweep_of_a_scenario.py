@@ -29,7 +29,7 @@ size = 2
 fees = false
 
 [tapes.MNQ]
-synthetic = { seed = 3, hours = 0.5 }
+synthetic = { seed = 3, hours = 0.15 }
 """
 
 

@@ -59,13 +59,13 @@ def check_same(run: RunRecord) -> None:
 
 
 @given(_FILLS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_fills_fold_to_the_same(rows: list[tuple[Side, int, int, int, int, bool]]) -> None:
     check_same(run_of(rows))
 
 
 @given(_FILLS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_whole_positions_fold_to_the_same(
     rows: list[tuple[Side, int, int, int, int, bool]],
 ) -> None:
