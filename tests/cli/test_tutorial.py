@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.conftest import ROOT, Ended
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
@@ -32,8 +32,8 @@ def test_the_tutorial_works(command: Command) -> None:
             write(match, text)
         elif language == "text":
             change(text)
-            if "seed 26" in text:
-                assert text in shown
+            if "--storm-seed" in text:
+                assert without_money(text) in without_money(shown)
         else:
             for line in text.splitlines():
                 commands.append(line)
@@ -41,6 +41,11 @@ def test_the_tutorial_works(command: Command) -> None:
     assert len(commands) == 10
     assert "all invariants held" in shown
     the_workflow_runs(command)
+
+
+def without_money(text: str) -> str:
+    """What a fee or a tick more would not change."""
+    return re.sub(r"net \S+; ", "", text)
 
 
 def write(match: re.Match[str], text: str) -> None:
