@@ -45,8 +45,8 @@ class Step(NamedTuple):
 def tapes(
     instrument: str | Instrument = "MNQ",
     *,
-    min_rows: int = 10,
-    max_rows: int = 120,
+    min_rows: int = 40,
+    max_rows: int = 200,
     pauses_ms: tuple[int, int] = (1, 10_000),
     moves_ticks: int = 8,
     max_spread_ticks: int = 3,
