@@ -18,6 +18,7 @@ import typer
 from broker_api.config import SessionDefaults
 from papertape.data_command import app as data_app
 from papertape.fork_cli import fork
+from papertape.live_cli import live
 from papertape.options import (
     As,
     Assignments,
@@ -53,6 +54,7 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 app.add_typer(serve_app, name="serve")
 app.command()(paper)
+app.command()(live)
 app.command()(fork)
 app.command()(ui)
 app.command()(stop)

@@ -8,7 +8,13 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
@@ -81,6 +87,22 @@ def play(
         return Outcome(defaults.sessions, strategy, parameters, ended, exit_code)
 
 
+def play_live(script: Script, defaults: SessionDefaults) -> Outcome:
+    """Run the script with these defaults in real time, on a live broker.
+
+    Whoever cancels its task ends it in order. Raises as `play`.
+    """
+    with _stage(script, defaults, nullcontext(VirtualRuns())):
+        strategy, parameters, exit_code = _execute(script, defaults, _run_until_cancelled)
+        _raise_what_stopped(defaults.sessions)
+        return Outcome(defaults.sessions, strategy, parameters, False, exit_code)
+
+
+def _run_until_cancelled(main: Coroutine[Any, Any, None]) -> None:
+    with suppress(asyncio.CancelledError):
+        asyncio.run(main)
+
+
 def bound_arguments(
     script: Script,
     defaults: SessionDefaults,
@@ -106,7 +128,11 @@ def bound_arguments(
 
 
 @contextmanager
-def _stage(script: Script, defaults: SessionDefaults) -> Iterator[VirtualRuns]:
+def _stage(
+    script: Script,
+    defaults: SessionDefaults,
+    time: AbstractContextManager[VirtualRuns] | None = None,
+) -> Iterator[VirtualRuns]:
     """Everything that a script finds when it runs; raises what `play` says of what it raises."""
     check_script_file(script.path)
     if defaults.rehearse_for is not None:
@@ -116,7 +142,7 @@ def _stage(script: Script, defaults: SessionDefaults) -> Iterator[VirtualRuns]:
             stack.enter_context(alias(script.as_name))
         stack.enter_context(use_defaults(defaults))
         stack.enter_context(_at_home(script.path))
-        runs = stack.enter_context(virtual_time())
+        runs = stack.enter_context(virtual_time() if time is None else time)
         try:
             yield runs
         except REFUSALS as refusal:
@@ -125,7 +151,11 @@ def _stage(script: Script, defaults: SessionDefaults) -> Iterator[VirtualRuns]:
             raise ScriptError(user_traceback(failure)) from None
 
 
-def _execute(script: Script, defaults: SessionDefaults) -> tuple[str | None, dict[str, Any], int]:
+def _execute(
+    script: Script,
+    defaults: SessionDefaults,
+    run: Callable[[Coroutine[Any, Any, None]], None] = asyncio.run,
+) -> tuple[str | None, dict[str, Any], int]:
     """The strategy's name and arguments, where a strategy function ran, and the exit code."""
     if script.strategy is None and not script.assignments:
         module = _module(script.path, "__main__")
@@ -137,7 +167,7 @@ def _execute(script: Script, defaults: SessionDefaults) -> tuple[str | None, dic
         _fill(module, script.path)
     strategy = _choose(script, module)
     parameters = bind(strategy, defaults.parameters, script.assignments)
-    asyncio.run(_perform(strategy, parameters))
+    run(_perform(strategy, parameters))
     return strategy.__name__, parameters, 0
 
 

@@ -162,6 +162,13 @@ class Inbox:
                 self._changed.wait(seconds)
                 self._is_waiting = False
 
+    def look(self) -> Arrival:
+        """What has come by now, without waiting."""
+        with self._changed:
+            arrival = self._arrival(self.horizon_ns)
+            assert arrival is not None, "the time that is known has come"
+            return arrival
+
     def _arrival(self, until_ns: int | None) -> Arrival | None:
         now_ns = self._clock.now_ns()
         end_ns = self._source.end_ns

@@ -90,6 +90,16 @@ def replay(recording: Recording, exchange: Exchange, look: Look | None = None) -
     return run.events
 
 
+def commands_played(recording: Recording) -> list[Event]:
+    """What the simulated exchange makes of recorded commands, whoever they were sent to.
+
+    The `events` of the recording are not looked at.
+    """
+    run = _Run(recording, recording.exchange(), None)
+    run.play()
+    return run.events
+
+
 def of_the_exchange(events: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
     """The recorded events without those that the session told by itself."""
     own = sorted(int(kind) for kind in SESSION_KINDS)

@@ -83,6 +83,7 @@ ALLOWED = {
     ("papertape/doctor.py", "time.monotonic_ns"),
     ("papertape/doctor.py", "time.sleep"),
     ("papertape/paper_command.py", "time.perf_counter"),
+    ("papertape/live_command.py", "time.perf_counter"),
     ("scenarios/combinations.py", "time.perf_counter"),
     ("papertape/sweep_command.py", "time.perf_counter"),
     ("scenarios/check.py", "time.perf_counter"),
