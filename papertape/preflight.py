@@ -164,7 +164,7 @@ async def _looked_at(plan: LivePlan) -> Seen:
     finally:
         await broker.disconnect()
     positions = tuple(
-        f"{instruments[each.instrument].format_size(each.lots)} "
+        f"{instruments[each.instrument].format_size(each.position_lots)} "
         f"{instruments[each.instrument].symbol}"
         for each in snapshot.positions
     )
