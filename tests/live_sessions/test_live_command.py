@@ -58,7 +58,7 @@ def test_what_is_wrong_is_told_before_anything_is_sent(
         scenario = replace(fit.plan.scenario, settings=bare)
         refused(replace(fit, plan=replace(fit.plan, scenario=scenario)), "the scenario has none")
         ahead = Clocks(wall_ns=lambda: time.time_ns() + HOUR_NS)
-        refused(fit, "+3600", ahead)
+        refused(fit, "fail  clock", ahead)
         refused(request_on(venue, tmp_path / "never", size="0.00001"), "no size of ETH there")
         venue.trader.exchange.market_open("ETH", True, 0.1)
         refused(fit, "say --adopt")
