@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from broker_api.errors import ConfigurationError
-from papertape.run_command import INTERRUPTED, OK, REFUSED, SCRIPT_FAILED
+from papertape.ending import OK, SCRIPT_FAILED, ended
 from scenarios.check import Checked, check_all, find_scenarios, tasks_of
 from scenarios.check_report import counts_text, details, junit_xml, markdown, write_text
 
@@ -35,15 +33,11 @@ class CheckRequest:
 
 def perform(request: CheckRequest) -> int:
     """Check the scenarios and print what came of each. Returns the exit code: 1 when any failed."""
-    try:
-        results = _run(request)
-    except ConfigurationError as refusal:
-        _tell(f"papertape: {refusal}")
-        return REFUSED
-    except KeyboardInterrupt:
-        _tell("papertape: interrupted")
-        return INTERRUPTED
-    return OK if all(each.is_fine for each in results) else SCRIPT_FAILED
+
+    def work() -> int:
+        return OK if all(each.is_fine for each in _run(request)) else SCRIPT_FAILED
+
+    return ended(work)
 
 
 def _run(request: CheckRequest) -> list[Checked]:
@@ -80,7 +74,3 @@ def print_schema() -> int:
 
     print(json.dumps(scenario_schema(), indent=2))  # noqa: T201
     return OK
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201

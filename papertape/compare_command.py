@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from papertape.run_command import OK, REFUSED
+from papertape.ending import OK, REFUSED
 from reports.compare import ComparisonError, compare
 from reports.compare_page import comparison_page, print_comparison
 from reports.run import CONFIG_FILE, RunRecord, read_run

@@ -15,6 +15,7 @@ from broker_api.config import AccountConfig, SimulationConfig, near_miss
 from broker_api.errors import ConfigurationError
 from broker_api.journal import commands_from_table
 from data.tape import Tape
+from papertape.ending import OK, REFUSED
 from reports.run import RunRecord
 from scenarios.past_run import read_simulated_run, tapes_of_run
 from scenarios.run_folder import versions
@@ -24,7 +25,6 @@ from sim.explain_text import Explanation, explain, shortened
 from sim.explain_words import time_text
 from sim.replay import Recording, ReplayError
 
-OK, REFUSED = 0, 2
 LINES_MAX = 24
 """Lines of a table that is not asked for whole."""
 _SHOWN = 12

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,14 +9,14 @@ from rich.console import Console
 
 from broker_api.errors import ConfigurationError
 from papertape.compare_command import perform as compare_folders
-from papertape.run_command import OK, REFUSED, SCRIPT_FAILED
+from papertape.ending import OK, ended
 from scenarios.fork import Fork, play_fork
 from scenarios.paper import JOURNAL_FILE, plan_of
 from scenarios.parameters import split_assignments
 from scenarios.past_run import read_simulated_run, tapes_of_run
 from scenarios.recording import digest_of_run, fill_folder, played_sessions
 from scenarios.run_folder import folder_for, write_whole
-from scenarios.runner import REFUSALS, ScriptError, check_script_file
+from scenarios.runner import check_script_file
 
 _PAIRED_SECONDS = 1.0
 
@@ -33,14 +32,7 @@ def perform(
     report: bool,
 ) -> int:
     """Fork a run and compare it with what it was. Returns the exit code."""
-    try:
-        return _perform(run, at, assignments, script, tapes, out, report=report)
-    except ScriptError as failure:
-        print(str(failure), file=sys.stderr)  # noqa: T201
-        return SCRIPT_FAILED
-    except REFUSALS as refusal:
-        print(f"papertape: {refusal}", file=sys.stderr)  # noqa: T201
-        return REFUSED
+    return ended(lambda: _perform(run, at, assignments, script, tapes, out, report=report))
 
 
 def _perform(

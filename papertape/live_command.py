@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,9 +16,9 @@ from rich.console import Console
 from broker_api.errors import ConfigurationError
 from broker_api.wall_clock import WallClock
 from papertape.doctor import Clocks, Verdict, tell
+from papertape.ending import OK, REFUSED, ended, say
 from papertape.live_feeds import market_of
 from papertape.preflight import preflight
-from papertape.run_command import INTERRUPTED, OK, REFUSED, SCRIPT_FAILED
 from papertape.signals import graceful
 from papertape.watching.sessions import published
 from papertape.watching.watch import Watch, Work, on_loop
@@ -28,7 +27,7 @@ from reports.summary import print_summary
 from scenarios.live_report import NAMES, PAGE_FILE, read_live_run, sim_versus_live
 from scenarios.live_session import LivePlan, LiveSession, begin_live
 from scenarios.recording import fill_folder
-from scenarios.runner import REFUSALS, ScriptError
+from scenarios.runner import REFUSALS
 
 FIRST_QUOTE_SECONDS = 30.0
 MARKET_SECONDS = 1.0
@@ -48,24 +47,20 @@ class LiveRequest:
 
 def perform_live(make_request: Callable[[], LiveRequest], clocks: Clocks | None = None) -> int:
     """Look, ask, and trade; returns the exit code, see papertape.cli."""
+    return ended(
+        lambda: _perform(make_request(), clocks),
+        interrupted="interrupted; look at the account: orders may work there",
+    )
+
+
+def _perform(request: LiveRequest, clocks: Clocks | None) -> int:
     console = Console(highlight=False)
-    try:
-        request = make_request()
-        if not _is_fit(request, console, clocks):
-            return REFUSED
-        if not (request.confirmed or _is_wanted(request)):
-            console.print("nothing was sent")
-            return REFUSED
-        return _trade(request, console)
-    except ScriptError as failure:
-        _tell(str(failure))
-        return SCRIPT_FAILED
-    except (*REFUSALS, OSError) as refusal:
-        _tell(f"papertape: {refusal}")
+    if not _is_fit(request, console, clocks):
         return REFUSED
-    except KeyboardInterrupt:
-        _tell("papertape: interrupted; look at the account: orders may work there")
-        return INTERRUPTED
+    if not (request.confirmed or _is_wanted(request)):
+        console.print("nothing was sent")
+        return REFUSED
+    return _trade(request, console)
 
 
 def _is_fit(request: LiveRequest, console: Console, clocks: Clocks | None) -> bool:
@@ -78,7 +73,7 @@ def _is_fit(request: LiveRequest, console: Console, clocks: Clocks | None) -> bo
         console.print(tell(each), markup=False, soft_wrap=True)
         is_fit = is_fit and each.verdict is not Verdict.FAIL
     if not is_fit:
-        _tell("papertape: not fit to trade; nothing was sent")
+        say("papertape: not fit to trade; nothing was sent")
     return is_fit
 
 
@@ -196,14 +191,10 @@ def reported(folder: Path, console: Console) -> int:
     try:
         comparison = sim_versus_live(read_live_run(folder))
     except REFUSALS as refusal:
-        _tell(f"papertape: no comparison with the simulation: {refusal}")
+        say(f"papertape: no comparison with the simulation: {refusal}")
         return REFUSED
     print_comparison(console, comparison, NAMES)
     page = folder / PAGE_FILE
     page.write_text(comparison_page(comparison, NAMES), encoding="utf-8")
     console.print(f"page  {page}", soft_wrap=True)
     return OK
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201

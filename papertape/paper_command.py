@@ -20,8 +20,8 @@ from broker_api.errors import ConfigurationError
 from broker_api.wall_clock import WallClock
 from data.kept import kept_tape
 from data.written import table_of, write_tape
+from papertape.ending import OK, ended
 from papertape.live_feeds import market_of
-from papertape.run_command import INTERRUPTED, OK, REFUSED, SCRIPT_FAILED
 from papertape.signals import graceful
 from papertape.watching.board import Watched
 from papertape.watching.outside import NOWHERE, Outside, told_outside
@@ -41,7 +41,7 @@ from scenarios.paper import (
 )
 from scenarios.paper_feed import FeedPlan
 from scenarios.recording import Played, fill_folder, played_sessions
-from scenarios.runner import REFUSALS, Outcome, ScriptError
+from scenarios.runner import Outcome
 from scenarios.scenario import Scenario
 from sim.inbox import Inbox
 from sim.incoming import Request
@@ -81,17 +81,10 @@ def resumed_request(folder: Path) -> PaperRequest:
 
 def perform_paper(make_request: Callable[[], PaperRequest]) -> int:
     """Run the session that `make_request` describes; returns the exit code, see papertape.cli."""
-    try:
-        return _perform(make_request())
-    except ScriptError as failure:
-        _tell(str(failure))
-        return SCRIPT_FAILED
-    except REFUSALS as refusal:
-        _tell(f"papertape: {refusal}")
-        return REFUSED
-    except KeyboardInterrupt:
-        _tell("papertape: interrupted; `papertape paper --resume FOLDER` goes on with the session")
-        return INTERRUPTED
+    return ended(
+        lambda: _perform(make_request()),
+        interrupted="interrupted; `papertape paper --resume FOLDER` goes on with the session",
+    )
 
 
 def _perform(request: PaperRequest) -> int:
@@ -314,15 +307,12 @@ def _proved(parity: Parity, console: Console) -> int:
 
 def verified(folder: Path) -> int:
     """Play the session in a folder again, now, and say whether it comes out the same."""
-    try:
+
+    def work() -> int:
         plan, header = plan_of(folder)
         return _proved(verify(plan, header, served_again), Console(highlight=False))
-    except ScriptError as failure:
-        _tell(str(failure))
-        return SCRIPT_FAILED
-    except (*REFUSALS, OSError) as refusal:
-        _tell(f"papertape: {refusal}")
-        return REFUSED
+
+    return ended(work)
 
 
 def speed_of(text: str) -> float:
@@ -336,7 +326,3 @@ def speed_of(text: str) -> float:
     if not speed > 0:
         raise ConfigurationError(f'--speed {text!r} is neither a number above 0 nor "max"')
     return speed
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,15 +11,14 @@ from rich.console import Console
 
 from broker_api.config import SessionDefaults
 from papertape.bounds import bounds_of
+from papertape.ending import OK, ended, say
 from papertape.progress import progress_bar
 from reports.bounds import print_bounds
 from reports.summary import print_summary
 from scenarios.alias import check_alias
 from scenarios.recording import digest_of_run, fill_folder, played_sessions
 from scenarios.run_folder import folder_for, write_whole
-from scenarios.runner import REFUSALS, Outcome, Script, ScriptError, play
-
-OK, SCRIPT_FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
+from scenarios.runner import Outcome, Script, play
 
 
 @dataclass(frozen=True)
@@ -39,24 +37,16 @@ class Request:
 
 def perform(make_request: Callable[[], Request]) -> int:
     """Do the run that `make_request` describes. Returns the exit code; see papertape.cli."""
-    try:
-        return _perform(make_request())
-    except ScriptError as failure:
-        _tell(str(failure))
-        return SCRIPT_FAILED
-    except REFUSALS as refusal:
-        _tell(f"papertape: {refusal}")
-        return REFUSED
-    except KeyboardInterrupt:
-        _tell("papertape: interrupted; no run folder was written")
-        return INTERRUPTED
+    return ended(
+        lambda: _perform(make_request()), interrupted="interrupted; no run folder was written"
+    )
 
 
 def _perform(request: Request) -> int:
     if request.script.as_name is not None:
         hidden = check_alias(request.script.as_name)
         if hidden is not None:
-            _tell(f"papertape: {hidden}")
+            say(f"papertape: {hidden}")
     began = time.perf_counter()
     with progress_bar() as watch:
         outcome = play(request.script, request.defaults, watch)
@@ -88,7 +78,3 @@ def _save(request: Request, outcome: Outcome, seconds: float) -> None:
     console.print(f"run folder  {folder}", soft_wrap=True)
     if outcome.tape_ended:
         console.print("the tape ended while the script was still waiting", style="dim")
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,14 +12,13 @@ from rich.markup import escape
 
 from broker_api.errors import ConfigurationError
 from data.market_storm import Incident
-from papertape.run_command import INTERRUPTED, OK, REFUSED, SCRIPT_FAILED
+from papertape.ending import OK, SCRIPT_FAILED, ended, say
 from reports.summary import print_summary
 from scenarios.check import ERROR, FAILED, PASSED, Checked, executor_of, find_scenarios
 from scenarios.check_report import junit_xml, markdown, write_text
 from scenarios.processes import usable_processors
 from scenarios.recording import fill_folder
 from scenarios.run_folder import write_whole
-from scenarios.runner import REFUSALS, ScriptError
 from scenarios.scenario import SCENARIO_FILE, Scenario, read_scenario
 from scenarios.storm_drawing import Storm
 from scenarios.storms import SEEDS_AT_ONCE, StormFailure, StormRun, Stormy, listed, storm_all
@@ -50,15 +48,12 @@ def perform_storms(request: StormRequest) -> int:
 
     0: every invariant held in every storm. 1: one did not, or a scenario could not be played.
     """
-    try:
-        files = find_scenarios(request.paths)
-        told = _play_all(request, files)
-    except ConfigurationError as refusal:
-        _tell(f"papertape: {refusal}")
-        return REFUSED
-    except KeyboardInterrupt:
-        _tell("papertape: interrupted")
-        return INTERRUPTED
+    return ended(lambda: _perform_storms(request))
+
+
+def _perform_storms(request: StormRequest) -> int:
+    files = find_scenarios(request.paths)
+    told = _play_all(request, files)
     runs = [each for each in told if isinstance(each, StormRun)]
     results = [_checked(each) for each in told]
     console = Console(highlight=False, soft_wrap=True)
@@ -68,7 +63,7 @@ def perform_storms(request: StormRequest) -> int:
             _print_scenario(console, file, own)
     for result in results:
         if result.status == ERROR:
-            _tell(f"papertape: {result.faults[0]}")
+            say(f"papertape: {result.faults[0]}")
     if request.junit is not None:
         write_text(request.junit, junit_xml(results))
     if request.markdown is not None:
@@ -122,23 +117,20 @@ def perform_one(paths: Sequence[Path], seed: int, out: Path) -> int:
 
     Raises nothing; of several scenarios it refuses all.
     """
-    try:
-        files = find_scenarios(paths)
-        if len(files) > 1:
-            raise ConfigurationError(
-                f"--storm-seed plays one scenario, and there are {len(files)}: name its folder"
-            )
-        scenario = read_scenario(files[0])
-        run = Stormy(scenario).run(seed)
-        told = run.told(scenario)
-        folder = out / f"{scenario.name}-storm-{seed}"
-        write_whole(folder, lambda place: fill_folder(place, run.played, report=True))
-    except ScriptError as failure:
-        _tell(str(failure))
-        return SCRIPT_FAILED
-    except REFUSALS as refusal:
-        _tell(f"papertape: {refusal}")
-        return REFUSED
+    return ended(lambda: _perform_one(paths, seed, out))
+
+
+def _perform_one(paths: Sequence[Path], seed: int, out: Path) -> int:
+    files = find_scenarios(paths)
+    if len(files) > 1:
+        raise ConfigurationError(
+            f"--storm-seed plays one scenario, and there are {len(files)}: name its folder"
+        )
+    scenario = read_scenario(files[0])
+    run = Stormy(scenario).run(seed)
+    told = run.told(scenario)
+    folder = out / f"{scenario.name}-storm-{seed}"
+    write_whole(folder, lambda place: fill_folder(place, run.played, report=True))
     console = Console(highlight=False, soft_wrap=True)
     for each in run.played:
         print_summary(console, each.summary, None)
@@ -189,7 +181,3 @@ def _print_run(console: Console, run: StormRun) -> None:
     )
     for text in (*run.broken, *([f"ended early: {run.ended}"] if run.ended else [])):
         console.print(f"      {text}", markup=False, soft_wrap=True)
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201

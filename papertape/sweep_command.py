@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from papertape.run_command import INTERRUPTED, OK, REFUSED, SCRIPT_FAILED
+from papertape.ending import INTERRUPTED, OK, REFUSED, SCRIPT_FAILED, say
 from papertape.sweep_progress import figure_text, parameters_text
 from papertape.sweeping import SweepRequest, Swept, perform_sweep
 from scenarios.processes import TimeLimitError, WorkerDiedError
@@ -31,17 +30,17 @@ def perform(make_request: Callable[[], SweepRequest]) -> int:
         began = time.perf_counter()
         swept = perform_sweep(request)
     except (ScriptError, WorkerDiedError, TimeLimitError) as failure:
-        _tell(f"papertape: the script fails before any run\n{failure}")
+        say(f"papertape: the script fails before any run\n{failure}")
         return SCRIPT_FAILED
     except REFUSALS as refusal:
-        _tell(f"papertape: {refusal}")
+        say(f"papertape: {refusal}")
         return REFUSED
     except SweepInterrupted as interrupted:
         where = f" are in {interrupted.file}" if interrupted.file else ""
-        _tell(f"papertape: interrupted; the {len(interrupted.table)} runs that had ended{where}")
+        say(f"papertape: interrupted; the {len(interrupted.table)} runs that had ended{where}")
         return INTERRUPTED
     except KeyboardInterrupt:
-        _tell("papertape: interrupted; nothing had run")
+        say("papertape: interrupted; nothing had run")
         return INTERRUPTED
     _print(swept, request.objective, time.perf_counter() - began)
     tests = [each.test for each in swept.walked if each.test is not None]
@@ -124,7 +123,3 @@ def _print_failures(console: Console, failed: Sequence[Row]) -> None:
         console.print(
             f"{count:,} x {text}  ({parameters_text(example)})", style="red", markup=False
         )
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201
