@@ -22,6 +22,7 @@ from papertape.preflight import preflight
 from papertape.signals import graceful
 from papertape.watching.sessions import published
 from papertape.watching.watch import Watch, Work, on_loop
+from reports.compare import ComparisonError
 from reports.compare_page import comparison_page, print_comparison
 from reports.summary import print_summary
 from scenarios.live_report import NAMES, PAGE_FILE, read_live_run, sim_versus_live
@@ -190,7 +191,7 @@ def reported(folder: Path, console: Console) -> int:
     """Compare the session of a folder with its simulation; print it, and write the page."""
     try:
         comparison = sim_versus_live(read_live_run(folder))
-    except REFUSALS as refusal:
+    except (*REFUSALS, ComparisonError) as refusal:
         say(f"papertape: no comparison with the simulation: {refusal}")
         return REFUSED
     print_comparison(console, comparison, NAMES)

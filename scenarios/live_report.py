@@ -14,7 +14,7 @@ import numpy as np
 
 from broker_api.config import AccountConfig, SimulationConfig
 from broker_api.errors import ConfigurationError
-from broker_api.event import EVENT_ROW, encode
+from broker_api.event import EVENT_ROW, SESSION_KINDS, encode
 from broker_api.journal import commands_from_table
 from data.tape import Tape
 from reports.compare import Comparison, compare
@@ -59,7 +59,8 @@ def sim_versus_live(live: RunRecord) -> Comparison:
 def in_our_time(live: RunRecord) -> RunRecord:
     """The session with a venue's shown times, where they are of another day, as ours."""
     events = live.events.copy()
-    events["ts_ns"] += int(live.config.get("venue_shift_ns") or 0)
+    of_the_venue = ~np.isin(events["kind"], sorted(int(kind) for kind in SESSION_KINDS))
+    events["ts_ns"] += of_the_venue * np.int64(live.config.get("venue_shift_ns") or 0)
     return replace(live, events=events)
 
 
@@ -71,7 +72,8 @@ def simulated(live: RunRecord, tapes: tuple[Tape, ...]) -> RunRecord:
         tapes=tapes,
         simulation=SimulationConfig.parse(live.config["shadow"]),
         account=AccountConfig.parse(live.config["account"]),
-        started_ns=live.start_ns,
+        # From the first row on: the book that was there when the session began is known to it.
+        started_ns=min([live.start_ns, *(tape.start_ns for tape in tapes)]),
         ended_ns=live.end_ns,
         commands=tuple(commands_from_table(table)),
         events=live.events,

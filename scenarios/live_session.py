@@ -15,7 +15,7 @@ from typing import Any
 
 from broker_api.config import AccountConfig, SessionDefaults, SimulationConfig
 from broker_api.errors import ConfigurationError
-from broker_api.event import EventRow
+from broker_api.event import SESSION_KINDS, EventRow
 from broker_api.journal import RecordedCommand, RecordedError
 from broker_api.journal_chain import RecordKind
 from broker_api.journal_json import command_body, event_body
@@ -91,8 +91,9 @@ class LiveRecorder:
 
     def event(self, row: EventRow) -> None:
         """An event that is about to be seen."""
-        late_ns = self._now_ns() - row.ts_ns
-        self.skew_ns = late_ns if self.skew_ns is None else min(self.skew_ns, late_ns)
+        if row.kind not in SESSION_KINDS:  # what the session tells has our time
+            late_ns = self._now_ns() - row.ts_ns
+            self.skew_ns = late_ns if self.skew_ns is None else min(self.skew_ns, late_ns)
         self._append(RecordKind.EVENT, row.ts_ns, event_body(row))
 
     def request(self, table: Mapping[str, Any]) -> None:

@@ -5,8 +5,13 @@ from typing import Any
 from papertape import OrderError, TradingSuite
 
 
-async def turns(suite: TradingSuite, size: float = 0.01, most: int = 0) -> None:
-    """Buy and sell by turns until `most` have filled, 0 for as long as the market goes on."""
+async def turns(
+    suite: TradingSuite, size: float = 0.01, most: int = 0, stays: bool = False
+) -> None:
+    """Buy and sell by turns until `most` have filled, 0 for as long as the market goes on.
+
+    `stays`: then wait for whoever ends the session.
+    """
     (market,) = suite.values()
     fills: list[Any] = []
 
@@ -26,3 +31,5 @@ async def turns(suite: TradingSuite, size: float = 0.01, most: int = 0) -> None:
             await market.orders.place_market_order(market.symbol, side=side, size=size)
         except OrderError as refused:  # the feed is down, or has not shown a price yet
             print(refused, flush=True)
+    while stays:
+        await suite.clock.sleep(60)
