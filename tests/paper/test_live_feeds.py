@@ -9,7 +9,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import requests
 from typer.testing import CliRunner
 
 from broker_api.catalog import load_catalog
@@ -118,6 +120,14 @@ def served(venue: Command) -> dict[str, str]:
     return {match[1]: match[2].strip("'") for match in found if match}
 
 
+def cut_off(place: dict[str, str]) -> None:
+    """Have a venue close every connection."""
+    token = Path(place["PAPERTAPE_CONTROL_TOKEN_FILE"]).read_text("utf-8").strip()
+    headers = {"Authorization": f"Bearer {token}"}
+    url = place["PAPERTAPE_CONTROL_URL"] + "/disconnect"
+    assert requests.post(url, headers=headers, data="{}", timeout=60).json()["closed"] > 0
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_session_on_hyperliquid_is_killed_resumed_proved_and_run_again(tmp_path: Path) -> None:
@@ -126,7 +136,8 @@ def test_a_session_on_hyperliquid_is_killed_resumed_proved_and_run_again(tmp_pat
     with command(
         "serve", "hyperliquid", "--market", "ETH=sample", "--port", "0", "--print-env", **home
     ) as venue:
-        url = served(venue)["PAPERTAPE_VENUE_URL"]
+        place = served(venue)
+        url = place["PAPERTAPE_VENUE_URL"]
         asked = ("paper", HERE / "turns", "--feed", "hyperliquid", "--out", folder)
         with command(*asked, "--option", f"url={url}", **home) as paper:
             paper.said("turn 2")
@@ -134,9 +145,13 @@ def test_a_session_on_hyperliquid_is_killed_resumed_proved_and_run_again(tmp_pat
         with command("paper", "--resume", folder, "--no-report", **home) as paper:
             paper.said("resumed, 0 rows")
             paper.said("turn 4")
+            cut_off(place)
+            paper.said("turn 6")
             assert paper.end(signal.SIGINT) == 0, paper.output
         assert "parity  played again from its journal: the same" in paper.output
     tape, catalog = folder / "ETH.parquet", folder / "instruments.toml"
+    kinds = pq.read_table(tape).column("kind").to_pylist()
+    assert [each for each in kinds if each in ("halt", "resume")] == ["halt", "resume"] * 2
     done = CliRunner().invoke(
         app,
         [
