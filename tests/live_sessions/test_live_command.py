@@ -20,6 +20,7 @@ from papertape.doctor import Clocks
 from papertape.live_command import LiveRequest, perform_live
 from papertape.preflight import live_plan
 from scenarios.live_report import read_live_run, sim_versus_live
+from scenarios.live_session import SKEW_NS_MAX
 from scenarios.scenario import read_scenario
 from tests.paper.feed_bench import Command, command
 from tests.venues.local_venue import KEYS, Local, local_venue
@@ -106,7 +107,7 @@ def assert_recorded(folder: Path, wanted: Mapping[RecordKind, int]) -> None:
 
 
 def live_began(folder: Path) -> int:
-    """When the session began, by the machine's clock: no time of a venue's other day is before."""
+    """When the session began, by the machine's clock: nothing of a venue's other day is near."""
     return int(read_live_run(folder).config["started_ns"])
 
 
@@ -120,7 +121,8 @@ def assert_paired(folder: Path, output: str) -> None:
     assert len(live) >= 2
     assert all(each.first is not None for each in live), live
     spans = [comparison.first, comparison.second]
-    assert all(run.events["ts_ns"].min() >= live_began(folder) for run in spans)
+    earliest_ns = live_began(folder) - SKEW_NS_MAX  # a venue's times may lag a little
+    assert all(run.events["ts_ns"].min() >= earliest_ns for run in spans)
     assert (folder / "sim-versus-live.html").stat().st_size > 10_000
 
 
@@ -136,7 +138,7 @@ def test_a_session_on_hyperliquid_is_killed_from_elsewhere_and_compared(
     ) as venue:
         needed = served(venue)
         needed.pop("HYPERLIQUID_SECRET_KEY")
-        asked = ("live", TURNS, "--broker", "hyperliquid", "--out", folder, "--yes")
+        asked = ("live", TURNS, "--broker", "hyperliquid", "--out", folder, "--yes", "--no-report")
         with command(*asked, "--set", "most=3", "--set", "stays=true", **needed) as live:
             live.said("turn 3")  # nothing is under way when it is killed
             stopped = RUNNER.invoke(app, ["stop", "--flatten", "--end"])
