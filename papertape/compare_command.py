@@ -11,6 +11,7 @@ from papertape.ending import OK, REFUSED
 from reports.compare import ComparisonError, compare
 from reports.compare_page import comparison_page, print_comparison
 from reports.run import CONFIG_FILE, RunRecord, read_run
+from scenarios.run_folder import JOURNAL_FILE
 
 
 class _NoRunError(ValueError):
@@ -39,6 +40,8 @@ def _read(folder: Path) -> RunRecord:
     if not (folder / CONFIG_FILE).is_file():
         parts = sorted(part.name for part in folder.glob("session-*") if part.is_dir())
         hint = f"; it holds {', '.join(parts)}: name one of them" if parts else ""
+        if (folder / JOURNAL_FILE).is_file():
+            hint = "; its session has not ended: papertape paper --resume goes on with it"
         raise _NoRunError(f"{folder} is no folder of one run: it has no {CONFIG_FILE}{hint}")
     try:
         return read_run(folder)

@@ -11,11 +11,11 @@ from broker_api.errors import ConfigurationError
 from papertape.compare_command import perform as compare_folders
 from papertape.ending import OK, ended
 from scenarios.fork import Fork, play_fork
-from scenarios.paper import JOURNAL_FILE, plan_of
+from scenarios.paper import plan_of
 from scenarios.parameters import split_assignments
 from scenarios.past_run import read_simulated_run, tapes_of_run
 from scenarios.recording import digest_of_run, fill_folder, played_sessions
-from scenarios.run_folder import folder_for, write_whole
+from scenarios.run_folder import JOURNAL_FILE, folder_for, write_whole
 from scenarios.runner import check_script_file
 
 _PAIRED_SECONDS = 1.0

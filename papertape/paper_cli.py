@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -22,36 +23,49 @@ _MetricsPort = Annotated[
 ]
 
 
+_Scenario = Annotated[
+    Path | None, typer.Argument(help="a scenario.toml or its folder", show_default=False)
+]
+_Feed = Annotated[
+    str | None,
+    typer.Option(
+        help="the market: replay (the scenario's tapes; the default), hyperliquid, projectx"
+    ),
+]
+_Speed = Annotated[
+    str | None,
+    typer.Option(help='seconds of a replay that go by in one second, or "max"; default 1'),
+]
+_Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="an argument for the strategy"),
+]
+_Out = Annotated[
+    Path | None, typer.Option(help="the session's folder; default runs/<scenario>-paper-<time>")
+]
+_Resume = Annotated[Path | None, typer.Option(help="go on with the session in this folder")]
+_Verify = Annotated[
+    Path | None,
+    typer.Option(help="play the session in this folder again and say whether it is the same"),
+]
+_NoReport = Annotated[bool, typer.Option("--no-report", help="write no report.html")]
+_NoParity = Annotated[
+    bool, typer.Option("--no-parity", help="do not play the session again at its end")
+]
+
+
 def paper(
-    scenario: Annotated[
-        Path | None, typer.Argument(help="a scenario.toml or its folder", show_default=False)
-    ] = None,
-    feed: Annotated[
-        str, typer.Option(help="the market: replay (the scenario's tapes), hyperliquid, projectx")
-    ] = "replay",
-    speed: Annotated[
-        str, typer.Option(help='seconds of a replay that go by in one second, or "max"')
-    ] = "1",
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="an argument for the strategy"),
-    ] = None,
+    scenario: _Scenario = None,
+    feed: _Feed = None,
+    speed: _Speed = None,
+    assignments: _Set = None,
     options: _Options = None,
-    out: Annotated[
-        Path | None, typer.Option(help="the session's folder; default runs/<scenario>-paper-<time>")
-    ] = None,
-    resume: Annotated[
-        Path | None, typer.Option(help="go on with the session in this folder")
-    ] = None,
-    verify: Annotated[
-        Path | None,
-        typer.Option(help="play the session in this folder again and say whether it is the same"),
-    ] = None,
+    out: _Out = None,
+    resume: _Resume = None,
+    verify: _Verify = None,
     ui: Annotated[bool, typer.Option("--ui", help="print the address of the page")] = False,
-    no_report: Annotated[bool, typer.Option("--no-report", help="write no report.html")] = False,
-    no_parity: Annotated[
-        bool, typer.Option("--no-parity", help="do not play the session again at its end")
-    ] = False,
+    no_report: _NoReport = False,
+    no_parity: _NoParity = False,
     log: _Log = None,
     metrics_port: _MetricsPort = None,
 ) -> None:
@@ -72,19 +86,28 @@ def paper(
     from scenarios.parameters import literal, split_assignments
     from scenarios.scenario import read_scenario
 
+    told = {
+        "SCENARIO": scenario,
+        "--feed": feed,
+        "--speed": speed,
+        "--set": assignments,
+        "--option": options,
+        "--out": out,
+    }
+    if verify is not None or resume is not None:
+        _refuse_what_the_folder_says(told)
     if verify is not None:
         raise typer.Exit(verified(verify))
 
     def request() -> PaperRequest:
         if resume is not None:
-            if scenario is not None:
-                raise ConfigurationError("--resume goes on with the scenario that its folder names")
             asked = resumed_request(resume)
         elif scenario is None:
             raise ConfigurationError("name a scenario, or a folder to --resume or --verify")
         else:
             own = {key: literal(text) for key, text in split_assignments(options or []).items()}
-            plan = FeedPlan(feed, speed_of(speed), WallClock().now_ns(), own)
+            pace = speed_of(speed if speed is not None else "1")
+            plan = FeedPlan(feed or "replay", pace, WallClock().now_ns(), own)
             asked = new_request(
                 read_scenario(scenario), split_assignments(assignments or []), plan, out
             )
@@ -92,3 +115,12 @@ def paper(
         return replace(asked, outside=Outside(log, metrics_port))
 
     raise typer.Exit(perform_paper(request))
+
+
+def _refuse_what_the_folder_says(told: Mapping[str, object]) -> None:
+    named = [name for name, value in told.items() if value]
+    if named:
+        raise typer.BadParameter(
+            "--resume and --verify take a session as its folder has it: leave out "
+            + ", ".join(named)
+        )

@@ -27,10 +27,10 @@ from data.written import table_of, write_tape
 from reports.metrics import measure
 from scenarios.live_feed import MakeMarket, keep_instruments, open_live
 from scenarios.live_report import in_our_time
-from scenarios.paper import FORMAT, JOURNAL_FILE, code_hash
+from scenarios.paper import FORMAT, code_hash
 from scenarios.paper_feed import FeedPlan, OpenFeed, described
 from scenarios.recording import Played, played_sessions
-from scenarios.run_folder import plain, versions
+from scenarios.run_folder import JOURNAL_FILE, plain, versions
 from scenarios.runner import play_live
 from scenarios.scenario import Scenario
 

@@ -30,13 +30,12 @@ from scenarios.live_feed import (
     with_kept_instruments,
 )
 from scenarios.paper_feed import FeedPlan, OpenFeed, described, growing_tapes, open_replay
-from scenarios.run_folder import plain, versions
-from scenarios.runner import Outcome, play
+from scenarios.run_folder import JOURNAL_FILE, plain, versions
+from scenarios.runner import Outcome, bound_arguments, play
 from scenarios.scenario import Scenario, read_scenario
 from sim.durable import DurableSession, Past, PlayedAgain, ResumeDiverged
 from sim.incoming import Incoming, LiveTape, Request
 
-JOURNAL_FILE = "session.journal"
 FORMAT = 1
 """Counts changes of what the header means."""
 
@@ -187,7 +186,10 @@ def begin(
     serve: Serve,
     make_market: MakeMarket | None = None,
 ) -> PaperSession:
-    """A new session. Raises ConfigurationError where the folder holds one already.
+    """A new session.
+
+    Raises ConfigurationError where the folder holds one already, or the strategy does not take its
+    parameters, ScriptError for a script that cannot be loaded. What is refused leaves no folder.
 
     `make_market` makes the market of a live feed.
     """
@@ -196,9 +198,16 @@ def begin(
             f"{plan.folder} holds a session already: go on with it by --resume {plan.folder}, or "
             "name another folder"
         )
+    script = plan.scenario.script_to_play(plan.assignments)
+    bound_arguments(script, plan.scenario.settings, [({}, {})])
     plan.folder.mkdir(parents=True, exist_ok=True)
     own = _Own(serve)
-    feed = open_feed(plan, wall_ns, own.serve, make_market)
+    try:
+        feed = open_feed(plan, wall_ns, own.serve, make_market)
+    except BaseException:
+        with contextlib.suppress(OSError):  # it held something before
+            plan.folder.rmdir()
+        raise
     try:
         if feed.instruments is not None:
             keep_instruments(plan.folder, feed.instruments)

@@ -41,6 +41,12 @@ class FeedPlan:
             raise ConfigurationError(f"feed {self.name!r} is unknown{hint}")
         if not 0.0 <= self.speed <= SPEED_MAX:
             raise ConfigurationError(f"speed {self.speed:g} is not between 0 and {SPEED_MAX:g}")
+        if self.options and not self.is_live:
+            named = ", ".join(self.options)
+            raise ConfigurationError(
+                f"option {named}: the feed {self.name} has none; they are of live feeds, "
+                f"--feed {HYPERLIQUID} or {PROJECTX}"
+            )
 
     @property
     def is_live(self) -> bool:

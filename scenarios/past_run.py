@@ -13,7 +13,7 @@ from broker_api.instrument import Instrument
 from data.schema import TapeError
 from data.tape import Tape, open_tape
 from reports.run import RunRecord, read_run
-from scenarios.run_folder import CONFIG_FILE, SUMMARY_FILE
+from scenarios.run_folder import CONFIG_FILE, JOURNAL_FILE, SUMMARY_FILE
 
 
 def read_simulated_run(folder: Path) -> RunRecord:
@@ -28,6 +28,11 @@ def read_simulated_run(folder: Path) -> RunRecord:
             raise ConfigurationError(
                 f"{folder} holds several sessions, {', '.join(sessions)}; name one: "
                 f"{folder / sessions[0]}"
+            )
+        if (folder / JOURNAL_FILE).is_file():
+            raise ConfigurationError(
+                f"{folder} holds a session that has not ended: papertape paper --resume {folder} "
+                "goes on with it"
             )
         raise ConfigurationError(f"{folder} is not a run folder: it has no {CONFIG_FILE}")
     try:

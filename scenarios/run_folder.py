@@ -24,6 +24,7 @@ from broker_api.errors import ConfigurationError
 
 CONFIG_FILE = "config.json"
 SUMMARY_FILE = "summary.json"
+JOURNAL_FILE = "session.journal"
 DIGEST_SHOWN = 8
 _VERSIONS = ("papertape", "numpy", "numba", "pyarrow")
 

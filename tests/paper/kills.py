@@ -27,7 +27,6 @@ from broker_api.journal_file import JournalFile
 from broker_api.journal_writer import JournalWriter
 from papertape.paper_command import served_again
 from scenarios.paper import (
-    JOURNAL_FILE,
     PaperPlan,
     PaperSession,
     begin,
@@ -37,6 +36,7 @@ from scenarios.paper import (
     verify,
 )
 from scenarios.paper_feed import FeedPlan
+from scenarios.run_folder import JOURNAL_FILE
 from scenarios.scenario import read_scenario
 
 SCENARIO = Path(__file__).parent / "busy"

@@ -109,12 +109,34 @@ def test_a_port_that_is_taken_is_refused_before_anything_begins(tmp_path: Path) 
         (("--speed", "fast"), "neither a number above 0 nor"),
         (("--speed", "-1"), "neither a number above 0 nor"),
         (("--set", "pauze=3"), "pause"),
+        (("--option", "network=testnet"), "option network: the feed replay has none"),
+        (("--feed", "hyperliquid", "--option", "netwrk=local"), 'did you mean "network"'),
     ],
 )
-def test_what_cannot_be_is_refused(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_what_cannot_be_is_refused_and_leaves_no_folder(
+    tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
     code, output = invoked("paper", BUSY, "--out", tmp_path / "session", *arguments)
     assert code == 2, output
     assert said in " ".join(output.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("word", ["--resume", "--verify"])
+def test_a_session_that_is_there_takes_no_other_settings(tmp_path: Path, word: str) -> None:
+    code, output = invoked("paper", word, tmp_path, "--speed", "60", "--set", "pause=3")
+    assert code == 2, output
+    assert "leave out --speed, --set" in " ".join(output.replace("│", " ").split())
+
+
+def test_a_session_that_has_not_ended_is_named_as_such_where_a_run_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "session.journal").touch()
+    for arguments in (("explain", tmp_path, "1"), ("compare", tmp_path, tmp_path)):
+        code, output = invoked(*arguments)
+        assert code == 2, output
+        assert "has not ended: papertape paper --resume" in " ".join(output.split())
 
 
 def test_without_a_scenario_there_is_nothing_to_play() -> None:

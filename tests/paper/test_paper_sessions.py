@@ -21,7 +21,6 @@ from broker_api.journal_writer import JournalWriter
 from broker_api.wall_clock import WallClock
 from papertape.paper_command import served_again
 from scenarios.paper import (
-    JOURNAL_FILE,
     PaperPlan,
     begin,
     changes_since,
@@ -30,6 +29,7 @@ from scenarios.paper import (
     verify,
 )
 from scenarios.paper_feed import FeedPlan
+from scenarios.run_folder import JOURNAL_FILE
 from scenarios.runner import Outcome, play
 from scenarios.scenario import Scenario, read_scenario
 from sim.durable import ResumeDiverged
