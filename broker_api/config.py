@@ -61,6 +61,8 @@ def _message(model: type[Settings], failure: ValidationError) -> str:
             names = list(model.model_fields)
             hint = near_miss(key, names) or f"; known are {', '.join(names)}"
             lines.append(f"{model.__name__} has no setting {key!r}{hint}")
+        elif fault["type"] == "missing":
+            lines.append(f"{model.__name__}.{key} is missing")
         else:
             text = fault["msg"].removeprefix("Value error, ")
             text = text[:1].lower() + text[1:]

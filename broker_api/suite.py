@@ -356,7 +356,10 @@ def _names(names: str | Sequence[str] | None, defaults: SessionDefaults) -> list
     if not chosen:
         chosen = list(defaults.instruments) or list(defaults.tapes)
     if not chosen:
-        raise ConfigurationError('no instrument was named: TradingSuite.create(["MNQ"])')
+        raise ConfigurationError(
+            "no instrument was named: --instrument MNQ on the command line, instruments = "
+            '["MNQ"] in papertape.toml, or TradingSuite.create(["MNQ"]) in a program'
+        )
     return chosen
 
 

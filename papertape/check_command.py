@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 
 from rich.console import Console
 
@@ -54,7 +55,8 @@ def _run(request: CheckRequest) -> list[Checked]:
         write_text(request.junit, junit_xml(results))
     if request.markdown is not None:
         write_text(request.markdown, markdown(results))
-    console.print(f"{len(results)} scenarios: {counts_text(results)}")
+    noun = "scenario" if len(results) == 1 else "scenarios"
+    console.print(f"{len(results)} {noun}: {counts_text(results)}")
     return results
 
 
@@ -64,8 +66,8 @@ def _print(console: Console, checked: Checked) -> None:
     console.print(f"{checked.name}  {checked.seconds:.2f} s", markup=False)
     for note in checked.notes:
         console.print(f"         {note}", style="dim", markup=False)
-    for line in details(checked) if not checked.is_fine else ():
-        console.print(f"         {line}", markup=False)
+    for text in details(checked) if not checked.is_fine else ():
+        console.print(indent(text, " " * 9), markup=False)
 
 
 def print_schema() -> int:

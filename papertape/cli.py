@@ -53,11 +53,6 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.add_typer(serve_app, name="serve")
-app.command()(paper)
-app.command()(live)
-app.command()(fork)
-app.command()(ui)
-app.command()(stop)
 
 _NoReport = Annotated[bool, typer.Option("--no-report", help="write no report.html")]
 _Bounds = Annotated[
@@ -160,6 +155,13 @@ def check(
         request = StormRequest(places, storm or 0, seed, junit, markdown, processes)
         raise typer.Exit(perform_storms(request))
     raise typer.Exit(perform(CheckRequest(places, update, out, junit, markdown, processes)))
+
+
+app.command()(paper)
+app.command()(live)
+app.command()(ui)
+app.command()(stop)
+app.command()(fork)
 
 
 @app.command()

@@ -191,7 +191,10 @@ async def _perform(strategy: Strategy, parameters: dict[str, Any]) -> None:
 def check_script_file(path: Path) -> None:
     """Raise ConfigurationError where there is no file to run."""
     if path.is_dir():
-        raise ConfigurationError(f"script {path} is a folder; a Python file is needed")
+        raise ConfigurationError(
+            f"script {path} is a folder without a scenario.toml; a Python file or a scenario is "
+            "needed"
+        )
     if not path.is_file():
         near = near_miss(path.name, (p.name for p in path.parent.glob("*.py")))
         raise ConfigurationError(f"script {path} does not exist{near}")

@@ -108,6 +108,11 @@ def read_scenario(path: Path | str) -> Scenario:
     if not file.is_file():
         near = near_miss(file.name, (each.name for each in file.parent.glob("*.toml")))
         raise ConfigurationError(f"{file}: there is no such scenario{near}")
+    if file.suffix == ".py":
+        raise ConfigurationError(
+            f"{file} is a script and no scenario: a {SCENARIO_FILE} with strategy = "
+            f'"{file.name}:FUNCTION" makes it one, see docs/scenarios.md'
+        )
     try:
         return _parsed(_table(file), file)
     except ConfigurationError as failure:

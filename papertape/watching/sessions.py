@@ -132,7 +132,9 @@ def find_session(text: str | None) -> RunningSession:
     """
     sessions = running_sessions()
     if not sessions:
-        raise ConfigurationError("no session is running here that could be watched")
+        what = "no session is running here that could be watched or stopped"
+        named = f"; {text!r} is none, and no folder of a finished run" if text is not None else ""
+        raise ConfigurationError(what + named)
     if text is None:
         return sessions[-1]
     folder = str(Path(text).resolve())

@@ -92,7 +92,7 @@ def test_a_settings_file_names_a_preset_or_holds_a_table(tmp_path):
         ("combine-50", 'neither a preset nor a file; did you mean "combine-50k"'),
         ("zzz", "the presets are combine-50k, combine-100k"),
         ({"daily_los": {"limit": 1}}, "no setting 'daily_los'; did you mean \"daily_loss\""),
-        ({"daily_loss": {}}, "DailyLoss.limit = {}: field required"),
+        ({"daily_loss": {}}, "DailyLoss.limit is missing"),
         ({"daily_loss": {"limit": 0}}, "greater than 0"),
         ({"daily_loss": {"limit": 1, "action": "panic"}}, "'refuse', 'flatten' or 'halt'"),
         ({"flat_by": {}}, "needs a time of day, at, or minutes_before_close"),

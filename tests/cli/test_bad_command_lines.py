@@ -49,7 +49,7 @@ def check_refused(ended, *parts: str) -> None:
         (["."], ["script . is a folder"]),
         (["script.py", "--instrument", "MNX"], ["'MNX' is not in the catalogue", "did you mean"]),
         (["script.py", "--instrument", "YM"], ["no tape for YM"]),
-        (["script.py"], ["no instrument was named"]),
+        (["script.py"], ["no instrument was named: --instrument MNQ"]),
         (
             ["script.py", "--instrument", "MNQ", "--tape", "no.parquet"],
             ["no.parquet is not a file"],
@@ -241,3 +241,17 @@ def test_unknown_options_and_commands_name_the_nearest(command, script) -> None:
 def test_the_sample_is_what_the_messages_say() -> None:
     assert sample_path("YM") is None
     assert sample_path("MNQ") is not None
+
+
+def test_a_summary_that_cannot_be_written_is_named_in_one_line(command) -> None:
+    Path("taken").mkdir()
+    Path("scenario.toml").touch()  # what it lacks is told, too
+    check_refused(
+        command("check", "--processes", "0", "--junit", "taken"), "Is a directory: 'taken'"
+    )
+
+
+def test_a_script_where_a_scenario_is_needed_is_told_apart(command) -> None:
+    Path("script.py").write_text(STRATEGY, encoding="utf-8")
+    ended = command("paper", "script.py")
+    check_refused(ended, "script.py is a script and no scenario", "script.py:FUNCTION")

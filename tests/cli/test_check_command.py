@@ -63,7 +63,7 @@ def test_a_scenario_is_accepted_passes_and_keeps_its_comments(command, scenario)
     assert (statistics["trades"], statistics["fills"]) == (1, 2)
     passed = command("check", folder / "scenario.toml")
     assert (passed.code, passed.err) == (0, "")
-    assert "1 scenarios: 1 passed" in passed.out
+    assert "1 scenario: 1 passed" in passed.out
     assert command("check", "all", "--update").out.startswith("passed"), "nothing to accept"
     assert (folder / "scenario.toml").read_text(encoding="utf-8") == text
     file = folder / "scenario.toml"
