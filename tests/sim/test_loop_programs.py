@@ -57,8 +57,13 @@ def test_a_program_leaves_the_same_trace_on_every_python_that_is_here() -> None:
 
 ENDLESS = """
 import asyncio
+import signal
 import sys
 from sim.loop import virtual_time
+
+# Tests that run in the background have it ignored, and so would their children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 async def main():
     try:
@@ -83,8 +88,11 @@ def test_ctrl_c_stops_a_run_at_once_and_in_order() -> None:
         [sys.executable, "-c", ENDLESS], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     assert program.stdout is not None
-    assert program.stdout.readline() == "running\n"
-    program.send_signal(signal.SIGINT)
-    rest, _ = program.communicate(timeout=20)
+    try:
+        assert program.stdout.readline() == "running\n"
+        program.send_signal(signal.SIGINT)
+        rest, _ = program.communicate(timeout=60)
+    finally:
+        program.kill()
     assert re.fullmatch(r"cleaned up\ninterrupted\n", rest)
     assert program.returncode == 130
