@@ -232,7 +232,7 @@ def test_a_cancel_that_never_left_is_said_to_the_user() -> None:
         orders = suite["ETH"].orders
         placed = await orders.place_limit_order("ETH", "buy", 0.2, 2900)
         plain.failing = [NotConnectedError("no connection"), NotConnectedError("no connection")]
-        with pytest.raises(OrderNotActiveError):
+        with pytest.raises(OrderRejectedError, match="never reached the venue"):
             await orders.cancel_order(placed.order_id)
         with pytest.raises(OrderRejectedError, match="stays as it was"):
             await orders.modify_order(placed.order_id, limit_price=2910)

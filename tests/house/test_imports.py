@@ -248,6 +248,11 @@ def test_files_and_functions_stay_short(path: Path) -> None:
             assert lines <= FUNCTION_LINES_MAX, f"{name_of(path)}:{node.lineno}: {lines} lines"
 
 
+def test_no_two_test_modules_have_one_name() -> None:
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names)), "pytest imports them by their names"
+
+
 @pytest.mark.parametrize(
     ("source", "name"),
     [

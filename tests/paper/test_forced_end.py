@@ -64,8 +64,10 @@ def test_the_second_signal_forces_a_session_and_it_is_resumed(tmp_path: Path) ->
             assert time.monotonic() < deadline, "the strategy did not come to where it hangs"
             assert session.poll() is None, session.communicate()[0]
             time.sleep(0.05)
-        # Two different ones: of one that is sent again at once a process may see only one.
+        # As a person does it, one after the other: of a signal that comes while Python takes notice
+        # of another one, a loop that does nothing may hear only with the next.
         session.send_signal(signal.SIGINT)
+        time.sleep(1.0)
         session.send_signal(signal.SIGTERM)
         output, _ = session.communicate(timeout=PATIENCE_SECONDS)
     assert session.returncode == 130, output
