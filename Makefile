@@ -57,7 +57,9 @@ projectx-env: .venv-projectx/.installed
 # The kernel is compiled first, by one process: others that need it at the same time would each
 # compile it for themselves.
 COMPILING := tests/sim/test_compiled.py tests/sim/test_instruments.py tests/sim/test_accounts.py
-PARALLEL := -n auto --maxprocesses 4 --dist worksteal
+# One more than there are processors: some tests wait for servers in real time.
+WORKERS := $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+PARALLEL := -n $(WORKERS) --maxprocesses 4 --dist worksteal
 
 # Hyperliquid's SDK in its version before: the tests that use the newest run with it as well.
 sdk-before: .sdk-before/.installed
