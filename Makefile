@@ -77,6 +77,7 @@ test: $(DEV) sdk-before  ## run every test and every scenario
 
 # What talks to servers in real time, and the comparisons of whole sessions, wait for `make test`.
 LATER := $(addprefix --ignore=tests/,venues conformance differential paper watching \
+  vendor live_sessions acceptance/test_determinism.py \
   acceptance/test_order_manager_page_live.py)
 
 check: $(DEV)  ## format, lint, types, the scenarios and the quick tests
