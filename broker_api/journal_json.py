@@ -7,6 +7,7 @@ from typing import Any
 
 from broker_api.event import EventKind, EventRow, columns_of, row_of
 from broker_api.journal import Record, RecordedCommand, RecordedError, command_of, rows_of
+from broker_api.journal_chain import RecordKind
 from broker_api.order import parse_name
 
 
@@ -26,22 +27,23 @@ def event_of_body(body: Mapping[str, Any]) -> EventRow:
     return row_of(kind, **columns)
 
 
-def command_body(recorded: Record) -> dict[str, Any]:
+def recorded_body(recorded: Record) -> tuple[RecordKind, dict[str, Any]]:
     """A command, or a handler's error: one row an order, and how many events were before it.
 
     The time is the record's.
     """
     if isinstance(recorded, RecordedError):
-        return {"events_before": recorded.events_before, "text": recorded.text}
+        body = {"events_before": recorded.events_before, "text": recorded.text}
+        return RecordKind.ERROR, body
     rows = [
         {name: value for name, value in row.items() if value is not None}
         for row in rows_of(recorded.command)
     ]
-    return {"events_before": recorded.events_before, "rows": rows}
+    return RecordKind.COMMAND, {"events_before": recorded.events_before, "rows": rows}
 
 
-def command_of_body(ts_ns: int, body: Mapping[str, Any]) -> Record:
-    """What `command_body` was made of. Raises ValueError for rows that are no command."""
+def recorded_of_body(ts_ns: int, body: Mapping[str, Any]) -> Record:
+    """What `recorded_body` was made of. Raises ValueError for rows that are no command."""
     before = body["events_before"]
     if "text" in body:
         return RecordedError(ts_ns, before, body["text"])

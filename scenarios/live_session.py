@@ -18,7 +18,7 @@ from broker_api.errors import ConfigurationError
 from broker_api.event import SESSION_KINDS, EventRow
 from broker_api.journal import RecordedCommand, RecordedError
 from broker_api.journal_chain import RecordKind
-from broker_api.journal_json import command_body, event_body
+from broker_api.journal_json import event_body, recorded_body
 from broker_api.journal_writer import JournalWriter
 from data.growing import GrowingTape
 from data.kept import kept_tape
@@ -85,9 +85,8 @@ class LiveRecorder:
 
     def command(self, recorded: RecordedCommand | RecordedError) -> None:
         """A command that is about to be sent, or a handler's error."""
-        is_error = isinstance(recorded, RecordedError)
-        kind = RecordKind.ERROR if is_error else RecordKind.COMMAND
-        self._append(kind, recorded.ts_ns, command_body(recorded))
+        kind, body = recorded_body(recorded)
+        self._append(kind, recorded.ts_ns, body)
 
     def event(self, row: EventRow) -> None:
         """An event that is about to be seen."""

@@ -18,7 +18,7 @@ from broker_api.errors import TradingError
 from broker_api.event import EventKind, EventRow
 from broker_api.journal import RecordedCommand, RecordedError
 from broker_api.journal_chain import Record, RecordKind
-from broker_api.journal_json import command_body, event_body
+from broker_api.journal_json import event_body, recorded_body
 from broker_api.journal_writer import JournalWriter
 from data.growing import GrowingTape
 from data.schema import TapeColumns, joined
@@ -256,9 +256,8 @@ class DurableSession:
 
     def command(self, recorded: RecordedCommand | RecordedError) -> None:
         """A command that is about to be sent, or a handler's error."""
-        is_error = isinstance(recorded, RecordedError)
-        kind = RecordKind.ERROR if is_error else RecordKind.COMMAND
-        self._record(kind, recorded.ts_ns, command_body(recorded), is_durable=True)
+        kind, body = recorded_body(recorded)
+        self._record(kind, recorded.ts_ns, body, is_durable=True)
 
     def event(self, row: EventRow) -> None:
         """An event that is about to be seen."""
@@ -319,9 +318,8 @@ class PlayedAgain:
 
     def command(self, recorded: RecordedCommand | RecordedError) -> None:
         """Compare a command, or a handler's error, with the record."""
-        is_error = isinstance(recorded, RecordedError)
-        kind = RecordKind.ERROR if is_error else RecordKind.COMMAND
-        self._check(kind, recorded.ts_ns, command_body(recorded))
+        kind, body = recorded_body(recorded)
+        self._check(kind, recorded.ts_ns, body)
 
     def event(self, row: EventRow) -> None:
         """Compare an event with the record."""

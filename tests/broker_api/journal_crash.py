@@ -22,7 +22,7 @@ from pathlib import Path
 from broker_api import journal_writer
 from broker_api.journal import RecordedCommand
 from broker_api.journal_file import JournalFile
-from broker_api.journal_json import command_body
+from broker_api.journal_json import recorded_body
 from broker_api.journal_writer import JournalWriter
 from tests.broker_api.journal_damage import Files, checkpoint, judge, mixed, put, read
 from tests.broker_api.journal_session import (
@@ -52,8 +52,8 @@ def write_one(journal: JournalWriter, number: int) -> bool:
         case 2:
             journal.stage("horizon", START_NS, {"ns": number})
         case 3:
-            command = command_body(RecordedCommand(START_NS, number, order(number)))
-            journal.append("command", START_NS, command)
+            kind, body = recorded_body(RecordedCommand(START_NS, number, order(number)))
+            journal.append(kind, START_NS, body)
             return True
         case _:
             journal.append("event", START_NS, accepted(number, number))

@@ -12,7 +12,7 @@ from broker_api.event import OrderAccepted, OrderFilled, encode
 from broker_api.journal import RecordedCommand
 from broker_api.journal_chain import Columns, Record
 from broker_api.journal_file import JournalFile
-from broker_api.journal_json import command_body, event_body
+from broker_api.journal_json import event_body, recorded_body
 from broker_api.journal_writer import JournalWriter
 from broker_api.order import (
     BracketRequest,
@@ -85,7 +85,8 @@ def turn(journal: JournalWriter, seed: int, number: int) -> int:
         journal.append_ticks(now, 1, ticks(1000 + seed + number, 5))
     journal.stage("horizon", now, {"ns": now})
     command = CancelRequest(number - 1) if number % 5 == 4 else order(number)
-    journal.append("command", now, command_body(RecordedCommand(now, number, command)))
+    kind, body = recorded_body(RecordedCommand(now, number, command))
+    journal.append(kind, now, body)
     return journal.append("event", now, accepted(number, number))
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from broker_api.journal import RecordedCommand
 from broker_api.journal_file import JournalFile
-from broker_api.journal_json import command_body
+from broker_api.journal_json import recorded_body
 from broker_api.journal_writer import JournalWriter
 from tests.broker_api.journal_session import START_NS, accepted, header, order, ticks
 
@@ -33,8 +33,8 @@ def write(path: Path, rows: int, group: int) -> None:
         for number in range(rows // group):
             journal.append_ticks(START_NS, number % 2, columns)
             if number % GROUPS_A_TRADE == 0:
-                command = command_body(RecordedCommand(START_NS, number, order(number)))
-                journal.append("command", START_NS, command)
+                kind, body = recorded_body(RecordedCommand(START_NS, number, order(number)))
+                journal.append(kind, START_NS, body)
                 journal.append("event", START_NS, accepted(number, number))
             if number == rows // group // 10:
                 print(f"  a tenth is written: peak {peak_mb():.0f} MB")

@@ -15,7 +15,7 @@ from broker_api.errors import JournalDamaged, JournalError, JournalLocked, Journ
 from broker_api.journal import RecordedCommand
 from broker_api.journal_chain import Columns, RecordKind, chained
 from broker_api.journal_file import JournalFile
-from broker_api.journal_json import command_body
+from broker_api.journal_json import recorded_body
 from broker_api.journal_rest import writer_of
 from broker_api.journal_writer import STAGED_NS_MAX, STAGED_ROWS_MAX, JournalWriter
 from broker_api.order import OrderStatus, ReplaceRequest
@@ -274,12 +274,13 @@ def traded(path: Path) -> Path:
     """A bracket whose entry filled in two parts, and a change of its stop."""
     with JournalWriter.create(path, header()) as journal:
         journal.append_ticks(START_NS, 0, ticks(1, 3))
-        recorded = RecordedCommand(START_NS, 0, bracket(1))
-        journal.append("command", START_NS, command_body(recorded))
+        kind, body = recorded_body(RecordedCommand(START_NS, 0, bracket(1)))
+        journal.append(kind, START_NS, body)
         journal.append("event", START_NS + 1, accepted(1, 1))
         journal.append("event", START_NS + 2, filled(2, 1, OrderStatus.PARTIALLY_FILLED))
         change = RecordedCommand(START_NS, 2, ReplaceRequest(2, stop_ticks=79_000))
-        journal.append("command", START_NS + 3, command_body(change))
+        kind, body = recorded_body(change)
+        journal.append(kind, START_NS + 3, body)
         journal.append("event", START_NS + 4, filled(3, 1))
     return path
 

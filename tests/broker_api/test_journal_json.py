@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from broker_api.codes import EventKind, Reason
 from broker_api.event import EVENT_TYPES, Event, EventRow, decode, encode
 from broker_api.journal import RecordedCommand, RecordedError
-from broker_api.journal_json import command_body, command_of_body, event_body, event_of_body
+from broker_api.journal_chain import RecordKind
+from broker_api.journal_json import event_body, event_of_body, recorded_body, recorded_of_body
 from broker_api.order import Liquidity, OrderStatus, Side
 
 numbers = st.integers(-(2**63), 2**63 - 1)
@@ -58,9 +59,13 @@ def test_events_of_an_unknown_kind_are_refused() -> None:
 @given(commands, st.integers(0, 2**62), st.integers(0, 2**40))
 def test_commands_come_back(command, ts_ns: int, before: int) -> None:
     recorded = RecordedCommand(ts_ns, before, command)
-    assert command_of_body(ts_ns, through_json(command_body(recorded))) == recorded
+    kind, body = recorded_body(recorded)
+    assert kind is RecordKind.COMMAND
+    assert recorded_of_body(ts_ns, through_json(body)) == recorded
 
 
 def test_errors_of_handlers_come_back() -> None:
     recorded = RecordedError(5, 2, 'ValueError: "quoted" \ud800 ü')
-    assert command_of_body(5, through_json(command_body(recorded))) == recorded
+    kind, body = recorded_body(recorded)
+    assert kind is RecordKind.ERROR
+    assert recorded_of_body(5, through_json(body)) == recorded
