@@ -31,10 +31,11 @@ STAGED_NS_MAX = 1_000_000_000
 """And for how long, in the market's time."""
 _FOLLOWERS = (EventKind.POSITION, EventKind.ACCOUNT)
 """Events that follow from the one before them: they are durable with what comes next."""
-_OF_THE_SESSION = (RecordKind.COMMAND, RecordKind.EVENT, RecordKind.ERROR)
 _LOOK = "look"
 """In a note's body: which look at a file it was that found it come or gone."""
-_OF_THE_MARKET = (RecordKind.TICKS, RecordKind.OPERATOR, RecordKind.HORIZON)
+_OF_THE_MARKET = frozenset({RecordKind.TICKS, RecordKind.OPERATOR, RecordKind.HORIZON})
+_OF_THE_COURSE = _OF_THE_MARKET | {RecordKind.COMMAND, RecordKind.EVENT, RecordKind.ERROR}
+"""On these a session's course depends, and on looks at files."""
 
 
 class ResumeDiverged(TradingError):
@@ -124,8 +125,9 @@ class Past:
 
 def _counts(record: Record) -> bool:
     """Whether the session's course depends on a record."""
-    is_look = record.kind is RecordKind.NOTE and _LOOK in record.body
-    return is_look or record.kind in _OF_THE_SESSION + _OF_THE_MARKET
+    return record.kind in _OF_THE_COURSE or (
+        record.kind is RecordKind.NOTE and _LOOK in record.body
+    )
 
 
 class _Looks:
