@@ -149,9 +149,9 @@ class Operated:
         self._inbox = session.feed.inbox
         self._folder = session.plan.folder
         if is_watched:
-            session.defaults = self._attended(session, resumes=resumes)
+            self._attach_to(session, resumes=resumes)
 
-    def _attended(self, session: PaperSession, *, resumes: bool) -> SessionDefaults:
+    def _attach_to(self, session: PaperSession, *, resumes: bool) -> None:
         inbox = session.feed.inbox
         name = session.plan.folder.name
 
@@ -169,7 +169,6 @@ class Operated:
                 self._open()
 
         session.defaults.on_session = attach
-        return session.defaults
 
     def _hand_over(self, work: Work) -> None:
         assert self._inbox is not None
