@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import distributed
 import pandas as pd
 import pytest
 
@@ -14,7 +15,6 @@ from papertape import sweep
 from scenarios.cluster import check_threads
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-distributed = pytest.importorskip("distributed")
 
 STRATEGY = """
 import os, pathlib, signal
