@@ -25,11 +25,6 @@ class Stopping:
         self.signals: list[signal.Signals] = []
 
     @property
-    def is_asked(self) -> bool:
-        """Whether the session was asked to end."""
-        return bool(self.signals)
-
-    @property
     def exit_code(self) -> int:
         """What a process that was forced to end returns: 130 for SIGINT, 143 for SIGTERM."""
         return _SIGNALLED + (self.signals[-1] if self.signals else signal.SIGINT)

@@ -124,11 +124,6 @@ class Inbox:
             self._is_stopped = True
             self._changed.notify_all()
 
-    def wake(self) -> None:
-        """Something came: whoever waits looks again."""
-        with self._changed:
-            self._changed.notify_all()
-
     def put(self, add: Callable[[int], bool]) -> None:
         """Have `add` give rows to the source, at a time that the session does not know yet.
 

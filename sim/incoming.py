@@ -7,7 +7,7 @@ through here, in one order, so that whoever keeps the arrivals can play the sess
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -63,6 +63,3 @@ def incoming_of(tapes: tuple[object, ...]) -> Incoming | None:
     """The market behind these tapes, None where they are tapes. All are, or none is."""
     live = [tape.incoming for tape in tapes if isinstance(tape, LiveTape)]
     return live[0] if live and len(live) == len(tapes) else None
-
-
-Serve = Callable[[Request], Any]

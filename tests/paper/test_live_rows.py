@@ -133,7 +133,6 @@ def test_rows_of_many_threads_stay_in_the_order_of_time() -> None:
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads) or len(tape) == 0:
-        bench.inbox.wake()
         bench.market.mark(0, len(tape) + 1)
         bench.market.quote(0, 9, 101, (len(tape) + 1, 1))
         for rows in bench.arrival().rows:
