@@ -21,35 +21,33 @@ from broker_api.errors import (
     StrategyError,
     TradingError,
 )
-from broker_api.event import EVENT_ROW, EventRow, Reason
+from broker_api.event import Reason
 from broker_api.instrument import MAX_TICKS
-from broker_api.latency import to_ns
 from broker_api.order import Command
 from broker_api.refusals import not_active, refusal
 from data.bars import bars_from_tape
 from data.kept import worked_out
 from data.tape import Tape
 from sim import strategy, strategy_bars, strategy_loop
-from sim.book import COMMAND, is_compiled
+from sim.book import is_compiled
 from sim.compiled import CompiledStrategy
 from sim.exchange import Exchange
 from sim.strategy_door import play_strategy
-from sim.strategy_log import IntTable, PlayedLog, command_of
+from sim.strategy_log import IntTable
+from sim.strategy_traffic import LATENCY_WAYS, Traffic, constant_ns
 
 _known_doors: set[tuple[Any, ...]] = set()
 """Loops with the kinds of the arguments that they were called with in this process."""
 
-_LOG_ROWS = 1 << 16
-_NEWS_ROWS = 1 << 16
-
 
 def check_settings(simulation: SimulationConfig, tape: Tape, bar_ns: int | None) -> None:
     """Raise ConfigurationError for a setting under which a compiled run would be another run."""
-    for name in ("entry_latency_ms", "response_latency_ms", "feed_latency_ms"):
-        if not isinstance(getattr(simulation, name), int | float):
+    constant = constant_ns(simulation)
+    for way in LATENCY_WAYS:
+        if way not in constant:
             raise ConfigurationError(
-                f"simulation.{name}: a compiled strategy needs a constant latency, not a drawn or "
-                "measured one"
+                f"simulation.{way}_latency_ms: a compiled strategy needs a constant latency, not a "
+                "drawn or measured one"
             )
     if simulation.when_closed != "reject":
         raise ConfigurationError(
@@ -98,22 +96,10 @@ class CompiledRun:
         self._strategy = played
         self._records = played.records(parameters)
         self._call = played.call()
-        self._book, self._tape, self._events = exchange.kernel_state
         self._ts = exchange.tapes[0].columns.ts
-        self._commands = np.zeros(1, dtype=COMMAND)
-        self._entry_ns, self._response_ns, self._feed_ns = (
-            to_ns(getattr(simulation, f"{way}_latency_ms")) for way in ("entry", "response", "feed")
-        )
-        ways = (self._entry_ns, self._response_ns, self._feed_ns)
-        self._latency = np.array(ways, dtype=np.int64)
-        layout: Any = strategy.CONTEXT
-        if not is_compiled():  # plain Python reads fields of records only
-            layout = np.dtype((np.record, strategy.CONTEXT))
-        self._contexts = np.zeros(1, dtype=layout)
-        self._context = self._contexts[0]
-        self._log = np.zeros((_LOG_ROWS, strategy_loop.LOG_WIDTH), dtype=np.int64)
-        self._news = np.zeros((_NEWS_ROWS, strategy_loop.NEWS_WIDTH), dtype=np.int64)
-        self._kept = 0
+        self._traffic = traffic = Traffic(exchange, simulation, books)
+        self._context = traffic.context
+        self._feed_ns = traffic.feed_ns
         self._end_ns = end_ns
         self._begun = False
         self._failure: Exception | None = None
@@ -121,28 +107,18 @@ class CompiledRun:
         last = int(np.searchsorted(self._ts, last_ns, side="right")) - 1
         self._door: Any = strategy_loop.play
         self._told: tuple[Any, ...] = (last,)
-        self.played = PlayedLog(books, self._response_ns)
+        self.played = traffic.played
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def _begin(self) -> None:
         """Nothing of the session is under way: the strategy knows what the session knows."""
-        context, books, now_ns = self._context, self._books, self._exchange.now_ns
-        told = int(np.searchsorted(self._ts, now_ns - self._feed_ns, side="right"))
-        context["told"] = told
-        context["seen"] = context["hit"] = -1
-        context["turns"] = bool(self._exchange.tapes[0].bar_interval_ns)
+        self._traffic.begin()
         if self._bar_ns is not None:
             tape, paths = self._exchange.tapes[0], self._exchange.bar_paths
             end_ns = min(self._end_ns, self._exchange.end_ns)
-            lengths = (self._bar_ns, self._feed_ns, now_ns, end_ns)
+            lengths = (self._bar_ns, self._feed_ns, self._exchange.now_ns, end_ns)
             bars = worked_out(tape.columns, lengths, lambda: bar_table(tape, *lengths))
             self._door, self._told = strategy_bars.play_bars, (bars, paths)
-        context["next_id"] = 1
-        for known in books.working():
-            strategy_loop.note_known(self._contexts, np.array(known, dtype=np.int64))
-        context["position"] = books.position_lots()
-        context["entries_max"] = books.entries_max
-        context["next_id"] = books.last_id + 1
         self._begun = True
 
     def advance(self, deadline_ns: int | None) -> int:
@@ -159,8 +135,8 @@ class CompiledRun:
                 break
             if break_ns > stop_ns:
                 break
-            self._publish(exchange.advance_to(break_ns))
-        self._publish(exchange.advance_to(stop_ns))
+            self._traffic.publish(exchange.advance_to(break_ns))
+        self._traffic.publish(exchange.advance_to(stop_ns))
         if stop_ns == self._end_ns:
             self._finish()
         return stop_ns
@@ -184,68 +160,28 @@ class CompiledRun:
                     self._door,
                     self._call,
                     self._records,
-                    self._book,
-                    self._tape,
-                    self._events,
-                    self._commands,
-                    self._contexts,
-                    self._news,
-                    self._log,
-                    self._latency,
+                    *self._traffic.arguments,
                     *self._told,
                     bound_ns,
                 )
             except Exception as failure:
                 now_ns = int(self._context["ts_ns"]) + self._feed_ns
-                strategy_loop.keep_all_sent(self._contexts, self._log, now_ns)
+                strategy_loop.keep_all_sent(self._traffic.contexts, self._traffic.log, now_ns)
                 self._failure = failure
                 return False
             finally:
-                self._keep()
+                self._traffic.keep()
             if code in (strategy_loop.DONE, strategy_loop.REFUSED):
                 return bool(code == strategy_loop.DONE)
             if code == strategy_loop.MARGIN:
-                self._publish(self._exchange.look_at_margin())
-            self._make_room()
-
-    def _keep(self) -> None:
-        """Take over what the loop wrote."""
-        sent = int(self._context["sent"])
-        self.played.add_events(self._exchange.take_events())
-        self.played.add_commands(self._log[self._kept : sent].copy())
-        self._kept = sent
-        self._books.last_id = max(self._books.last_id, int(self._context["next_id"]) - 1)
-
-    def _publish(self, rows: list[EventRow]) -> None:
-        """What the exchange published outside of the loop, for the log and the strategy."""
-        self._context["hit"] = -1  # rows went by, and it may be others that concern orders now
-        if rows:
-            events = np.array(rows, dtype=np.int64).reshape(-1).view(EVENT_ROW)
-            self._make_room(len(rows))
-            strategy_loop.note_published(
-                self._contexts, self._news, events, len(rows), self._response_ns
-            )
-            self.played.add_events(events)
-
-    def _make_room(self, events: int = 0) -> None:
-        """Room for the commands of an instant, and for the news of a transaction or `events`."""
-        context = self._context
-        arrived, sent = int(context["arrived"]), int(context["sent"])
-        if sent + strategy.AT_ONCE_MAX > len(self._log):
-            self._log = _moved(self._log, arrived, sent)
-            context["arrived"], context["sent"] = 0, sent - arrived
-            self._kept -= arrived
-        start, end = int(context["news_from"]), int(context["news_to"])
-        if end + max(events, strategy_loop.EVENTS_AT_ONCE) > len(self._news):
-            self._news = _moved(self._news, start, end, events)
-            context["news_from"], context["news_to"] = 0, end - start
+                self._traffic.publish(self._exchange.look_at_margin())
+            self._traffic.make_room()
 
     # --- the end --------------------------------------------------------------------------------
 
     def under_way(self) -> list[tuple[int, Command]]:
         """Commands that have not arrived, with when they were sent."""
-        rows = self._log[int(self._context["arrived"]) : int(self._context["sent"])].tolist()
-        return [(row[strategy_loop.LOG_SENT], command_of(row, self._books)) for row in rows]
+        return self._traffic.under_way()
 
     def _refusal(self) -> TradingError:
         """What the session refused, as the other tiers raise it."""
@@ -284,16 +220,6 @@ def _kind(value: Any) -> Any:
     if isinstance(value, tuple):
         return type(value), *map(_kind, value)
     return type(value)
-
-
-def _moved(table: npt.NDArray[np.int64], start: int, end: int, more: int = 0) -> Any:
-    """The rows that are still wanted at the start of a table with as much room again."""
-    room = max(len(table), 2 * (end - start), 2 * (end - start + more))
-    if end - start > len(table) // 2:
-        room *= 2
-    grown = np.zeros((room, table.shape[1]), dtype=np.int64)
-    grown[: end - start] = table[start:end]
-    return grown
 
 
 _REFUSALS: dict[int, Callable[[int, int], TradingError]] = {
