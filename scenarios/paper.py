@@ -155,6 +155,8 @@ class PaperSession:
     writer: JournalWriter
     durable: DurableSession
     defaults: SessionDefaults
+    doors: contextlib.ExitStack
+    """Closes what the session holds open: feed and journal."""
 
     def run(self, watch: Callable[..., None] = lambda runs, defaults: None) -> Outcome:
         """Play it to its end, which the journal records; raises as `runner.play` does."""
@@ -170,8 +172,7 @@ class PaperSession:
                 self.writer.append(RecordKind.STOPPED, self._now_ns(), {"failure": text})
             raise
         finally:
-            self.feed.close()
-            self.writer.close()
+            self.doors.close()
 
     def _script(self) -> Any:
         return self.plan.scenario.script_to_play(self.plan.assignments)
@@ -208,17 +209,16 @@ def begin(
         with contextlib.suppress(OSError):  # it held something before
             plan.folder.rmdir()
         raise
-    try:
+    with contextlib.ExitStack() as doors:
+        doors.callback(feed.close)
         if feed.instruments is not None:
             keep_instruments(plan.folder, feed.instruments)
             plan = replace(plan, scenario=with_kept_instruments(plan.scenario, plan.folder))
-        writer = JournalWriter.create(plan.journal, plan.header(feed))
-    except BaseException:
-        feed.close()
-        raise
-    writer.append(RecordKind.STARTED, wall_ns(), {})
-    durable = DurableSession(writer, feed.inbox)
-    return PaperSession(plan, feed, writer, durable, own.play_on(plan.scenario, durable))
+        writer = doors.enter_context(JournalWriter.create(plan.journal, plan.header(feed)))
+        writer.append(RecordKind.STARTED, wall_ns(), {})
+        durable = DurableSession(writer, feed.inbox)
+        defaults = own.play_on(plan.scenario, durable)
+        return PaperSession(plan, feed, writer, durable, defaults, doors.pop_all())
 
 
 def resume(
@@ -233,23 +233,19 @@ def resume(
     Raises ConfigurationError for one that has ended, JournalDamaged, JournalLocked.
     """
     own = _Own(serve)
-    writer = JournalWriter.resume(plan.journal)
-    feed: OpenFeed | None = None
-    try:
-        file = JournalFile.watch(plan.journal)
+    with contextlib.ExitStack() as doors:
+        writer = doors.enter_context(JournalWriter.resume(plan.journal))
+        file = doors.enter_context(JournalFile.watch(plan.journal))
         if has_ended(file):
             raise ConfigurationError(f"{plan.folder}: the session has ended; nothing is left to do")
         feed = open_feed(plan, wall_ns, own.serve, make_market)
+        doors.callback(feed.close)
         if feed.instruments is not None:
             check_instruments(plan.scenario.instruments, feed.instruments, plan.feed.name)
         past = Past(file.records(), len(feed.inbox.tapes))
         durable = DurableSession(writer, feed.inbox, past, on_live)
-        return PaperSession(plan, feed, writer, durable, own.play_on(plan.scenario, durable))
-    except BaseException:
-        if feed is not None:
-            feed.close()
-        writer.close()
-        raise
+        defaults = own.play_on(plan.scenario, durable)
+        return PaperSession(plan, feed, writer, durable, defaults, doors.pop_all())
 
 
 def has_ended(journal: JournalFile) -> bool:

@@ -12,6 +12,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,13 +122,14 @@ def run(hours: float, place: Path, tell: Callable[[str], None] = lambda text: No
     folder = place / "session"
     folder.mkdir()
     plan = PaperPlan(read_scenario(SCENARIO), {}, FeedPlan("replay", 0.0, 1), folder)
-    writer = JournalWriter.create(plan.journal, plan.header(feed))
+    doors = ExitStack()
+    writer = doors.enter_context(JournalWriter.create(plan.journal, plan.header(feed)))
     durable = DurableSession(writer, feed.inbox)
     defaults = plan.scenario.settings
     defaults.tapes["MNQ"] = LiveTape(durable, "MNQ")
     defaults.recorder = durable
     began = time.perf_counter()
-    session = PaperSession(plan, feed, writer, durable, defaults)
+    session = PaperSession(plan, feed, writer, durable, defaults, doors)
     outcome = session.run()
     seconds = time.perf_counter() - began
     digest = outcome.sessions[-1].session.journal.digest()

@@ -137,8 +137,11 @@ def test_a_changed_strategy_does_not_go_on_with_what_another_one_did(tmp_path: P
     script.write_text(script.read_text("utf-8").replace("target_offset=4.0", "target_offset=4.5"))
     plan, header = plan_of(tmp_path / "b")
     assert changes_since(plan, header) == ["code"]
+    session = resume(plan, lambda: BEGAN_NS, served_again)
     with pytest.raises(ResumeDiverged, match=r"target_exit.*played again"):
-        resume(plan, lambda: BEGAN_NS, served_again).run()
+        session.run()
+    beside = {each.name for each in plan.folder.iterdir()} - {"session.journal.lock"}
+    assert beside == {"session.journal"}, "SQLite's own files go with the last connection"
     assert not verify(plan, header, served_again).is_equal
 
 
