@@ -27,7 +27,7 @@ from data.written import table_of, write_tape
 from reports.metrics import measure
 from scenarios.live_feed import MakeMarket, keep_instruments, open_live
 from scenarios.live_report import in_our_time
-from scenarios.paper import FORMAT, code_hash
+from scenarios.paper import LIVE, asked_for
 from scenarios.paper_feed import FeedPlan, OpenFeed, described
 from scenarios.recording import Played, played_sessions
 from scenarios.run_folder import JOURNAL_FILE, plain, versions
@@ -51,25 +51,13 @@ class LivePlan:
 
     def header(self, feed: OpenFeed) -> dict[str, Any]:
         """The journal's first record."""
-        settings = self.scenario.settings
-        table: dict[str, Any] = plain(
-            {
-                "format": FORMAT,
-                "mode": "live",
-                "scenario": str(self.scenario.file.resolve()),
-                "strategy": self.scenario.strategy,
-                "assignments": dict(self.assignments),
-                "parameters": dict(settings.parameters),
-                "code": code_hash(self.scenario.script),
-                "instruments": list(settings.instruments),
-                "broker": self.broker,
-                "order_manager": settings.order_manager_config,
-                "risk": settings.risk,
-                "tapes": described(feed.inbox.tapes),
-                "versions": versions(),
-            }
-        )
-        return table
+        return {
+            **asked_for(self.scenario, self.assignments),
+            "mode": LIVE,
+            "broker": self.broker,
+            "tapes": described(feed.inbox.tapes),
+            "versions": versions(),
+        }
 
 
 class LiveRecorder:

@@ -38,6 +38,8 @@ from sim.incoming import Incoming, LiveTape, Request
 
 FORMAT = 1
 """Counts changes of what the header means."""
+LIVE = "live"
+"""The header's `mode` of a session on a live venue."""
 
 Serve = Callable[[SessionDefaults, Request], Any]
 """Does an operator's request in the session of these defaults."""
@@ -59,31 +61,40 @@ class PaperPlan:
 
     def header(self, feed: OpenFeed) -> dict[str, Any]:
         """The journal's first record: everything that decides the session besides the market."""
-        defaults = self.scenario.settings
-        header: dict[str, Any] = plain(
-            {
-                "format": FORMAT,
-                "scenario": str(self.scenario.file.resolve()),
-                "strategy": self.scenario.strategy,
-                "assignments": dict(self.assignments),
-                "parameters": dict(defaults.parameters),
-                "code": code_hash(self.scenario.script),
-                "instruments": list(defaults.instruments),
-                "simulation": defaults.simulation,
-                "account": defaults.account,
-                "order_manager": defaults.order_manager_config,
-                "risk": defaults.risk,
-                "feed": self.feed.to_dict(),
-                "tapes": described(feed.inbox.tapes),
-                "versions": versions(),
-            }
-        )
-        return header
+        return {
+            **asked_for(self.scenario, self.assignments),
+            "feed": self.feed.to_dict(),
+            "tapes": described(feed.inbox.tapes),
+            "versions": versions(),
+        }
 
 
-def code_hash(script: Path) -> str:
-    """SHA-256 of the script's bytes."""
-    return hashlib.sha256(script.read_bytes()).hexdigest()
+def asked_for(scenario: Scenario, assignments: Mapping[str, str]) -> dict[str, Any]:
+    """What the header of every session's journal says of its scenario."""
+    return {
+        "format": FORMAT,
+        "scenario": str(scenario.file.resolve()),
+        "assignments": dict(assignments),
+        **_deciding(scenario),
+    }
+
+
+def _deciding(scenario: Scenario) -> dict[str, Any]:
+    """All of a scenario that decides its session besides the market, as JSON has it."""
+    settings = scenario.settings
+    deciding: dict[str, Any] = plain(
+        {
+            "strategy": scenario.strategy,
+            "parameters": dict(settings.parameters),
+            "instruments": list(settings.instruments),
+            "simulation": settings.simulation,
+            "account": settings.account,
+            "order_manager": settings.order_manager_config,
+            "risk": settings.risk,
+            "code": hashlib.sha256(scenario.script.read_bytes()).hexdigest(),
+        }
+    )
+    return deciding
 
 
 def plan_of(folder: Path) -> tuple[PaperPlan, Mapping[str, Any]]:
@@ -96,6 +107,11 @@ def plan_of(folder: Path) -> tuple[PaperPlan, Mapping[str, Any]]:
         raise ConfigurationError(f"{folder} holds no paper session: it has no {JOURNAL_FILE}")
     with JournalFile.watch(journal) as file:
         header = file.header
+    if header.get("mode") == LIVE:
+        raise ConfigurationError(
+            f"{folder} holds a session on a live venue, which is neither resumed nor played again: "
+            f"`papertape live --report {folder}` compares it with the simulation"
+        )
     if header.get("format") != FORMAT:
         raise ConfigurationError(
             f"{journal}: its header has format {header.get('format')}; this version knows {FORMAT}"
@@ -107,19 +123,7 @@ def plan_of(folder: Path) -> tuple[PaperPlan, Mapping[str, Any]]:
 
 def changes_since(plan: PaperPlan, header: Mapping[str, Any]) -> list[str]:
     """What of the scenario is another than when the session began."""
-    settings = plan.scenario.settings
-    now = plain(
-        {
-            "strategy": plan.scenario.strategy,
-            "parameters": dict(settings.parameters),
-            "instruments": list(settings.instruments),
-            "simulation": settings.simulation,
-            "account": settings.account,
-            "order_manager": settings.order_manager_config,
-            "risk": settings.risk,
-            "code": code_hash(plan.scenario.script),
-        }
-    )
+    now = _deciding(plan.scenario)
     return [key for key, value in now.items() if header[key] != value]
 
 

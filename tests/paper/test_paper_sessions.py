@@ -9,11 +9,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from broker_api.config import AccountConfig, OrderManagerConfig, SimulationConfig
 from broker_api.errors import ConfigurationError
 from broker_api.journal_chain import Record, RecordKind
 from broker_api.journal_file import JournalFile
@@ -21,7 +23,9 @@ from broker_api.journal_writer import JournalWriter
 from broker_api.wall_clock import WallClock
 from papertape.paper_command import served_again
 from scenarios.paper import (
+    LIVE,
     PaperPlan,
+    asked_for,
     begin,
     changes_since,
     plan_of,
@@ -143,6 +147,34 @@ def test_a_changed_strategy_does_not_go_on_with_what_another_one_did(tmp_path: P
     beside = {each.name for each in plan.folder.iterdir()} - {"session.journal.lock"}
     assert beside == {"session.journal"}, "SQLite's own files go with the last connection"
     assert not verify(plan, header, served_again).is_equal
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("parameters", {"turns": 7}),
+        ("instruments", ("MNQ", "ES")),
+        ("simulation", SimulationConfig(seed=12345)),
+        ("account", AccountConfig(cash=1.5)),
+        ("order_manager_config", OrderManagerConfig(default_timeout=7.5)),
+        ("risk", {"max_orders_per_second": 3}),
+    ],
+)
+def test_a_setting_that_changed_since_a_session_began_is_named(setting: str, value: Any) -> None:
+    scenario = read_scenario(BUSY)
+    header = asked_for(scenario, {})
+    plan = PaperPlan(scenario, {}, FeedPlan("replay"), Path("never"))
+    assert changes_since(plan, header) == []
+    other = replace(scenario.settings, **{setting: value})
+    changed = changes_since(replace(plan, scenario=replace(scenario, settings=other)), header)
+    assert changed == [setting.removesuffix("_config")]
+
+
+def test_a_session_on_a_live_venue_is_not_taken_for_a_paper_session(tmp_path: Path) -> None:
+    header = {**asked_for(read_scenario(BUSY), {}), "mode": LIVE}
+    JournalWriter.create(tmp_path / JOURNAL_FILE, header).close()
+    with pytest.raises(ConfigurationError, match=r"live venue.*papertape live --report"):
+        plan_of(tmp_path)
 
 
 def test_a_session_that_has_ended_is_not_resumed_and_not_written_over(tmp_path: Path) -> None:
