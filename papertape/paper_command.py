@@ -18,8 +18,6 @@ from rich.console import Console
 from broker_api.config import SessionDefaults
 from broker_api.errors import ConfigurationError
 from broker_api.wall_clock import WallClock
-from data.kept import kept_tape
-from data.written import table_of, write_tape
 from papertape.ending import OK, ended
 from papertape.live_feeds import market_of
 from papertape.signals import graceful
@@ -40,7 +38,7 @@ from scenarios.paper import (
     verify,
 )
 from scenarios.paper_feed import FeedPlan
-from scenarios.recording import Played, fill_folder, played_sessions
+from scenarios.recording import Played, fill_folder, played_sessions, with_market
 from scenarios.runner import Outcome
 from scenarios.scenario import Scenario
 from sim.inbox import Inbox
@@ -269,28 +267,16 @@ def _save(request: PaperRequest, outcome: Outcome, seconds: float, console: Cons
     """What a run's folder holds, beside the journal, and the market as tapes."""
     plan = request.plan
     script = plan.scenario.script_to_play(plan.assignments)
-    played = [_with_tapes(each, plan.folder) for each in played_sessions(script, outcome)]
+    played = [_with_market(each, plan.folder) for each in played_sessions(script, outcome)]
     fill_folder(plan.folder, played, report=request.report)
     for each in played:
         print_summary(console, each.summary, seconds)
     console.print(f"run folder  {plan.folder}", soft_wrap=True)
 
 
-def _with_tapes(played: Played, folder: Path) -> Played:
-    """The session with its market written as files, which its record names."""
-    record = played.record
-    tapes = []
-    for spec, tape in zip(record.instruments, record.tapes, strict=True):
-        assert tape is not None, "a session on a market has its rows"
-        file = folder / f"{spec.symbol}.parquet"
-        write_tape(table_of(tape, spec), file)
-        tapes.append(kept_tape(file, spec))
-    entries = [
-        {"symbol": tape.symbol, "path": str(tape.source), "content_hash": tape.content_hash}
-        for tape in tapes
-    ]
-    config = {**record.config, "tapes": entries}
-    return replace(played, record=replace(record, tapes=tuple(tapes), config=config))
+def _with_market(played: Played, folder: Path) -> Played:
+    market = [tape for tape in played.record.tapes if tape is not None]
+    return replace(played, record=with_market(played.record, market, folder))
 
 
 def _proved(parity: Parity, console: Console) -> int:

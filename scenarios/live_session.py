@@ -21,15 +21,12 @@ from broker_api.journal_chain import RecordKind
 from broker_api.journal_json import event_body, recorded_body
 from broker_api.journal_writer import JournalWriter
 from data.growing import GrowingTape
-from data.kept import kept_tape
-from data.tape import Tape
-from data.written import table_of, write_tape
 from reports.metrics import measure
 from scenarios.live_feed import MakeMarket, keep_instruments, open_live
 from scenarios.live_report import in_our_time
 from scenarios.paper import LIVE, asked_for
 from scenarios.paper_feed import FeedPlan, OpenFeed, described
-from scenarios.recording import Played, played_sessions
+from scenarios.recording import Played, played_sessions, with_market
 from scenarios.run_folder import JOURNAL_FILE, plain, versions
 from scenarios.runner import play_live
 from scenarios.scenario import Scenario
@@ -145,21 +142,17 @@ class LiveSession:
         self.recorder.keep_market()
         session = played.suite.session
         keep_instruments(self.plan.folder, session.instruments)
-        tapes = self._tapes(session.instruments)
-        entries = [
-            {"symbol": tape.symbol, "path": str(tape.source), "content_hash": tape.content_hash}
-            for tape in tapes
-        ]
+        market = [growing.tape() for growing in self.recorder.tapes]
+        record = with_market(played.record, market, self.plan.folder)
         skew_ns = self.recorder.skew_ns or 0
         settings = self.plan.scenario.settings
         account = settings.account or AccountConfig()
         cash = session.snapshot.cash_nanos / 1e9
         account = account.model_copy(update={"name": session.snapshot.account, "cash": cash})
         config = {
-            **played.record.config,
+            **record.config,
             **plain(
                 {
-                    "tapes": entries,
                     "account": account,
                     "shadow": settings.simulation or SimulationConfig(),
                     "venue_shift_ns": skew_ns if abs(skew_ns) > SKEW_NS_MAX else 0,
@@ -167,16 +160,8 @@ class LiveSession:
                 }
             ),
         }
-        record = in_our_time(replace(played.record, tapes=tuple(tapes), config=config))
+        record = in_our_time(replace(record, config=config))
         return Played(played.suite, record, measure(record))
-
-    def _tapes(self, instruments: Any) -> list[Tape]:
-        tapes = []
-        for spec, growing in zip(instruments, self.recorder.tapes, strict=True):
-            file = self.plan.folder / f"{spec.symbol}.parquet"
-            write_tape(table_of(growing.tape(), spec), file)
-            tapes.append(kept_tape(file, spec))
-        return tapes
 
 
 def begin_live(plan: LivePlan, now_ns: Callable[[], int], make_market: MakeMarket) -> LiveSession:

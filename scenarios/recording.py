@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from data.kept import kept_tape
+from data.tape import Tape
+from data.written import table_of, write_tape
 from reports.bounds import Bounds
 from reports.metrics import Metrics, measure
 from reports.run import RunRecord
@@ -64,6 +67,17 @@ def _tape_entry(tape: Any) -> dict[str, Any]:
     entry = {"symbol": tape.symbol, "path": str(tape.source), "content_hash": tape.content_hash}
     bars = {"bar_interval_ns": tape.bar_interval_ns} if tape.bar_interval_ns else {}
     return {**entry, **bars}
+
+
+def with_market(record: RunRecord, market: Sequence[Tape], folder: Path) -> RunRecord:
+    """The record of a session on a market that came in: written as files, which it names."""
+    tapes = []
+    for spec, rows in zip(record.instruments, market, strict=True):
+        file = folder / f"{spec.symbol}.parquet"
+        write_tape(table_of(rows, spec), file)
+        tapes.append(kept_tape(file, spec))
+    config = {**record.config, "tapes": [_tape_entry(tape) for tape in tapes]}
+    return replace(record, tapes=tuple(tapes), config=config)
 
 
 def _notes(session: Any) -> list[str]:
