@@ -44,7 +44,7 @@ _DAY_MINUTES = 24 * 60
 class _TierTable(BaseModel):
     """One tier of `margin_tiers`."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, defer_build=True)
 
     notional_from: Decimal = Field(ge=0, le=_MONEY_MAX)
     initial_ppm: int = Field(ge=0, le=PPM)
@@ -62,7 +62,7 @@ class _TierTable(BaseModel):
 class _InstrumentTable(BaseModel):
     """One table of a catalogue file; the fields are those of Instrument."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, defer_build=True)
 
     id: str = Field(min_length=1)
     name: str = Field(min_length=1)

@@ -33,7 +33,11 @@ class Settings(BaseModel):
     """Base of all settings: frozen, no unknown keys, faults are ConfigurationError."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        validate_default=True,
+        defer_build=True,  # most programs use a few of the settings: these are built, at first use
     )
 
     if not TYPE_CHECKING:

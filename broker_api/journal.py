@@ -11,14 +11,12 @@ from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from broker_api.event import EVENT_COLUMNS, EVENT_ROW, EventRow
+from broker_api.event import EVENT_ROW, EventRow
 from broker_api.order import (
     Arm,
     BracketRequest,
@@ -37,45 +35,42 @@ from broker_api.order import (
     parse_name,
 )
 
-EVENTS_FILE = "events.parquet"
-COMMANDS_FILE = "commands.parquet"
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-_INTEGER, _TEXT, _FLAG = pa.int64(), pa.string(), pa.bool_()
-COMMAND_COLUMNS: dict[str, pa.DataType] = {
-    "ts_ns": _INTEGER,
-    "command": _INTEGER,
-    "events_before": _INTEGER,
-    "kind": _TEXT,
-    "order_id": _INTEGER,
-    "client_order_id": _TEXT,
-    "instrument": _TEXT,
-    "side": _TEXT,
-    "order_type": _TEXT,
-    "time_in_force": _TEXT,
-    "size_lots": _INTEGER,
-    "limit_ticks": _INTEGER,
-    "stop_ticks": _INTEGER,
-    "trail_ticks": _INTEGER,
-    "trail_ppm": _INTEGER,
-    "activation_ticks": _INTEGER,
-    "expires_at_ns": _INTEGER,
-    "protection_ticks": _INTEGER,
-    "post_only": _FLAG,
-    "reduce_only": _FLAG,
-    "group_id": _INTEGER,
-    "role": _TEXT,
-    "arm": _TEXT,
-    "on_partial": _TEXT,
-    "offset_ticks": _INTEGER,
-    "price_ticks": _INTEGER,
-    "limit_offset_ticks": _INTEGER,
-    "tag": _TEXT,
+INTEGER, TEXT, FLAG = "integer", "text", "flag"
+COMMAND_COLUMNS = {
+    "ts_ns": INTEGER,
+    "command": INTEGER,
+    "events_before": INTEGER,
+    "kind": TEXT,
+    "order_id": INTEGER,
+    "client_order_id": TEXT,
+    "instrument": TEXT,
+    "side": TEXT,
+    "order_type": TEXT,
+    "time_in_force": TEXT,
+    "size_lots": INTEGER,
+    "limit_ticks": INTEGER,
+    "stop_ticks": INTEGER,
+    "trail_ticks": INTEGER,
+    "trail_ppm": INTEGER,
+    "activation_ticks": INTEGER,
+    "expires_at_ns": INTEGER,
+    "protection_ticks": INTEGER,
+    "post_only": FLAG,
+    "reduce_only": FLAG,
+    "group_id": INTEGER,
+    "role": TEXT,
+    "arm": TEXT,
+    "on_partial": TEXT,
+    "offset_ticks": INTEGER,
+    "price_ticks": INTEGER,
+    "limit_offset_ticks": INTEGER,
+    "tag": TEXT,
 }
 """The table of commands, one row an order. `command` counts commands from 1 (a bracket's rows share
 it); `events_before` is how many events were recorded before it; what does not apply is null."""
-
-_ORDER_KINDS = ("order", "bracket", "oco")
-COMMAND_SCHEMA = pa.schema(list(COMMAND_COLUMNS.items()))
 
 
 class RecordedCommand(NamedTuple):
@@ -228,6 +223,9 @@ class Journal:
 
     def commands(self) -> pa.Table:
         """The commands as a table, see COMMAND_COLUMNS."""
+        # Arrow is imported for those who ask for tables: it takes as long as NumPy.
+        from broker_api.journal_parquet import commands_to_table
+
         return commands_to_table(self._records())
 
     def digest(self) -> str:
@@ -236,12 +234,9 @@ class Journal:
 
     def write(self, folder: Path) -> None:
         """Write `events.parquet` and `commands.parquet` into `folder`, which is made if missing."""
-        folder.mkdir(parents=True, exist_ok=True)
-        rows = self.events()
-        columns = [_numpy_column(np.ascontiguousarray(rows[name])) for name in EVENT_COLUMNS]
-        events = pa.Table.from_arrays(columns, names=list(EVENT_COLUMNS))
-        pq.write_table(events, folder / EVENTS_FILE, compression="zstd")
-        pq.write_table(self.commands(), folder / COMMANDS_FILE, compression="zstd")
+        from broker_api.journal_parquet import write_journal
+
+        write_journal(folder, self.events(), self._records())
 
 
 def in_order(commands: Iterable[_C], events: Iterable[EventRow]) -> Iterator[_C | EventRow]:
@@ -259,42 +254,7 @@ def digest_of(events: npt.NDArray[np.void]) -> str:
     return hashlib.sha256(np.ascontiguousarray(events).view("<i8").data).hexdigest()
 
 
-def read_journal(folder: Path) -> tuple[npt.NDArray[np.void], pa.Table]:
-    """The event rows (dtype EVENT_ROW) and the table of commands that `Journal.write` wrote.
-
-    Raises OSError for a missing file and ValueError when a file has other columns.
-    """
-    table = pq.read_table(folder / EVENTS_FILE)
-    if tuple(table.column_names) != EVENT_COLUMNS:
-        raise ValueError(f"{folder / EVENTS_FILE}: columns are not those of a journal's events")
-    events = np.zeros(table.num_rows, dtype=EVENT_ROW)
-    for name in EVENT_COLUMNS:
-        events[name] = _integers(table.column(name))
-    commands = pq.read_table(folder / COMMANDS_FILE)
-    if tuple(commands.column_names) != tuple(COMMAND_COLUMNS):
-        raise ValueError(f"{folder / COMMANDS_FILE}: columns are not those of a journal's commands")
-    return events, commands
-
-
 # --- commands to rows and back -----------------------------------------------------------------
-
-
-def commands_to_table(commands: Sequence[Record]) -> pa.Table:
-    """The table of `commands`; `commands_from_table` is its inverse, errors apart."""
-    columns: dict[str, list[Any]] = {name: [] for name in COMMAND_COLUMNS}
-    for number, recorded in enumerate(commands, start=1):
-        if isinstance(recorded, RecordedError):
-            rows: Iterator[dict[str, Any]] = iter([{"kind": "error", "tag": recorded.text}])
-        else:
-            rows = rows_of(recorded.command)
-        for row in rows:
-            row["ts_ns"] = recorded.ts_ns
-            row["command"] = number
-            row["events_before"] = recorded.events_before
-            for name, cells in columns.items():
-                cells.append(row.get(name))
-    arrays = [_column(columns[name], kind) for name, kind in COMMAND_COLUMNS.items()]
-    return pa.Table.from_arrays(arrays, schema=COMMAND_SCHEMA)
 
 
 def rows_of(command: Command) -> Iterator[dict[str, Any]]:
@@ -371,27 +331,6 @@ def _name(member: Side | OrderType | TimeInForce | Role | Arm | OnPartial) -> st
     return member.name.lower()
 
 
-def orders_in(commands: pa.Table) -> int:
-    """How many orders a table of commands holds."""
-    return sum(kind in _ORDER_KINDS for kind in commands.column("kind").to_pylist())
-
-
-def commands_from_table(table: pa.Table) -> list[RecordedCommand]:
-    """The commands of a table that `commands_to_table` made."""
-    commands: list[RecordedCommand] = []
-    rows = [row for row in table.to_pylist() if row["kind"] != "error"]
-    start = 0
-    while start < len(rows):
-        end = start
-        while end < len(rows) and rows[end]["command"] == rows[start]["command"]:
-            end += 1
-        first = rows[start]
-        command = command_of(rows[start:end])
-        commands.append(RecordedCommand(first["ts_ns"], first["events_before"], command))
-        start = end
-    return commands
-
-
 def command_of(rows: Sequence[Mapping[str, Any]]) -> Command:
     """The command of its rows, in which columns that are null may be missing; undoes `rows_of`.
 
@@ -436,39 +375,3 @@ def _exit_of(row: Mapping[str, Any]) -> ExitRequest:
 
 def _cells(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {name: row.get(name) for name in names}
-
-
-# --- columns -----------------------------------------------------------------------------------
-# Arrays are made from buffers: pa.array() of a Python list imports pandas, half a second of a run.
-
-
-def _buffer(values: npt.NDArray[Any]) -> pa.Buffer:
-    return pa.py_buffer(values.tobytes())
-
-
-def _numpy_column(values: npt.NDArray[np.int64]) -> pa.Array[Any]:
-    return pa.Array.from_buffers(_INTEGER, len(values), [None, _buffer(values)])
-
-
-def _integers(column: pa.ChunkedArray[Any]) -> npt.NDArray[np.int64]:
-    parts = [np.zeros(0, dtype=np.int64)]
-    for chunk in column.chunks:
-        values = np.frombuffer(memoryview(chunk.buffers()[1] or b""), dtype=np.int64)
-        parts.append(values[chunk.offset : chunk.offset + len(chunk)])
-    return np.concatenate(parts)
-
-
-def _column(cells: list[Any], kind: pa.DataType) -> pa.Array[Any]:
-    present = np.array([cell is not None for cell in cells], dtype=bool)
-    buffers: list[pa.Buffer | None] = [_buffer(np.packbits(present, bitorder="little"))]
-    if kind == _INTEGER:
-        integers = np.array([0 if cell is None else cell for cell in cells], dtype=np.int64)
-        buffers.append(_buffer(integers))
-    elif kind == _FLAG:
-        flags = np.array([bool(cell) for cell in cells], dtype=bool)
-        buffers.append(_buffer(np.packbits(flags, bitorder="little")))
-    else:
-        texts = [b"" if cell is None else cell.encode() for cell in cells]
-        ends = np.cumsum([0, *map(len, texts)], dtype=np.int32)
-        buffers += [_buffer(ends), pa.py_buffer(b"".join(texts))]
-    return pa.Array.from_buffers(kind, len(cells), buffers)

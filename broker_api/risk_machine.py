@@ -246,7 +246,8 @@ class RiskMachine:
 
     def _rule(self, reason: Reason) -> Rule:
         rule = getattr(self.rules, RULE_NAMES[reason])
-        return rule if isinstance(rule, Rule) else _REFUSES
+        # The two sizes have no table of their own: they refuse.
+        return rule if isinstance(rule, Rule) else Rule()
 
     # --- orders --------------------------------------------------------------------------------
 
@@ -320,10 +321,6 @@ class RiskMachine:
 def _longest(halts: list[tuple[Reason, Breach]]) -> tuple[Reason, Breach]:
     """The first halt that is for good, else the first."""
     return next((item for item in halts if item[1].until_ns == 0), halts[0])
-
-
-_REFUSES = Rule()
-"""How the two sizes act, which have no table of their own."""
 
 
 def _event(kind: type[Any], reason: Reason, value: int, limit: int, now_ns: int) -> RiskEvent:

@@ -193,7 +193,7 @@ class RiskRules(Settings):
     order_rate: OrderRate | None = None
     price_band: PriceBand | None = None
     kill_switch: KillSwitch | None = None
-    day: TradingDay = TradingDay()
+    day: TradingDay = Field(default_factory=TradingDay)
     check_seconds: Annotated[float, Field(ge=0.01, le=3600)] = 1.0
 
     @property

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -436,6 +435,8 @@ def _tape_of(tape: object) -> object:
 @cache
 def _broker_factory(name: str) -> Callable[[BrokerSpec], Broker]:
     """The factory of this name. Looked up once a process: that reads every installed package."""
+    from importlib.metadata import entry_points  # with the standard library's mail, for this only
+
     found = {point.name: point for point in entry_points(group=BROKER_GROUP)}
     if name not in found:
         hint = near_miss(name, found) or f"; there are {', '.join(sorted(found)) or 'none'}"

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from broker_api.config import AccountConfig, SimulationConfig, near_miss
 from broker_api.errors import ConfigurationError
-from broker_api.journal import commands_from_table
+from broker_api.journal_parquet import commands_from_table
 from data.tape import Tape
 from papertape.ending import OK, REFUSED
 from reports.run import RunRecord

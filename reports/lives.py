@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from broker_api.event import EventKind
-from broker_api.journal import commands_from_table
+from broker_api.journal_parquet import commands_from_table
 from broker_api.order import (
     NO_PRICE,
     BracketRequest,

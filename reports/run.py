@@ -18,7 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from broker_api.instrument import Instrument, MarginTier, to_nanos
-from broker_api.journal import digest_of, orders_in, read_journal
+from broker_api.journal import digest_of
+from broker_api.journal_parquet import orders_in, read_journal
 from broker_api.order import TriggerSource, parse_name
 from data.schema import TapeError
 from data.tape import Tape, open_tape

@@ -15,7 +15,8 @@ import numpy as np
 from broker_api.broker import Snapshot
 from broker_api.event import EVENT_COLUMNS, SESSION_KINDS, EventRow
 from broker_api.instrument import Instrument
-from broker_api.journal import RecordedCommand, commands_from_table
+from broker_api.journal import RecordedCommand
+from broker_api.journal_parquet import commands_from_table
 from broker_api.ledger import fold
 from broker_api.order import (
     CancelRequest,

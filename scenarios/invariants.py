@@ -13,7 +13,7 @@ from broker_api.broker import Snapshot
 from broker_api.codes import EventKind
 from broker_api.event import EventRow
 from broker_api.instrument import NANOS, Instrument
-from broker_api.journal import commands_from_table
+from broker_api.journal_parquet import commands_from_table
 from broker_api.ledger import Ledger, fold
 from broker_api.record import EXIT_ROLES
 from reports.metrics import Metrics

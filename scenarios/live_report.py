@@ -15,7 +15,7 @@ import numpy as np
 from broker_api.config import AccountConfig, SimulationConfig
 from broker_api.errors import ConfigurationError
 from broker_api.event import EVENT_ROW, SESSION_KINDS, encode
-from broker_api.journal import commands_from_table
+from broker_api.journal_parquet import commands_from_table
 from data.tape import Tape
 from reports.compare import Comparison, compare
 from reports.run import RunRecord, read_run

@@ -12,7 +12,8 @@ import numpy as np
 from broker_api.broker import Snapshot
 from broker_api.event import EventKind, EventRow
 from broker_api.instrument import from_nanos
-from broker_api.journal import RecordedCommand, commands_from_table, in_order
+from broker_api.journal import RecordedCommand, in_order
+from broker_api.journal_parquet import commands_from_table
 from broker_api.ledger import Ledger
 from broker_api.order import Side
 from broker_api.quote import Quote, Trade

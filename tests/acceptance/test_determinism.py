@@ -19,7 +19,7 @@ from random_trader import RECORDED, Session, tape_of, trade
 
 from broker_api.config import SimulationConfig
 from broker_api.event import Event, Reason, decode
-from broker_api.journal import read_journal
+from broker_api.journal_parquet import read_journal
 from broker_api.order import Side
 from papertape.cli import app
 

@@ -25,7 +25,7 @@ from order_manager_page import (
 )
 
 import papertape
-from broker_api.journal import read_journal
+from broker_api.journal_parquet import read_journal
 from papertape import (
     AccountConfig,
     InvalidSizeError,

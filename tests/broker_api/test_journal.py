@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker_api.event import EVENT_ROW, decode, encode
-from broker_api.journal import (
+from broker_api.journal import Journal, digest_of
+from broker_api.journal_parquet import (
     COMMANDS_FILE,
     EVENTS_FILE,
-    Journal,
     commands_from_table,
-    digest_of,
     read_journal,
 )
 

@@ -10,7 +10,7 @@ from broker_api.broker import Snapshot
 from broker_api.catalog import find, load_catalog
 from broker_api.errors import InvalidOrderError, InvalidPriceError, OrderRejectedError
 from broker_api.event import EventRow, Reason, encode
-from broker_api.journal import commands_from_table, read_journal
+from broker_api.journal_parquet import commands_from_table, read_journal
 from broker_api.ledger import fold
 from broker_api.order import OrderType
 from data.tape import tape_from_frame

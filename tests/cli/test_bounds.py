@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from broker_api.journal import digest_of, read_journal
+from broker_api.journal import digest_of
+from broker_api.journal_parquet import read_journal
 from reports.html import write_report
 from reports.text import MINUS
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from broker_api.journal import read_journal
+from broker_api.journal_parquet import read_journal
 
 LOSES = """
 import asyncio

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from broker_api.journal import digest_of, read_journal
+from broker_api.journal import digest_of
+from broker_api.journal_parquet import read_journal
 from data.tape import sample_path
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

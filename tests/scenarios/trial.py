@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from broker_api.event import EVENT_COLUMNS
-from broker_api.journal import EVENTS_FILE, digest_of, read_journal
+from broker_api.journal import digest_of
+from broker_api.journal_parquet import EVENTS_FILE, read_journal
 from broker_api.order import OrderStatus
 from scenarios.check import Checked, Task, check_scenario
 from scenarios.scenario import read_scenario
