@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from rich.text import Text
 
 from broker_api.instrument import Instrument
 from broker_api.order import Side
-from reports.charts import MARKS_MAX, drawdown_line, drawn_price, equity_line, fill_row, time_range
 from reports.compare import CAUSES, CauseOfDifference, ComparedOrder, Comparison
 from reports.html import CHART
 from reports.lives import OrderLife
@@ -24,16 +23,14 @@ from reports.page import (
     Page,
     Section,
     Table,
-    bullets,
     cards,
     columns,
-    page,
     plain_table,
     remark,
 )
-from reports.run import RunRecord
 from reports.text import cents, duration, moment, money, percent
 from reports.trades import size_digits
+from reports.two_runs import differing_settings, overlay, page_of_two
 
 MEANINGS = {
     CauseOfDifference.LATENCY: "the touch moved otherwise while the same order was under way",
@@ -96,28 +93,6 @@ def sentences(comparison: Comparison, names: Sequence[str] = NAMES) -> list[str]
     return said
 
 
-def differing_settings(first: RunRecord, second: RunRecord) -> list[tuple[str, str, str]]:
-    """Settings that are not the same in both runs: name, and both values as text."""
-    left, right = (dict(_flat(run.config)) for run in (first, second))
-    names = [*left, *(name for name in right if name not in left)]
-    return [
-        (name, left.get(name, "-"), right.get(name, "-"))
-        for name in names
-        if left.get(name) != right.get(name)
-    ]
-
-
-def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
-    elif isinstance(value, list) and any(isinstance(each, Mapping) for each in value):
-        for index, inner in enumerate(value):
-            yield from _flat(inner, f"{prefix}.{index}")
-    else:
-        yield prefix, str(value)
-
-
 # --- the page ------------------------------------------------------------------------------------
 
 
@@ -128,7 +103,7 @@ def comparison_page(comparison: Comparison, names: Sequence[str] = NAMES) -> str
     table = _orders(comparison, names)
     figure = _bars(comparison)
     side_by_side = _figures(comparison, names)
-    changed = differing_settings(first, second)
+    chart = overlay(first, second, comparison.metrics, names, notes)
     sections = [
         Section("figures", "", _cards(comparison, names)),
         Section(
@@ -140,27 +115,16 @@ def comparison_page(comparison: Comparison, names: Sequence[str] = NAMES) -> str
         Section("prices", "Both runs", CHART),
         Section("orders-section", "Orders", _HINT + table.html(), tables=(table,)),
         Section("side-by-side", "Figures", side_by_side),
-        *(
-            [Section("settings", "Settings that differ", plain_table(("", *names), changed))]
-            if changed
-            else []
-        ),
     ]
-    chart = overlay(first, second, comparison.metrics, names, notes)
-    said = bullets([*sentences(comparison, names), *notes])
-    sections.append(Section("notes", "Notes", said, style="notes"))
-    return page(
-        Page(
-            title=f"{names[0]} and {names[1]}",
-            tags=[spec.symbol for spec in first.instruments],
-            line=f"{moment(first.start_ns)[:19]} to {moment(first.end_ns)[:19]} UTC",
-            sections=sections,
-            footer=f"papertape &middot; digests <code>{first.digest}</code> and "
-            f"<code>{second.digest}</code>",
-            data={"chart": chart},
-            scripts=("prices.js",),
-        )
+    content = Page(
+        title=f"{names[0]} and {names[1]}",
+        tags=[spec.symbol for spec in first.instruments],
+        line=f"{moment(first.start_ns)[:19]} to {moment(first.end_ns)[:19]} UTC",
+        sections=sections,
+        data={"chart": chart},
     )
+    said = [*sentences(comparison, names), *notes]
+    return page_of_two(content, (first, second), names, said)
 
 
 _HINT = remark(
@@ -351,64 +315,3 @@ def _wait(side: OrderLife | None) -> float | None:
     if side is None or not side.fills or side.decided_ns is None:
         return None
     return (side.fills[0].ts_ns - side.decided_ns) / 1e6
-
-
-# --- both runs in one chart ----------------------------------------------------------------------
-
-
-def overlay(
-    first: RunRecord,
-    second: RunRecord,
-    metrics: tuple[Metrics, Metrics],
-    names: Sequence[str],
-    notes: list[str],
-) -> dict[str, Any]:
-    """The chart of two runs: one price, the fills of both, both equities."""
-    runs = (first, second)
-    colours = ("--buy", "--second")
-    return {
-        "currency": first.currency,
-        "range": time_range(first, second),
-        "runs": list(names),
-        "panels": [_panel(index, runs, metrics, notes) for index in range(len(first.instruments))],
-        "equity": [
-            equity_line(run, each, name, colour)
-            for run, each, name, colour in zip(runs, metrics, names, colours, strict=True)
-        ],
-        "drawdown": [
-            drawdown_line(run, each, name, colour)
-            for run, each, name, colour in zip(runs, metrics, names, colours, strict=True)
-        ],
-    }
-
-
-def _panel(
-    index: int,
-    runs: tuple[RunRecord, RunRecord],
-    metrics: tuple[Metrics, Metrics],
-    notes: list[str],
-) -> dict[str, Any]:
-    spec = runs[0].instruments[index]
-    start_ns = min(run.start_ns for run in runs)
-    rows = []
-    places = []
-    if max(len(measured.fills) for measured in metrics) > MARKS_MAX:
-        notes.append(f"The chart shows the first {MARKS_MAX:,} fills of each run.")
-    for number, (run, measured) in enumerate(zip(runs, metrics, strict=True)):
-        own = next(i for i, other in enumerate(run.instruments) if other.symbol == spec.symbol)
-        places.append((run, own))
-        rows += [
-            [*fill_row(spec, fill, start_ns), number]
-            for fill in measured.fills[:MARKS_MAX]
-            if fill.instrument == own
-        ]
-    with_tape = [(run, own) for run, own in places if run.tapes[own] is not None]
-    run, own = with_tape[0] if with_tape else places[0]
-    return {
-        "symbol": spec.symbol,
-        "digits": spec.price_digits,
-        "tick": float(spec.tick_size),
-        "price": drawn_price(run, own, notes),
-        "fills": sorted(rows, key=lambda row: row[0]),
-        "brackets": [],
-    }

@@ -11,7 +11,6 @@ from itertools import zip_longest
 from typing import Any
 
 from broker_api.instrument import NANOS
-from reports.compare_page import differing_settings, overlay
 from reports.html import CHART
 from reports.metrics import Metrics, measure
 from reports.page import (
@@ -21,12 +20,12 @@ from reports.page import (
     banners,
     bullets,
     cards,
-    page,
     plain_table,
     remark,
 )
 from reports.run import RunRecord
 from reports.text import moment, money
+from reports.two_runs import overlay, page_of_two
 
 NAMES = ("expected", "actual")
 SIGHT_NS = 30 * NANOS
@@ -48,7 +47,6 @@ def difference_page(
     ts_ns = int(divergence["ts_ns"])
     chart["marks"] = [{"at": ts_ns / 1e6, "text": "first difference"}]
     chart["first"] = _sight(divergence, chart["range"])
-    changed = differing_settings(expected, actual)
     sections = [
         Section("figures", "", _cards(expected, metrics, divergence) + _alarm(divergence)),
         Section("events", "What happened", _events(divergence)),
@@ -56,25 +54,15 @@ def difference_page(
         *_causes(divergence),
         *_orders(divergence),
         *_market(divergence),
-        *(
-            [Section("settings", "Settings that differ", plain_table(("", *NAMES), changed))]
-            if changed
-            else []
-        ),
-        *([Section("notes", "Notes", bullets(notes), style="notes")] if notes else []),
     ]
-    return page(
-        Page(
-            title=f"{title or actual.title}: first difference",
-            tags=[spec.symbol for spec in actual.instruments],
-            line=f"{moment(ts_ns)} UTC, event {divergence['event_index']:,}",
-            sections=sections,
-            footer=f"papertape &middot; expected <code>{expected.digest}</code>, actual "
-            f"<code>{actual.digest}</code>",
-            data={"chart": chart},
-            scripts=("prices.js",),
-        )
+    content = Page(
+        title=f"{title or actual.title}: first difference",
+        tags=[spec.symbol for spec in actual.instruments],
+        line=f"{moment(ts_ns)} UTC, event {divergence['event_index']:,}",
+        sections=sections,
+        data={"chart": chart},
     )
+    return page_of_two(content, (expected, actual), NAMES, notes)
 
 
 def _sight(divergence: _Plain, whole: Sequence[float]) -> list[float]:

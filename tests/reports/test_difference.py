@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from html import escape
 from typing import Any
 
 from broker_api.order import Side
+from reports.compare import compare
+from reports.compare_page import comparison_page
 from reports.difference import difference_page
 from reports.page import CHART_LIBRARY, text_of
 from scenarios.divergence import first_divergence
@@ -74,3 +77,19 @@ def test_settings_and_texts_of_others_are_told_as_text() -> None:
     library = text_of(CHART_LIBRARY)
     assert "<img" not in page.replace(library, "")
     assert "parameters.size" in page
+
+
+def test_pages_of_two_runs_end_with_the_settings_that_differ_and_both_digests() -> None:
+    first, second = run_of(round_trip), run_of(later, parameters={"size": 2})
+    divergence = first_divergence(first, second)
+    assert divergence is not None
+    page = comparison_page(compare(first, second), (HOSTILE, "other"))
+    for each, names in (
+        (page, (escape(HOSTILE), "other")),
+        (difference_page(first, second, divergence.to_dict()), ("expected", "actual")),
+    ):
+        assert ["parameters.size", "-", "2"] in rows_of(each, "settings")
+        footer = each[each.rindex("<footer") :]
+        for name, run in zip(names, (first, second), strict=True):
+            assert f"{name} <code>{run.digest}</code>" in footer
+    assert HOSTILE not in page
