@@ -88,7 +88,7 @@ def test_pages_of_two_runs_end_with_the_settings_that_differ_and_both_digests() 
         (page, (escape(HOSTILE), "other")),
         (difference_page(first, second, divergence.to_dict()), ("expected", "actual")),
     ):
-        assert ["parameters.size", "-", "2"] in rows_of(each, "settings")
+        assert ["parameters.stop_offset", "20.0", "-"] in rows_of(each, "settings")
         footer = each[each.rindex("<footer") :]
         for name, run in zip(names, (first, second), strict=True):
             assert f"{name} <code>{run.digest}</code>" in footer
