@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CORE := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
-CODE := broker_api sim data scenarios reports papertape
+CODE := broker_api sim data scenarios reports papertape papertape_command.py
 WRITTEN := $(CODE) $(wildcard tests examples benchmarks)
 
 .DEFAULT_GOAL := help

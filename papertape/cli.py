@@ -11,12 +11,14 @@ from __future__ import annotations
 import importlib.metadata
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from broker_api.config import SessionDefaults
 from papertape.data_command import app as data_app
+from papertape.ending import INTERRUPTED, say
 from papertape.fork_cli import fork
 from papertape.live_cli import live
 from papertape.options import (
@@ -44,8 +46,22 @@ from papertape.ui_cli import stop, ui
 from scenarios.parameters import split_assignments, split_settings
 from scenarios.settings import with_settings, with_tapes
 
+
+class Commands(TyperGroup):
+    """The commands; Ctrl-C in one that does not expect it, or before it has begun, is told."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            say("papertape: interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+
+
 app = typer.Typer(
     name="papertape",
+    cls=Commands,
     help="Rehearse trading strategies on a tape of historical ticks.",
     no_args_is_help=True,
     add_completion=False,
@@ -235,7 +251,7 @@ def version() -> None:
 
 
 def main() -> None:
-    """The entry point of the `papertape` command."""
+    """Run the command of this process's arguments."""
     app(prog_name="papertape")
 
 
