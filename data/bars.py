@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data.schema import NANO, IntColumn, RowKind
+from data.schema import NANO, ROWS_OF_BAR, IntColumn, RowKind
 from data.tape import Tape
 
 SHORTEST_NS = NANO
@@ -51,7 +51,12 @@ def bars_from_tape(
     ts = tape.columns.ts
     first = 0 if start_ns is None else int(np.searchsorted(ts, start_ns, side="left"))
     last = len(ts) if end_ns is None else int(np.searchsorted(ts, end_ns, side="left"))
-    times, prices, sizes = _ticks(tape, first, max(first, last))
+    last = max(first, last)
+    if interval_ns == tape.bar_interval_ns and first % ROWS_OF_BAR == last % ROWS_OF_BAR == 0:
+        starts = ts[first:last:ROWS_OF_BAR]
+        if not (starts % interval_ns).any():
+            return _bars_of_rows(tape, first, last)
+    times, prices, sizes = _ticks(tape, first, last)
     if not len(times):
         return Bars._make(np.zeros(0, dtype=np.int64) for _ in Bars._fields)
     buckets = times // interval_ns
@@ -68,6 +73,22 @@ def bars_from_tape(
     )
 
 
+def _bars_of_rows(tape: Tape, first: int, last: int) -> Bars:
+    """The bars that a tape was made of, from four rows each."""
+    rows, shape = slice(first, last), (-1, ROWS_OF_BAR)
+    prices, sizes = (column[rows].reshape(shape) for column in (tape.columns.px, tape.columns.qty))
+    opens, one, other, closes = (prices[:, place] for place in range(ROWS_OF_BAR))
+    return Bars(
+        ts=tape.columns.ts[first:last:ROWS_OF_BAR],
+        open=opens,
+        high=np.maximum(one, other),
+        low=np.minimum(one, other),
+        close=closes,
+        volume=np.add.reduce([sizes[:, place] for place in range(ROWS_OF_BAR)]),
+        trades=np.full(len(prices), ROWS_OF_BAR, dtype=np.int64),
+    )
+
+
 def _ticks(tape: Tape, first: int, last: int) -> tuple[IntColumn, IntColumn, IntColumn]:
     """Time, price and size of the trades among the rows, or of the mids on a tape without
     trades."""
@@ -76,6 +97,8 @@ def _ticks(tape: Tape, first: int, last: int) -> tuple[IntColumn, IntColumn, Int
     ts, kind = columns.ts[rows], columns.kind[rows]
     if tape.has_trades:
         trades = kind == RowKind.TRADE
+        if trades.all():
+            return ts, columns.px[rows], columns.qty[rows]
         return ts[trades], columns.px[rows][trades], columns.qty[rows][trades]
     both = (columns.bid_qty[rows] > 0) & (columns.ask_qty[rows] > 0)
     mids = (columns.bid[rows][both] + columns.ask[rows][both]) // 2

@@ -2,24 +2,28 @@
 
 A run opens its tapes; the next run of the same process would open them anew. After
 `keep_tapes_open()` it gets the very same `Tape`. A tape in memory goes to other processes by
-`park`: written once, with its block index, and mapped by all of them.
+`park`: written once, with its block index, and mapped by all of them. What a run works out of a
+tape (`worked_out`) is kept for the next run on it.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from data.cache import EntryWriter, load_entry
-from data.schema import Grid, TapeColumns, TapeError
+from data.schema import Grid, IntColumn, TapeColumns, TapeError
 from data.tape import Tape, open_tape
 
 _T = TypeVar("_T")
 
 _kept: dict[tuple[object, ...], Tape] | None = None
-_worked_out: dict[tuple[Hashable, ...], object] = {}
+_worked_out: dict[int, tuple[weakref.ref[IntColumn], dict[Hashable, object]]] = {}
+_WORKED_OUT_MAX = 6
+"""Things that are kept of one tape; the one that was not wanted for longest goes first."""
 
 
 def keep_tapes_open() -> None:
@@ -33,21 +37,24 @@ def let_tapes_go() -> None:
     """End `keep_tapes_open` and forget the tapes."""
     global _kept
     _kept = None
-    _worked_out.clear()
 
 
 def worked_out(columns: TapeColumns, what: Hashable, make: Callable[[], _T]) -> _T:
-    """What `make` works out of a tape and `what` names: once, as long as the tape is kept open.
+    """What `make` works out of a tape and `what` names: once, as long as the tape is there.
 
     A tape is known by its times, which every run's own copy of it shares. What is kept must not be
     changed.
     """
-    if _kept is None or not any(columns.ts is each.columns.ts for each in _kept.values()):
-        return make()
-    key = (id(columns.ts), what)
-    if key not in _worked_out:
-        _worked_out[key] = make()
-    value: _T = _worked_out[key]  # type: ignore[assignment]
+    ts, place = columns.ts, id(columns.ts)
+    if place not in _worked_out:
+        # The place may be another tape's as soon as nobody has this one any more.
+        gone = weakref.ref(ts, lambda _: _worked_out.pop(place, None))
+        _worked_out[place] = (gone, {})
+    found = _worked_out[place][1]
+    value: _T = found.pop(what) if what in found else make()  # type: ignore[assignment]
+    found[what] = value
+    if len(found) > _WORKED_OUT_MAX:
+        del found[next(iter(found))]
     return value
 
 

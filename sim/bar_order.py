@@ -17,7 +17,7 @@ from data.kept import worked_out
 from data.schema import ROWS_OF_BAR, IntColumn, Mask
 from data.summary import Stored, build_index, contents_of
 from data.tape import Tape
-from sim.bar_turn import BarPaths, prepare_bars
+from sim.bar_turn import STATE_WIDTH, BarPaths, prepare_bars
 from sim.handles import TapeHandle
 
 _FLAT = 0
@@ -43,7 +43,7 @@ class BarOrder:
             ask.reshape(shape),
             wanted,
             np.zeros(len(px) // ROWS_OF_BAR, dtype=np.int8),
-            np.zeros(2, dtype=np.int64),
+            np.zeros(STATE_WIDTH, dtype=np.int64),
         )
         px, bid, ask = px[:], bid[:], ask[:]
         for shown in (px, bid, ask):

@@ -15,11 +15,14 @@ from data.schema import ROWS_OF_BAR, IntColumn
 from sim.book import ZERO, entry, i8, njit
 from sim.handles import TapeHandle, rows_of
 
-BARS_AHEAD = i8(1024)
-"""So many bars at once: of those beyond nobody knows the position yet."""
+BARS_AHEAD = i8(16)
+"""So many bars at once, and as many as the position has stayed for: of those beyond nobody knows
+the position yet."""
 ROWS = i8(ROWS_OF_BAR)
-SIGN, READY = i8(0), i8(1)
-"""Places in `state`: the position's sign that bars are turned for, and the first that is not."""
+SIGN, READY, SINCE = i8(0), i8(1), i8(2)
+"""Places in `state`: the position's sign that bars are turned for, the first bar that is not, and
+the first that was."""
+STATE_WIDTH = 3
 _ONE = i8(1)
 _HIGH, _LOW = i8(1), i8(2)
 """The rows of a bar between open and close, when the high comes first."""
@@ -64,14 +67,16 @@ def prepare(paths: BarPaths, ts: IntColumn, position: int, cursor: int, until_ns
     if sign != state[SIGN]:
         state[SIGN] = sign
         state[READY] = first
+        state[SINCE] = first
     if state[READY] < first:
         # The run began here: a bar under way goes on as it must have begun.
         turn(paths, state[READY], first)
+    ahead = first + max(BARS_AHEAD, first - state[SINCE])
     while state[READY] < bars and ts[state[READY] * ROWS] <= until_ns:
-        if state[READY] >= first + BARS_AHEAD:
+        if state[READY] >= ahead:
             decided: int = ts[state[READY] * ROWS] - 1
             return decided
-        turn(paths, state[READY], min(bars, first + BARS_AHEAD))
+        turn(paths, state[READY], min(bars, ahead))
     return until_ns
 
 
@@ -87,4 +92,4 @@ def no_bars() -> BarPaths:
     """Those of a tape of ticks."""
     none = np.zeros((0, ROWS_OF_BAR), dtype=np.int64)
     flags = np.zeros((3, 0), dtype=np.int8)
-    return BarPaths(none, none, none, flags, flags[0], np.zeros(2, dtype=np.int64))
+    return BarPaths(none, none, none, flags, flags[0], np.zeros(STATE_WIDTH, dtype=np.int64))

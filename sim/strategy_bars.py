@@ -14,16 +14,19 @@ from data.schema import IntColumn
 from sim.bar_turn import READY, BarPaths, prepare
 from sim.book import NEVER, NONE, ZERO, Book, CommandRow, EventRows, entry, i8, njit
 from sim.handles import TapeHandle, rows_of
+from sim.search import last_row_at
 from sim.strategy import AT_ONCE_MAX, Context
 from sim.strategy_loop import (
     DONE,
+    ENTRY_LATENCY,
     GROW,
     REFUSED,
     TURN,
     Table,
     bring_up,
     keep_sent,
-    show,
+    quiet_until,
+    show_touch,
     tell_news,
 )
 
@@ -37,12 +40,11 @@ _ROOM, _ONE = i8(AT_ONCE_MAX), i8(1)
 @njit
 def show_bar(ctx: Context, tape: TapeRows, bars: Table, at: int) -> None:
     """Put a bar before the strategy, and the market as it is seen at its end."""
-    end_ns, row, ts = bars[at, BAR_END], ctx["told"], tape.ts
-    while row < len(ts) and ts[row] <= end_ns:
-        row += 1
-    ctx["told"] = row
-    if row > 0:
-        show(ctx, tape, row - 1)
+    end_ns = bars[at, BAR_END]
+    row = last_row_at(tape, ctx["told"] - _ONE, end_ns)
+    ctx["told"] = row + _ONE
+    if row >= 0:
+        show_touch(ctx, tape, row)
     ctx["trade_ticks"] = NONE
     ctx["trade_lots"] = ZERO
     ctx["trade_side"] = ZERO
@@ -100,20 +102,26 @@ def play_bars(
 ) -> int:
     """Tell the strategy bars, and do all that happens before `bound_ns`. See `play`."""
     book, ctx, command, tape = books[0], contexts[0], commands[0], rows_of(handle)
+    way, quiet_ns = latency[ENTRY_LATENCY], ZERO
     while True:
         if ctx["sent"] + _ROOM > len(log):
             return GROW
         at = ctx["bar"]
         due_ns = bars[at, BAR_DUE] if at < len(bars) else NEVER
-        until_ns = min(due_ns, bound_ns - _ONE)
-        code = bring_bars_up(book, tape, events, command, ctx, news, log, until_ns, latency, paths)
-        if code != DONE or due_ns >= bound_ns:
-            return code
-        tell_news(ctx, news, due_ns)
+        if due_ns >= min(quiet_ns, bound_ns):
+            until_ns = min(due_ns, bound_ns - _ONE)
+            code = bring_bars_up(
+                book, tape, events, command, ctx, news, log, until_ns, latency, paths
+            )
+            if code != DONE or due_ns >= bound_ns:
+                return code
+            tell_news(ctx, news, due_ns)
+            quiet_ns = quiet_until(book, tape, ctx, news, log, way)
         show_bar(ctx, tape, bars, at)
         ctx["bar"] = at + _ONE
         call(ctx, me)
         if ctx["out_count"]:
             keep_sent(ctx, log, due_ns)
+            quiet_ns = min(quiet_ns, due_ns + way)
         if ctx["refused"]:
             return REFUSED

@@ -14,6 +14,7 @@ from data.index import TapeRows
 from data.schema import IntColumn
 from sim import commands as venue
 from sim import kernel, liquidation, replacing
+from sim.bar_turn import ROWS
 from sim.book import (
     CANCELLED,
     EV_CANCEL_REJECTED,
@@ -38,6 +39,7 @@ from sim.book import (
     njit,
 )
 from sim.handles import TapeHandle, rows_of
+from sim.search import last_row_at
 from sim.strategy import (
     AT_ONCE_MAX,
     KNOWN_ENDED,
@@ -293,22 +295,25 @@ def bring_up(
 @njit
 def row_at(ctx: Context, tape: TapeRows, now_ns: int) -> int:
     """The row in force at a time that never goes back."""
-    row: int = max(ctx["seen"], ctx["told"] - 1)
-    ts = tape.ts
-    while row + 1 < len(ts) and ts[row + 1] <= now_ns:
-        row += 1
+    row: int = last_row_at(tape, max(ctx["seen"], ctx["told"] - 1), now_ns)
     ctx["seen"] = row
     return row
+
+
+@njit
+def show_touch(ctx: Context, tape: TapeRows, row: int) -> None:
+    """Put the best prices and sizes of a row before the strategy."""
+    ctx["bid"] = tape.bid[row]
+    ctx["ask"] = tape.ask[row]
+    ctx["bid_lots"] = tape.bid_qty[row]
+    ctx["ask_lots"] = tape.ask_qty[row]
 
 
 @njit
 def show(ctx: Context, tape: TapeRows, row: int) -> None:
     """Put a row before the strategy."""
     ctx["ts_ns"] = tape.ts[row]
-    ctx["bid"] = tape.bid[row]
-    ctx["ask"] = tape.ask[row]
-    ctx["bid_lots"] = tape.bid_qty[row]
-    ctx["ask_lots"] = tape.ask_qty[row]
+    show_touch(ctx, tape, row)
     if tape.kind[row] == ROW_TRADE:
         ctx["trade_ticks"] = tape.px[row]
         ctx["trade_lots"] = tape.qty[row]
@@ -345,9 +350,10 @@ def quiet_until(book: Book, tape: TapeRows, ctx: Context, news: Table, log: Tabl
     """The time before which rows and calls are all that happens."""
     if book["interest_stale"] or ctx["hit"] <= book["i_cursor"][ZERO]:
         return ZERO
-    quiet = NEVER
-    if ctx["hit"] < len(tape.ts):
-        quiet = tape.ts[ctx["hit"]]
+    quiet, row = NEVER, ctx["hit"]
+    if row < len(tape.ts):
+        # Which extreme of a bar comes first may not be decided yet.
+        quiet = tape.ts[row - row % ROWS if ctx["turns"] else row]
     if ctx["arrived"] < ctx["sent"]:
         quiet = min(quiet, log[ctx["arrived"], LOG_SENT] + way)
     if ctx["news_from"] < ctx["news_to"]:

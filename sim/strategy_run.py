@@ -71,9 +71,13 @@ def bar_table(tape: Tape, bar_ns: int, feed_ns: int, now_ns: int, end_ns: int) -
     first_ns = (now_ns - feed_ns) // bar_ns * bar_ns
     last_ns = min((int(tape.columns.ts[-1]) // bar_ns + 1) * bar_ns, end_ns - feed_ns)
     found = bars_from_tape(tape, bar_ns, first_ns, max(first_ns, last_ns // bar_ns * bar_ns))
-    ends = found.ts + bar_ns
-    prices = (found.open, found.high, found.low, found.close)
-    return np.column_stack((ends + feed_ns, ends, found.ts, *prices, found.volume))
+    columns = (found.ts, found.open, found.high, found.low, found.close, found.volume)
+    table = np.empty((len(found.ts), len(strategy_bars.BAR_FIELDS)), dtype=np.int64)
+    np.add(found.ts, bar_ns + feed_ns, out=table[:, strategy_bars.BAR_DUE])
+    np.add(found.ts, bar_ns, out=table[:, strategy_bars.BAR_END])
+    for place, column in enumerate(columns, int(strategy_bars.BAR_START)):
+        table[:, place] = column
+    return table
 
 
 class CompiledRun:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,20 @@ def test_bars_of_the_tape_are_the_bars_of_the_file(write: Callable[..., Path]) -
     for name in ("open", "high", "low", "close"):
         assert (getattr(bars, name) * 0.25).tolist() == columns[name]
     assert bars.volume.tolist() == columns["volume"]
+
+
+@pytest.mark.parametrize("offset", [0, 7])
+def test_bars_of_any_part_are_what_its_prints_make(offset: int) -> None:
+    columns = minute_bars()
+    columns["ts"] = [ts - START % MINUTE + offset for ts in columns["ts"]]
+    tape = tape_from_frame(columns, ES)
+    prints = replace(tape, bar_interval_ns=0)
+    times = sorted({int(ts) + more for ts in tape.columns.ts for more in (0, 1)})
+    for start in times:
+        for end in times:
+            found, wanted = (bars_from_tape(each, MINUTE, start, end) for each in (tape, prints))
+            for mine, theirs in zip(found, wanted, strict=True):
+                assert mine.tolist() == theirs.tolist()
 
 
 def test_the_cache_remembers_that_it_is_of_bars(write: Callable[..., Path]) -> None:

@@ -1,3 +1,5 @@
+import gc
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -6,7 +8,15 @@ import numpy as np
 import pytest
 from small_tapes import ES, good_columns, with_cell
 
-from data.kept import ParkedTape, keep_tapes_open, kept_tape, let_tapes_go, park_all, unpark_all
+from data.kept import (
+    ParkedTape,
+    keep_tapes_open,
+    kept_tape,
+    let_tapes_go,
+    park_all,
+    unpark_all,
+    worked_out,
+)
 from data.schema import TapeError
 from data.tape import columns_hash, open_tape, tape_from_frame
 
@@ -60,3 +70,33 @@ def test_a_parked_tape_whose_folder_is_gone_is_an_error(tmp_path: Path) -> None:
         file.rmdir() if file.is_dir() else file.unlink()
     with pytest.raises(TapeError, match="not there any more"):
         unpark_all(parked)
+
+
+def test_what_is_worked_out_of_a_tape_is_worked_out_once_for_all_its_copies() -> None:
+    tape, other = (tape_from_frame(good_columns(), ES) for _ in range(2))
+    copy = tape.columns._replace(px=tape.columns.px.copy())
+    first = worked_out(tape.columns, "sum", lambda: [1])
+    assert worked_out(copy, "sum", lambda: [2]) is first
+    assert worked_out(tape.columns, "product", lambda: [3]) == [3]
+    assert worked_out(other.columns, "sum", lambda: [4]) == [4]
+
+
+def test_what_was_worked_out_goes_with_its_tape() -> None:
+    class Figure:
+        pass
+
+    tape = tape_from_frame(good_columns(), ES)
+    figure = weakref.ref(worked_out(tape.columns, "figure", Figure))
+    assert figure() is not None
+    del tape
+    gc.collect()
+    assert figure() is None
+
+
+def test_what_was_not_wanted_for_longest_is_worked_out_anew() -> None:
+    tape = tape_from_frame(good_columns(), ES)
+    first = worked_out(tape.columns, "first", lambda: [0])
+    for number in range(100):
+        worked_out(tape.columns, number, lambda: [1])
+        assert worked_out(tape.columns, "first", lambda: [2]) is first
+    assert worked_out(tape.columns, 0, lambda: [3]) == [3]
