@@ -42,7 +42,6 @@ class RecordKind(StrEnum):
     STARTED = "started"
     RESUMED = "resumed"
     STOPPED = "stopped"
-    OUTAGE = "outage"
     NOTE = "note"
 
 

@@ -23,7 +23,6 @@ EVIDENCE = "evidence"
 """The key of a configuration that holds what `scenarios.evidence` found."""
 _SETTINGS = ("instruments", "simulation", "account", "risk", "order_manager", "parameters")
 _MONEY = frozenset({"fee_nanos", "cash_nanos", "realised_nanos", "value", "limit"})
-_OF_EXCHANGE = ("simulation", "account", "instruments")
 _VERSIONS = ("python", "numpy", "numba", "pyarrow", "papertape")
 
 

@@ -82,16 +82,6 @@ def axes_of_texts(texts: Iterable[str]) -> tuple[Axis, ...]:
     return tuple(axes.values())
 
 
-def grid_of_texts(texts: Iterable[str]) -> Grid:
-    """The grid of `--grid` texts. Raises as `axes_of_texts`."""
-    return Grid(axes_of_texts(texts))
-
-
-def grid_of_values(table: Mapping[str, Sequence[Any] | str]) -> Grid:
-    """The grid of a table. Raises as `axes_of_values`."""
-    return Grid(axes_of_values(table))
-
-
 def axes_of_values(table: Mapping[str, Sequence[Any] | str]) -> tuple[Axis, ...]:
     """The parameters of a table: for each a sequence of plain values, or a text as for `--grid`.
 

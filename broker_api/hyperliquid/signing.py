@@ -25,8 +25,6 @@ from broker_api.hyperliquid.wire.schema import ProtocolError
 
 MAINNET_SOURCE, OTHER_SOURCE = "a", "b"
 """What `source` says in the signed struct: the main network, or any other."""
-SIGNATURE_CHAIN_ID = "0x66eee"
-"""The chain id under which this project signs user actions, as the vendor's SDK does."""
 
 _L1_CHAIN_ID = 1337
 _NO_ADDRESS = bytes(32)
@@ -158,16 +156,6 @@ def recover(digest: bytes, signature: Signature) -> str:
         raise ProtocolError("signature", "its words are no point of the curve") from None
 
 
-def checksum_address(address: str) -> str:
-    """An address with the capitals of EIP-55, as wallets show it."""
-    digits = address.lower().removeprefix("0x")
-    marks = keccak256(digits.encode()).hex()
-    return "0x" + "".join(
-        digit.upper() if int(mark, 16) >= 8 else digit
-        for digit, mark in zip(digits, marks, strict=False)
-    )
-
-
 # --- L1 actions --------------------------------------------------------------------------------
 
 
@@ -255,11 +243,6 @@ def user_digest(action: Mapping[str, Any]) -> bytes:
 
 def _field(action: Mapping[str, Any], field: str) -> Any:
     return action.get(field) or "" if field == "agentName" else action[field]
-
-
-def sign_user(signer: Signer, action: Mapping[str, Any]) -> Signature:
-    """Sign a user-signed action as it will be posted."""
-    return signer.sign(user_digest(action))
 
 
 def recover_user(signature: Signature, action: Mapping[str, Any]) -> str:

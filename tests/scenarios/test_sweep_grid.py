@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from broker_api.errors import ConfigurationError
-from scenarios.grid import grid_of_texts, grid_of_values, typed_values
+from scenarios.grid import Grid, axes_of_texts, axes_of_values, typed_values
 from scenarios.sweep import Objective, Row, table_of
 
 
@@ -47,20 +47,20 @@ def test_typed_values_are_split_and_ranges_written_out(text: str, values: list[s
 )
 def test_texts_that_are_no_grid_are_refused(text: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        grid_of_texts([text])
+        Grid(axes_of_texts([text]))
 
 
 def test_a_name_twice_no_name_and_too_much_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="fast is in the grid already"):
-        grid_of_texts(["fast=1", "fast=2"])
+        Grid(axes_of_texts(["fast=1", "fast=2"]))
     with pytest.raises(ConfigurationError, match="the grid is empty"):
-        grid_of_texts([])
+        Grid(axes_of_texts([]))
     with pytest.raises(ConfigurationError, match="1,002,001 combinations; at most 1,000,000"):
-        grid_of_texts(["a=0:1000", "b=0:1000"])
+        Grid(axes_of_texts(["a=0:1000", "b=0:1000"]))
 
 
 def test_the_last_parameter_changes_fastest() -> None:
-    grid = grid_of_texts(["fast=1,2", "slow=8,9"])
+    grid = Grid(axes_of_texts(["fast=1,2", "slow=8,9"]))
     assert len(grid) == 4
     assert list(grid) == [
         {"fast": "1", "slow": "8"},
@@ -72,8 +72,10 @@ def test_the_last_parameter_changes_fastest() -> None:
 
 
 def test_values_of_a_table_become_plain_and_texts_stay_texts() -> None:
-    grid = grid_of_values(
-        {"a": np.arange(2), "b": (0.5,), "c": "1:2", "d": [dt.date(2024, 1, 2), None is None]}
+    grid = Grid(
+        axes_of_values(
+            {"a": np.arange(2), "b": (0.5,), "c": "1:2", "d": [dt.date(2024, 1, 2), None is None]}
+        )
     )
     first = next(iter(grid))
     assert first == {"a": 0, "b": 0.5, "c": "1", "d": dt.date(2024, 1, 2)}
@@ -94,7 +96,7 @@ def test_values_of_a_table_become_plain_and_texts_stay_texts() -> None:
 )
 def test_tables_that_are_no_grid_are_refused(table: dict, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        grid_of_values(table)
+        Grid(axes_of_values(table))
 
 
 def test_the_best_has_most_or_least_of_a_figure_and_did_not_fail() -> None:

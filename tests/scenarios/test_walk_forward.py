@@ -14,7 +14,7 @@ from broker_api.config import SessionDefaults
 from broker_api.errors import ConfigurationError
 from data.tape import Tape, tape_from_frame
 from scenarios.combinations import Plan
-from scenarios.grid import grid_of_values
+from scenarios.grid import Grid, axes_of_values
 from scenarios.processes import InThisProcess
 from scenarios.runner import Script
 from scenarios.sweep import Constraint, Objective, Row
@@ -61,7 +61,7 @@ def plan(tmp_path: Path) -> Plan:
 
 
 def walked(plan: Plan, split: WalkForward, executor: Executor, goal: Objective) -> list[Walked]:
-    space = grid_of_values({"side": [0, 1]})
+    space = Grid(axes_of_values({"side": [0, 1]}))
     return list(walk_forward(plan, space, goal, split, executor, lambda row, count: None))
 
 

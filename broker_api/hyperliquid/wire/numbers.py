@@ -19,7 +19,6 @@ SIGNIFICANT_DIGITS_MAX = 5
 """Significant digits of a price that is not a whole number."""
 PERP_DECIMALS = 6
 """Decimals of a perpetual's price and size together; 8 on the spot market."""
-SPOT_DECIMALS = 8
 TEXT_LENGTH_MAX = 48
 """Characters of a number; longer ones are no number that the venue ever meant."""
 
@@ -123,8 +122,3 @@ def rounded_price(
         return price
     below, above = nearest_prices(price, sz_decimals, together)
     return above if up else below
-
-
-def is_size_allowed(size: Decimal, sz_decimals: int) -> bool:
-    """Whether a size is positive and has no more decimals than the asset's sizes have."""
-    return size > 0 and decimals_of(size) <= sz_decimals

@@ -31,24 +31,6 @@ class LoginCode(IntEnum):
     API_KEY_AUTHENTICATION_DISABLED = 10
 
 
-class LogoutCode(IntEnum):
-    """Of `Auth/logout`."""
-
-    SUCCESS = 0
-    INVALID_SESSION = 1
-    UNKNOWN_ERROR = 2
-
-
-class ValidateCode(IntEnum):
-    """Of `Auth/validate`."""
-
-    SUCCESS = 0
-    INVALID_SESSION = 1
-    SESSION_NOT_FOUND = 2
-    EXPIRED_TOKEN = 3
-    UNKNOWN_ERROR = 4
-
-
 class ContractCode(IntEnum):
     """Of `Contract/searchById`."""
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
-from broker_api.messages import ProtocolError
-
 MONTH_LETTERS = "FGHJKMNQUVXZ"
-_ID = re.compile(rf"CON\.F\.US\.([A-Z0-9]{{1,8}})\.([{MONTH_LETTERS}])(\d\d)", re.ASCII)
 
 PRODUCT_CODES = {
     "ES": "EP",
@@ -47,18 +43,6 @@ class Contract(NamedTuple):
     def name(self, root: str) -> str:
         """The exchange's name of it: root, month letter, last digit of the year."""
         return f"{root}{MONTH_LETTERS[self.month - 1]}{self.year % 10}"
-
-
-def parse_contract_id(text: str) -> Contract:
-    """The contract of an id. Raises ProtocolError.
-
-    >>> parse_contract_id("CON.F.US.ENQ.U25")
-    Contract(code='ENQ', month=9, year=2025)
-    """
-    found = _ID.fullmatch(text)
-    if found is None:
-        raise ProtocolError("contractId", f"{text[:64]!r} is no contract's id")
-    return Contract(found[1], MONTH_LETTERS.index(found[2]) + 1, 2000 + int(found[3]))
 
 
 def front_contract(root: str, year: int, month: int, day: int) -> Contract:

@@ -101,17 +101,6 @@ _FROM_OURS = {
     for theirs, mine in _TO_OURS.items()
     if theirs not in (OrderType.JOIN_BID, OrderType.JOIN_ASK)
 }
-_STATUS_TO_OURS = {
-    OrderStatus.NONE: ours.OrderStatus.UNCERTAIN,
-    OrderStatus.OPEN: ours.OrderStatus.OPEN,
-    OrderStatus.FILLED: ours.OrderStatus.FILLED,
-    OrderStatus.CANCELLED: ours.OrderStatus.CANCELLED,
-    OrderStatus.EXPIRED: ours.OrderStatus.EXPIRED,
-    OrderStatus.REJECTED: ours.OrderStatus.REJECTED,
-    OrderStatus.PENDING: ours.OrderStatus.PENDING,
-    OrderStatus.PENDING_CANCELLATION: ours.OrderStatus.OPEN,
-    OrderStatus.SUSPENDED: ours.OrderStatus.PENDING,
-}
 
 
 def type_to_ours(kind: OrderType) -> ours.OrderType | None:
@@ -122,14 +111,6 @@ def type_to_ours(kind: OrderType) -> ours.OrderType | None:
 def type_from_ours(kind: ours.OrderType) -> OrderType | None:
     """The gateway's order type; None where it has none: orders that a touch triggers."""
     return _FROM_OURS.get(kind)
-
-
-def status_to_ours(status: OrderStatus, filled: int = 0) -> ours.OrderStatus:
-    """Our status of an order of which so much is filled."""
-    found = _STATUS_TO_OURS[status]
-    if found is ours.OrderStatus.OPEN and filled > 0:
-        return ours.OrderStatus.PARTIALLY_FILLED
-    return found
 
 
 def status_from_ours(status: ours.OrderStatus, *, held: bool = False) -> OrderStatus:

@@ -14,11 +14,6 @@ PAGE_MAX = 1_000
 
 
 @response
-class Empty:
-    """A body without anything in it."""
-
-
-@response
 class LoginKey:
     """`Auth/loginKey`. The key is a secret: this is never shown."""
 

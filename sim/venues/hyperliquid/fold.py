@@ -297,10 +297,7 @@ def note_fill(engine: HyperliquidEngine, record: OrderRecord, fill: Fill, row: E
     """Note an execution, and tell it."""
     user, index = record.user, record.asset.index
     user.fills.append(fill)
-    nanos = row.lots * row.price_ticks * record.asset.instrument.tick_value_nanos
-    user.traded_nanos += nanos
-    if row.liquidity == Liquidity.MAKER:
-        user.maker_nanos += nanos
+    user.traded_nanos += row.lots * row.price_ticks * record.asset.instrument.tick_value_nanos
     tally = user.funding[index]
     tally.since_change = 0
     if fill.start_position == 0 or fill.direction in ("Long > Short", "Short > Long"):

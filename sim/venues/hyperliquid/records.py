@@ -214,7 +214,6 @@ class User:
     """Entries of userNonFundingLedgerUpdates."""
     spot_nanos: int = 0
     traded_nanos: int = 0
-    maker_nanos: int = 0
     requests_used: int = 0
     cancels_used: int = 0
     last_over_ms: int = 0

@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from broker_api.event import Reason
 from broker_api.hyperliquid.wire import account, answers, frames, market, statuses, texts
 from broker_api.hyperliquid.wire.actions import decode_action, encode_action
-from broker_api.hyperliquid.wire.ids import cloid_of, is_own_perpetual
+from broker_api.hyperliquid.wire.ids import cloid_of
 from broker_api.hyperliquid.wire.numbers import (
     is_price_allowed,
-    is_size_allowed,
     nearest_prices,
     parse_number,
     price_step,
@@ -136,13 +135,6 @@ def test_the_nearest_prices_are_allowed_and_have_nothing_between_them(
         assert up == down == price
     else:
         assert (down, up) == (below, above)
-
-
-def test_the_rule_of_sizes() -> None:
-    assert is_size_allowed(Decimal("0.20"), 1)
-    assert not is_size_allowed(Decimal("0.25"), 1)
-    assert not is_size_allowed(Decimal(0), 1)
-    assert not is_size_allowed(Decimal(-1), 1)
 
 
 def test_averages_and_fees_are_cut_off() -> None:
@@ -407,10 +399,3 @@ def test_cloids_are_functions_of_session_and_order() -> None:
     made = {cloid_of(scope, text) for scope in ("a", "b", "") for text in ("1", "2", "a1", "")}
     assert len(made) == 12
     assert all(len(each) == 34 for each in made)
-
-
-def test_asset_ids_tell_perpetuals_from_the_rest() -> None:
-    assert is_own_perpetual(0)
-    assert is_own_perpetual(9_999)
-    assert not is_own_perpetual(10_000)
-    assert not is_own_perpetual(110_000)
