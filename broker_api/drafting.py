@@ -105,6 +105,7 @@ class Draft:
 _OPTION_NAMES = tuple(OrderOptions.__annotations__)
 _BRACKET_NAMES = (*_OPTION_NAMES, *BracketOptions.__annotations__)
 OCO_NAMES = tuple(OcoOptions.__annotations__)
+_MARKET = OrderType.MARKET
 _MARKET_TERMS = Terms(TimeInForce.NONE)
 _PLAIN_TERMS = Terms(TimeInForce.GTC)
 _PROTECTABLE = (OrderType.MARKET, OrderType.STOP, OrderType.MARKET_IF_TOUCHED)
@@ -138,7 +139,7 @@ def check_names(given: Mapping[str, Any], allowed: tuple[str, ...], what: str) -
 
 def parse_terms(order_type: OrderType, options: Mapping[str, Any]) -> Terms:
     """Time in force and the other options of an order of this type. Raises InvalidOrderError."""
-    is_market = order_type is OrderType.MARKET
+    is_market = order_type is _MARKET
     if not options:
         return _MARKET_TERMS if is_market else _PLAIN_TERMS
     check_names(options, _OPTION_NAMES, "the placement")

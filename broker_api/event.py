@@ -7,6 +7,7 @@ is taken over; `encode` and `decode` are the only conversions between the two.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple
 
@@ -408,12 +409,27 @@ SESSION_KINDS = RISK_KINDS | {EventKind.SESSION_RESUMED}
 _TYPE_BY_KIND = {int(event_type.KIND): event_type for event_type in EVENT_TYPES}
 _COLUMN_INDEX = {name: index for index, name in enumerate(EVENT_COLUMNS)}
 _ACCOUNT = _COLUMN_INDEX["account"]
+
+
+class _Members(dict[int, Any]):
+    """An enumeration's members by value: looking is a sixth of calling it. ValueError if none."""
+
+    def __init__(self, enumeration: Any) -> None:
+        super().__init__((member.value, member) for member in enumeration)
+        self._enumeration = enumeration
+
+    def __missing__(self, value: int) -> Any:
+        return self._enumeration(value)
+
+
+reason_of: Callable[[int], Reason] = _Members(Reason).__getitem__
+"""The reason with this number. Raises ValueError when there is none."""
 _FROM_ROW: dict[str, Any] = {
     "status": OrderStatus.from_code,
-    "side": Side,
-    "liquidity": Liquidity,
+    "side": _Members(Side).__getitem__,
+    "liquidity": _Members(Liquidity).__getitem__,
     "ambiguous": bool,
-    "reason": Reason,
+    "reason": reason_of,
 }
 
 

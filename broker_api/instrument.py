@@ -245,12 +245,14 @@ class Instrument:
     def _to_steps(
         self, value: Number, step: Decimal, step_float: float, field: str, what: str
     ) -> int:
-        if isinstance(value, float | int) and not isinstance(value, bool):
-            quotient = float(value) / step_float
-            if quotient == quotient and abs(quotient) <= MAX_TICKS:
+        if isinstance(value, (float, int)) and not isinstance(value, bool):
+            number = float(value)
+            quotient = number / step_float
+            if -MAX_TICKS <= quotient <= MAX_TICKS:
                 steps = round(quotient)
+                off = number - steps * step_float
                 # docs/fills.md: a float is on the grid within 1e-9 of its own magnitude.
-                if abs(float(value) - steps * step_float) <= 1e-9 * max(1.0, abs(float(value))):
+                if off == 0.0 or abs(off) <= 1e-9 * max(1.0, abs(number)):
                     return steps
             raise self._off_grid(value, step, field, what)
         try:

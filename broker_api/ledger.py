@@ -6,11 +6,11 @@ broker's own PositionChanged and AccountChanged say the same, so a run whose boo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from broker_api.broker import Snapshot
-from broker_api.event import EVENT_TYPES, EventKind, EventRow, OrderEventBase, Reason
+from broker_api.event import EVENT_TYPES, EventKind, EventRow, OrderEventBase, Reason, reason_of
 from broker_api.instrument import Instrument
 from broker_api.journal import in_order
 from broker_api.order import (
@@ -32,14 +32,20 @@ from broker_api.record import EXIT_ROLES, OrderRecord, PositionRecord
 from broker_api.refusals import EXPIRED, describe
 
 _ORDER_KINDS = frozenset(int(each.KIND) for each in EVENT_TYPES if issubclass(each, OrderEventBase))
-_STATELESS = (
-    EventKind.REPLACE_REJECTED,
-    EventKind.CANCEL_REJECTED,
-    EventKind.UNPROTECTED,
-    EventKind.DOUBLE_EXIT,
+# An enumeration's member costs as much to look up as the rest of a line.
+_ACCEPTED, _REJECTED, _FILLED = EventKind.ACCEPTED, EventKind.REJECTED, EventKind.FILLED
+_POSITION, _ACCOUNT = EventKind.POSITION, EventKind.ACCOUNT
+_BUY, _PENDING_CODE = Side.BUY, OrderStatus.PENDING.code
+_STATELESS = frozenset(
+    {
+        EventKind.REPLACE_REJECTED,
+        EventKind.CANCEL_REJECTED,
+        EventKind.UNPROTECTED,
+        EventKind.DOUBLE_EXIT,
+    }
 )
 """Events that tell of an order without changing it."""
-_WITH_TERMS = (EventKind.ACCEPTED, EventKind.REPLACED, EventKind.ACTIVATED)
+_WITH_TERMS = frozenset({EventKind.ACCEPTED, EventKind.REPLACED, EventKind.ACTIVATED})
 """Events that bring an order's prices and total size."""
 
 
@@ -157,9 +163,9 @@ class Ledger:
         kind = row.kind
         if kind in _ORDER_KINDS:
             return self._apply_order_event(row)
-        if kind == EventKind.POSITION:
+        if kind == _POSITION:
             self._check_position(row)
-        elif kind == EventKind.ACCOUNT:
+        elif kind == _ACCOUNT:
             assert row.cash_nanos == self.cash_nanos, (
                 f"cash {row.cash_nanos} of the broker is not the ledger's {self.cash_nanos}"
             )
@@ -182,18 +188,18 @@ class Ledger:
         kind = row.kind
         record = self.orders.get(row.order_id)
         if record is None:
-            if kind == EventKind.ACCEPTED and (row.order_id < 0 or row.reason != Reason.NONE):
+            if kind == _ACCEPTED and (row.order_id < 0 or row.reason != Reason.NONE):
                 record = self._add_unasked(row)
             else:
                 return None
         previous = record.status
         if kind in _STATELESS:
             return Change(record, previous)
-        if kind == EventKind.REJECTED and previous is OrderStatus.REJECTED:
+        if kind == _REJECTED and previous is OrderStatus.REJECTED:
             # A group that was refused whole is refused at its first order's answer already.
             return Change(record, previous)
         record.updated_ns = row.ts_ns
-        if kind == EventKind.FILLED:
+        if kind == _FILLED:
             self._apply_fill(record, row)
         else:
             _apply_terms(record, row)
@@ -206,7 +212,7 @@ class Ledger:
             f"ledger's {record.filled_lots}"
         )
         record.leaves_lots = row.leaves_lots
-        if kind == EventKind.REJECTED:
+        if kind == _REJECTED:
             return Change(record, previous, self._reject_group(record, row))
         return Change(record, previous)
 
@@ -259,7 +265,7 @@ class Ledger:
         record.filled_cost += lots * price
         record.fee_nanos += row.fee_nanos
         record.fills.append(row)
-        signed = lots if row.side == Side.BUY else -lots
+        signed = lots if row.side == _BUY else -lots
         realised = self.positions[record.instrument].net(signed, price)
         self.cash_nanos += realised - row.fee_nanos
         self.fees_nanos += row.fee_nanos
@@ -294,27 +300,53 @@ def _apply_terms(record: OrderRecord, row: EventRow) -> None:
         record.size_lots = row.lots
         record.limit_ticks = None if row.price_ticks == NO_PRICE else row.price_ticks
         record.stop_ticks = None if row.stop_ticks == NO_PRICE else row.stop_ticks
-    elif kind == EventKind.TRIGGERED:
-        record.stop_ticks = row.stop_ticks
-    if kind == EventKind.ACCEPTED:
-        record.accepted = True
-        record.held = row.status == OrderStatus.PENDING.code and record.role in EXIT_ROLES
-    elif kind in (EventKind.ACTIVATED, EventKind.UNCERTAIN):
-        record.held = False
-    elif kind == EventKind.HELD:
-        record.held = True
-    elif kind == EventKind.REJECTED:
-        _refuse(record, row)
-    elif kind == EventKind.CANCELLED:
-        record.reason = Reason(row.reason)
-        record.reason_text = describe(record.reason, record.spec)
-    elif kind == EventKind.EXPIRED:
-        record.reason_text = EXPIRED
+    take_over = _TAKE_OVER.get(kind)
+    if take_over is not None:
+        take_over(record, row)
+
+
+def _accept(record: OrderRecord, row: EventRow) -> None:
+    record.accepted = True
+    record.held = row.status == _PENDING_CODE and record.role in EXIT_ROLES
+
+
+def _trigger(record: OrderRecord, row: EventRow) -> None:
+    record.stop_ticks = row.stop_ticks
+
+
+def _let_go(record: OrderRecord, row: EventRow) -> None:
+    record.held = False
+
+
+def _hold(record: OrderRecord, row: EventRow) -> None:
+    record.held = True
+
+
+def _cancel(record: OrderRecord, row: EventRow) -> None:
+    record.reason = reason_of(row.reason)
+    record.reason_text = describe(record.reason, record.spec)
+
+
+def _expire(record: OrderRecord, row: EventRow) -> None:
+    record.reason_text = EXPIRED
 
 
 def _refuse(record: OrderRecord, row: EventRow) -> None:
-    record.reason = Reason(row.reason)
+    record.reason = reason_of(row.reason)
     record.reason_text = describe(record.reason, record.spec, row.value, row.limit, record.side)
+
+
+_TAKE_OVER: dict[int, Callable[[OrderRecord, EventRow], None]] = {
+    EventKind.ACCEPTED: _accept,
+    EventKind.TRIGGERED: _trigger,
+    EventKind.ACTIVATED: _let_go,
+    EventKind.UNCERTAIN: _let_go,
+    EventKind.HELD: _hold,
+    EventKind.REJECTED: _refuse,
+    EventKind.CANCELLED: _cancel,
+    EventKind.EXPIRED: _expire,
+}
+"""What an event says of an order beside prices, sizes and status."""
 
 
 def fold(

@@ -62,13 +62,13 @@ class Side(IntEnum):
     def parse(cls, value: object) -> Side:
         """Accept a Side, 0 or 1, or "buy"/"sell" in any case. Raises ValueError otherwise."""
         if isinstance(value, int) and not isinstance(value, bool) and value in (0, 1):
-            return cls(value)
+            return _SIDES[value]
         if isinstance(value, bool):
             raise ValueError(f"side {value!r} is not one of 0, 1, buy, sell")
         return parse_name(cls, value, "side")
 
 
-_OPPOSITE = (Side.SELL, Side.BUY)
+_SIDES, _OPPOSITE = (Side.BUY, Side.SELL), (Side.SELL, Side.BUY)
 
 
 class OrderType(IntEnum):
@@ -97,11 +97,15 @@ class TimeInForce(IntEnum):
 class OrderStatus(str, Enum):
     """Where an order is in its life. Members are strings: ``status == "filled"`` works.
 
-    `code` is the number used in journal rows; `projectx_code` the vendor's number.
+    `code` is the number used in journal rows; `projectx_code` the vendor's number. `is_terminal` is
+    true when nothing can happen to the order any more, `is_working` while it is sent, held, open or
+    partly filled.
     """
 
     code: int
     projectx_code: int
+    is_terminal: bool
+    is_working: bool
 
     def __new__(cls, value: str, code: int, projectx_code: int) -> Self:
         """A member from its text and its two codes."""
@@ -109,6 +113,8 @@ class OrderStatus(str, Enum):
         member._value_ = value
         member.code = code
         member.projectx_code = projectx_code
+        member.is_terminal = value in ("filled", "cancelled", "expired", "rejected")
+        member.is_working = value in ("pending", "open", "partially_filled")
         return member
 
     PENDING = "pending", 1, 6
@@ -126,26 +132,14 @@ class OrderStatus(str, Enum):
     def __format__(self, spec: str) -> str:
         return str.__format__(self, spec)
 
-    @property
-    def is_terminal(self) -> bool:
-        """True when nothing can happen to the order any more."""
-        return self in TERMINAL_STATUSES
-
-    @property
-    def is_working(self) -> bool:
-        """True when the order is sent, held, open or partly filled."""
-        return self in WORKING_STATUSES
-
     @classmethod
     def from_code(cls, code: int) -> OrderStatus:
         """The member with this journal code."""
         return STATUS_BY_CODE[code]
 
 
-TERMINAL_STATUSES = frozenset(
-    {OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.EXPIRED, OrderStatus.REJECTED}
-)
-WORKING_STATUSES = frozenset({OrderStatus.PENDING, OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED})
+TERMINAL_STATUSES = frozenset(status for status in OrderStatus if status.is_terminal)
+WORKING_STATUSES = frozenset(status for status in OrderStatus if status.is_working)
 STATUS_BY_CODE = {status.code: status for status in OrderStatus}
 
 _ENDS = (OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.EXPIRED)
@@ -341,10 +335,12 @@ def requests_of(submission: Submission) -> tuple[OrderRequest, ...]:
 
 def order_ids_of(submission: Submission) -> tuple[int, ...]:
     """The ids of a submission's orders: one, both OCO legs, or entry, stop, target."""
-    ids = [request.order_id for request in requests_of(submission)]
-    if isinstance(submission, BracketRequest):
-        ids.extend(leg.order_id for leg in (submission.stop, submission.target) if leg is not None)
-    return tuple(ids)
+    if isinstance(submission, OrderRequest):
+        return (submission.order_id,)
+    if isinstance(submission, OcoRequest):
+        return (submission.first.order_id, submission.second.order_id)
+    legs = (submission.entry, submission.stop, submission.target)
+    return tuple([leg.order_id for leg in legs if leg is not None])
 
 
 def exit_order(entry: OrderRequest, leg: ExitRequest, role: Role) -> OrderRequest:

@@ -41,6 +41,7 @@ from broker_api.response import BracketOrderResponse, OcoOrderResponse, OrderRes
 from broker_api.risk import RiskGate
 from broker_api.session import Session
 
+_REJECTED = OrderStatus.REJECTED
 _LIMITED = (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.LIMIT_IF_TOUCHED)
 _STOPPED = (
     OrderType.STOP,
@@ -135,7 +136,8 @@ class Placing:
         session = self._session
         ledger = session.ledger
         self._check_supported(_ask_of(draft), draft.spec.symbol)
-        self._check_value(draft)
+        if session.is_rehearsal:
+            self._check_value(draft)
         client_order_id = draft.terms.client_order_id
         if client_order_id is not None and ledger.id_of_client(client_order_id) is not None:
             raise refusal(
@@ -147,6 +149,8 @@ class Placing:
         limit = session.config.max_concurrent_orders
         if would_be > limit and not self._reduces(draft):
             raise refusal(Reason.TOO_MANY_ORDERS, draft.spec, would_be, limit)
+        if self._risk.is_open:
+            return
         self._risk.admit(
             draft.index,
             draft.side,
@@ -173,7 +177,7 @@ class Placing:
         """In a rehearsal: refuse what is worth less than the venue would take."""
         session = self._session
         least = session.capabilities.min_value
-        if not session.is_rehearsal or not least or self._reduces(draft):
+        if not least or self._reduces(draft):
             return
         ticks = draft.limit_ticks if draft.limit_ticks is not None else draft.stop_ticks
         quote = session.broker.last_quote(draft.index)
@@ -375,6 +379,6 @@ def _raise_refusal(answer: OrderAccepted | OrderRejected, records: tuple[OrderRe
             order=record.view(),
         )
     for record in records:
-        if record.status is OrderStatus.REJECTED:
+        if record.status is _REJECTED:
             error = WORDINGS[record.reason].error
             raise error(record.reason_text, order=record.view(), reason=record.reason)

@@ -9,6 +9,7 @@ from broker_api.view import Fill, Order
 
 EXIT_ROLES = (Role.STOP_EXIT, Role.TARGET_EXIT)
 UNASKED_ROLES = (Role.LIQUIDATION, Role.FOREIGN, Role.REPAIR)
+_PENDING, _NO_REASON = OrderStatus.PENDING, Reason.NONE
 _NO_ENTRIES = (*EXIT_ROLES, *UNASKED_ROLES)
 """Orders that the session did not ask for: it neither counts nor ends them."""
 
@@ -65,7 +66,7 @@ class OrderRecord:
         self.tag = request.tag
         self.role = role
         self.group: tuple[int, ...] = ()
-        self.status = OrderStatus.PENDING
+        self.status = _PENDING
         self.held = False
         self.accepted = False
         self.filled_lots = 0
@@ -73,7 +74,7 @@ class OrderRecord:
         self.filled_cost = 0
         self.fee_nanos = 0
         self.fills: list[EventRow] = []
-        self.reason = Reason.NONE
+        self.reason = _NO_REASON
         self.reason_text = ""
         self.created_ns = ts_ns
         self.updated_ns = ts_ns

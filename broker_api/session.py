@@ -61,6 +61,7 @@ COMMANDS_AT_ONCE_MAX = 10_000
 RETRY_SECONDS = 0.1
 """Wait before the first repeat of a submission that surely did not arrive; it doubles each time."""
 _T = TypeVar("_T")
+_FILLED = EventKind.FILLED
 _SILENT = (ReplaceRejected, CancelRejected)
 """Answers that change no order: whoever asked is told, handlers are not."""
 _NOTICES = {
@@ -103,8 +104,7 @@ class Session:
         self._counters: list[Counters] = []
         self.errors: list[Exception] = []
         self.failure: Exception | None = None
-        self.connected = False
-        self.is_occupied = False
+        self.connected = self.is_occupied = False
         self.started_ns = 0
         self.ended_ns: int | None = None
         self._on_error = on_error
@@ -148,7 +148,8 @@ class Session:
     def ledger(self) -> Ledger:
         """Orders, positions and cash as of the session's time."""
         self.broker.flush()
-        self._catch_up()
+        if self._deferred:
+            self._catch_up()
         return self._ledger
 
     @property
@@ -198,8 +199,7 @@ class Session:
         self.check()
         now = self.clock.now_ns()
         if now != self._instant_ns:
-            self._instant_ns = now
-            self._instant_commands = 0
+            self._instant_ns, self._instant_commands = now, 0
         self._instant_commands += 1
         if self._instant_commands > COMMANDS_AT_ONCE_MAX:
             raise RunawayStrategy(
@@ -221,11 +221,10 @@ class Session:
         sent_ns = self._begin(submission)
         ids = order_ids_of(submission)
         # Taken now: a ledger that forgets ended orders may have forgotten these at the answer.
-        records = tuple(self._ledger.orders[order_id] for order_id in ids)
+        records = tuple([self._ledger.orders[order_id] for order_id in ids])
         counters = self._counters[index]
         counters.sent += len(ids)
-        attempts = self.config.retry_attempts
-        pause = RETRY_SECONDS
+        attempts, pause = self.config.retry_attempts, RETRY_SECONDS
         while True:
             try:
                 answer = await self.broker.submit(submission)
@@ -312,7 +311,8 @@ class Session:
 
     def _apply(self, row: EventRow, came_ns: int) -> None:
         self._journal.record_event(row)
-        self._catch_up()
+        if self._deferred:
+            self._catch_up()
         change = self.apply_told(row, came_ns)
         if self._subscriptions:
             self._notify(decode(row), change)
@@ -337,7 +337,7 @@ class Session:
 
     def _count(self, change: Change, row: EventRow, came_ns: int) -> None:
         record = change.record
-        if row.kind == EventKind.FILLED:
+        if row.kind == _FILLED:
             self._counters[record.instrument].fills += 1
         if record.status is not change.previous and record.status.is_terminal:
             counters = self._counters[record.instrument]

@@ -261,26 +261,27 @@ class SimBroker:
                     return acted_ns
             self._run_market(target)
             now_ns = exchange.now_ns
-            self._execute_arrivals(now_ns)
+            if self._arrivals.next_ns() <= now_ns:
+                self._execute_arrivals(now_ns)
             if self._schedule_due(now_ns) or now_ns == deadline_ns:
                 return now_ns
 
     def _next_stop_ns(self, deadline_ns: int | None) -> int | None:
         """The next time at which something of ours is due; None when the tape has ended before."""
-        due = self._next_flight_ns()
+        now_ns, due = self.exchange.now_ns, self._next_flight_ns()
         in_flight = due < NEVER_NS
-        if not self._closing:
-            ticks = self._market.ticks
-            data_ns = NEVER_NS if ticks.direct else ticks.next_ns()
-            if data_ns <= self._tape_end_ns:
-                due = min(due, data_ns)
-        due = max(due, self.exchange.now_ns)
+        ticks = self._market.ticks
+        if not self._closing and not ticks.direct:
+            data_ns = ticks.next_ns()
+            if data_ns < due and data_ns <= self._tape_end_ns:
+                due = data_ns
+        due = max(due, now_ns)
         lasts_ns = due if in_flight else self._tape_end_ns
-        if deadline_ns is not None and deadline_ns <= min(due, lasts_ns):
+        if deadline_ns is not None and deadline_ns <= due and deadline_ns <= lasts_ns:
             return deadline_ns
         if due < NEVER_NS:
             return due
-        return self._tape_end_ns if self.exchange.now_ns < self._tape_end_ns else None
+        return self._tape_end_ns if now_ns < self._tape_end_ns else None
 
     def _tell_stretches(self, until_ns: int) -> int | None:
         """Call handlers for every row that arrives before `until_ns`.
@@ -338,12 +339,12 @@ class SimBroker:
             command, answer = arrived
             rows = self.exchange.execute_rows(command)
             assert rows, "every command gets an answer"
-            for position, row in enumerate(rows):
+            for row in rows:
                 due_ns = self._response.arrival_ns(row.ts_ns, row.seq)
-                first = answer if position == 0 else None
-                self._deliveries.append((due_ns, row, first))
-                if first is not None:
+                self._deliveries.append((due_ns, row, answer))
+                if answer is not None:  # it is the first row
                     self._answers_due.append(due_ns)
+                    answer = None
 
     def _schedule_due(self, now_ns: int) -> bool:
         """Hand everything that is due to the loop; True when there was something."""
@@ -351,10 +352,12 @@ class SimBroker:
         if self._next_delivery_ns() <= now_ns:
             self._loop.call_soon(self._deliver_due, now_ns)
             scheduled = True
-        seen_ns = min(now_ns, self._tape_end_ns)  # nothing is told of a time that is not there
-        if not self._closing and self._market.ticks.next_ns() <= seen_ns:
-            self._loop.call_soon(self._market.ticks.deliver, seen_ns)
-            scheduled = True
+        if not self._closing:
+            ticks = self._market.ticks
+            seen_ns = min(now_ns, self._tape_end_ns)  # nothing is told of a time that is not there
+            if ticks.next_ns() <= seen_ns:
+                self._loop.call_soon(ticks.deliver, seen_ns)
+                scheduled = True
         return scheduled
 
     def _deliver_due(self, now_ns: int) -> None:

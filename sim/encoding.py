@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,42 +21,13 @@ from broker_api.order import (
 )
 from sim.book import COMMAND, NEVER
 
-
-class _Record(NamedTuple):
-    """One record of dtype COMMAND, in its order."""
-
-    order_id: int
-    account: int
-    instrument: int
-    sign: int
-    type: int
-    time_in_force: int
-    role: int
-    size: int
-    limit: int
-    stop: int
-    protection: int
-    trail: int
-    trail_ppm: int
-    activation: int
-    best: int
-    expires: int
-    post_only: int
-    reduce_only: int
-    stop_id: int
-    stop_offset: int
-    stop_price: int
-    limit_offset: int
-    exit_trail: int
-    target_id: int
-    target_offset: int
-    target_price: int
-    target_trail: int
-    arm: int
-    on_partial: int
-
-
-assert _Record._fields == COMMAND.names, "a record is written in the kernel's order"
+_RECORD = struct.Struct(f"<{COMMAND.itemsize // 8}q")
+"""One record of dtype COMMAND: packed at once, a quarter of what NumPy takes field by field."""
+_OF_AN_ORDER = (
+    "order_id", "account", "instrument", "sign", "type", "time_in_force", "role", "size", "limit",
+    "stop", "protection", "trail", "trail_ppm", "activation", "best", "expires", "post_only",
+    "reduce_only",
+)  # fmt: skip
 
 
 class _Group(NamedTuple):
@@ -75,6 +47,7 @@ class _Group(NamedTuple):
 
 
 _NO_GROUP = _Group()
+assert (*_OF_AN_ORDER, *_Group._fields) == COMMAND.names, "records are in the kernel's order"
 
 
 def group_of(command: BracketRequest | OcoRequest) -> _Group:
@@ -109,6 +82,7 @@ class Encoder:
         self._calendars = tuple(calendars)
         self._index = {each.symbol: index for index, each in enumerate(self._instruments)}
         self.commands = np.zeros(2, dtype=COMMAND)
+        self._bytes = self.commands.view(np.uint8).data
 
     def index_of(self, symbol: str) -> int:
         """The instrument's place in the session. Raises ConfigurationError."""
@@ -124,8 +98,11 @@ class Encoder:
         request: OrderRequest,
         now_ns: int,
         group: _Group = _NO_GROUP,
-    ) -> None:
-        """Write an account's request, with what `group` says of a bracket's exits or an OCO."""
+    ) -> int:
+        """Write an account's request, with what `group` says of a bracket's exits or an OCO.
+
+        Returns the place of its instrument.
+        """
         index = self.index_of(request.instrument)
         limit, stop = request.limit_ticks, request.stop_ticks
         trail = trail_ppm = activation = None
@@ -134,38 +111,30 @@ class Encoder:
             limit, stop = None, None
             trail, trail_ppm = request.trail_ticks, request.trail_ppm
             activation = request.activation_ticks
-        record = _Record(
-            order_id=request.order_id,
-            account=account,
-            instrument=index,
-            sign=1 - 2 * request.side,
-            type=request.order_type,
-            time_in_force=request.time_in_force,
-            role=0,
-            size=request.size_lots,
-            limit=or_none(limit),
-            stop=or_none(stop),
-            protection=or_none(request.protection_ticks),
-            trail=or_none(trail),
-            trail_ppm=or_none(trail_ppm),
-            activation=or_none(activation),
-            best=NO_PRICE,
-            expires=self._expiry_ns(index, request, now_ns),
-            post_only=request.post_only,
-            reduce_only=request.reduce_only,
-            stop_id=group.stop_id,
-            stop_offset=group.stop_offset,
-            stop_price=group.stop_price,
-            limit_offset=group.limit_offset,
-            exit_trail=group.exit_trail,
-            target_id=group.target_id,
-            target_offset=group.target_offset,
-            target_price=group.target_price,
-            target_trail=group.target_trail,
-            arm=group.arm,
-            on_partial=group.on_partial,
+        _RECORD.pack_into(
+            self._bytes,
+            at * _RECORD.size,
+            request.order_id,
+            account,
+            index,
+            1 - 2 * request.side,
+            request.order_type,
+            request.time_in_force,
+            0,  # a role is given by the group
+            request.size_lots,
+            NO_PRICE if limit is None else limit,
+            NO_PRICE if stop is None else stop,
+            or_none(request.protection_ticks),
+            or_none(trail),
+            or_none(trail_ppm),
+            or_none(activation),
+            NO_PRICE,
+            self._expiry_ns(index, request, now_ns),
+            request.post_only,
+            request.reduce_only,
+            *group,
         )
-        self.commands[at] = record
+        return index
 
     def _expiry_ns(self, index: int, request: OrderRequest, now_ns: int) -> int:
         if request.time_in_force is TimeInForce.DAY:

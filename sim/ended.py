@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from broker_api.order import TERMINAL_STATUSES
 
 _ENDED = frozenset(status.code for status in TERMINAL_STATUSES)
 _IS_ENDED = np.array([code in _ENDED for code in range(max(_ENDED) + 1)])
-_OF_NO_ORDER = (EventKind.CANCEL_REJECTED, EventKind.REPLACE_REJECTED)
+_OF_NO_ORDER = (int(EventKind.CANCEL_REJECTED), int(EventKind.REPLACE_REJECTED))
 """Refusals of orders that may never have been."""
 
 
@@ -23,10 +24,11 @@ class EndedOrders:
         self._statuses: list[dict[int, int]] = [{} for _ in range(accounts)]
         self._waiting: list[npt.NDArray[np.int64]] = []
 
-    def note(self, row: EventRow) -> None:
-        """Take in an event."""
-        if row.status in _ENDED and row.kind not in _OF_NO_ORDER:
-            self._statuses[row.account][row.order_id] = row.status
+    def note(self, rows: Sequence[EventRow]) -> None:
+        """Take in events."""
+        for row in rows:
+            if row.status in _ENDED and row.kind not in _OF_NO_ORDER:
+                self._statuses[row.account][row.order_id] = row.status
 
     def note_all(self, events: npt.NDArray[Any]) -> None:
         """Take in many events, dtype EVENT_ROW, all of the first account."""
@@ -39,7 +41,8 @@ class EndedOrders:
 
     def status(self, order_id: int, account: int) -> int:
         """The code of the status in which an order ended; 0 for one that has not."""
-        for ids, statuses in self._waiting:
-            self._statuses[0].update(zip(ids.tolist(), statuses.tolist(), strict=True))
-        self._waiting.clear()
+        if self._waiting:
+            for ids, statuses in self._waiting:
+                self._statuses[0].update(zip(ids.tolist(), statuses.tolist(), strict=True))
+            self._waiting.clear()
         return self._statuses[account].get(order_id, 0)

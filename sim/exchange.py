@@ -27,7 +27,6 @@ from broker_api.order import (
     ReplaceRequest,
     Side,
     TimeInForce,
-    requests_of,
 )
 from data.index import TapeRows
 from data.schema import ROWS_OF_BAR
@@ -100,12 +99,14 @@ class Exchange:
             instruments, tapes, simulation, self.accounts, self.start_ns
         )
         self._book = self._array[0]
-        # One number of the record each: a tenth of what a look into the record costs.
-        self._event_count = self._array["event_count"]
-        self._next_expiry = self._array["next_expiry"]
-        self._record_ts = self._array["ts"]
+        # Numbers of the record as memory: a twentieth of what a look into the record costs.
+        self._event_count = self._array["event_count"].data
+        self._next_expiry = self._array["next_expiry"].data
+        self._record_ts = self._array["ts"].data
+        self._cursors = self._array["i_cursor"][0].data
         self._encoder = Encoder(self._instruments, self._calendars)
         self._events = np.zeros(MAX_EVENTS, dtype=EVENT_ROW)
+        self._event_words = self._events.view(np.int64).reshape(MAX_EVENTS, -1)
         self._ended = EndedOrders(len(self.accounts))
         self._rows = MergedRows(self._array, self._events, self._handles, self._ts)
         self._boundaries = Boundaries(calendars, self.start_ns, self.end_ns)
@@ -172,8 +173,8 @@ class Exchange:
 
         Afterwards `now_ns` is that time and every row up to it has been processed.
         """
-        while not self._published and self.now_ns < deadline_ns:
-            target = min(deadline_ns, int(self._next_expiry[0]), self._margins.next_ns)
+        while self.now_ns < deadline_ns and not self._published:
+            target = min(deadline_ns, self._next_expiry[0], self._margins.next_ns)
             boundary = self._boundaries.next_ns
             if boundary > target:
                 self._run_to(max(target, self.now_ns))
@@ -269,7 +270,8 @@ class Exchange:
         if self._margins.next_ns <= self.now_ns and self._margins.switch(self.now_ns):
             self._look_at_margin()
             entries.refresh_interest(self._array)
-        self._published += self._drain()
+        if self._event_count[0]:
+            self._published += self._drain()
 
     def _run_single_to(self, target_ns: int) -> None:
         """All of it behind one door of the kernel; only a margin call is worked on here."""
@@ -408,13 +410,12 @@ class Exchange:
         """
         assert not self._event_count[0], "events of rows are drained before a command"
         self._record_ts[0] = self.now_ns
-        match command:
-            case ReplaceRequest():
-                self._replace(command, account)
-            case CancelRequest():
-                self._cancel(command, account)
-            case _:
-                self._submit(command, account)
+        if isinstance(command, CancelRequest):
+            self._cancel(command, account)
+        elif isinstance(command, ReplaceRequest):
+            self._replace(command, account)
+        else:
+            self._submit(command, account)
         return self._drain()
 
     def change_funds(self, change: FundsChange, account: int = 0) -> list[Event]:
@@ -427,19 +428,19 @@ class Exchange:
         return [decode(row) for row in self._drain()]
 
     def _submit(self, command: OrderRequest | BracketRequest | OcoRequest, account: int) -> None:
-        first = requests_of(command)[0]
-        index = self._encoder.index_of(first.instrument)
-        handle, row = self._handles[index], int(self._book["i_cursor"][index])
-        door = entries.place
+        encoder, now_ns = self._encoder, self.now_ns
         if isinstance(command, OrderRequest):
-            self._encoder.encode(0, account, first, self.now_ns)
-        else:
-            self._encoder.encode(0, account, first, self.now_ns, group_of(command))
+            index = encoder.encode(0, account, command, now_ns)
+            door = entries.place
+        elif isinstance(command, BracketRequest):
+            index = encoder.encode(0, account, command.entry, now_ns, group_of(command))
             door = entries.place_bracket
-            if isinstance(command, OcoRequest):
-                self._encoder.encode(1, account, command.second, self.now_ns)
-                door = entries.place_oco
-        door(self._array, handle, self._events, row, self._encoder.commands)
+        else:
+            index = encoder.encode(0, account, command.first, now_ns, group_of(command))
+            encoder.encode(1, account, command.second, now_ns)
+            door = entries.place_oco
+        handle, row = self._handles[index], self._cursors[index]
+        door(self._array, handle, self._events, row, encoder.commands)
 
     def _instrument_of_order(self, order_id: int, account: int) -> int:
         if self._is_single:
@@ -456,7 +457,7 @@ class Exchange:
             self._array,
             self._handles[index],
             self._events,
-            int(self._book["i_cursor"][index]),
+            self._cursors[index],
             account,
             command.order_id,
             or_none(command.size_lots),
@@ -472,7 +473,7 @@ class Exchange:
             self._array,
             self._handles[index],
             self._events,
-            int(self._book["i_cursor"][index]),
+            self._cursors[index],
             account,
             command.order_id,
             self._ended.status(command.order_id, account),
@@ -480,12 +481,12 @@ class Exchange:
 
     def _drain(self) -> list[EventRow]:
         """The rows that the kernel wrote since the last call."""
-        count = int(self._event_count[0])
+        count = self._event_count[0]
         if count == 0:
             return []
         assert count <= MAX_EVENTS, "one transaction overflowed the event buffer"
         self._event_count[0] = 0
-        rows = [EventRow._make(row) for row in self._events[:count].tolist()]
-        for row in rows:
-            self._ended.note(row)
+        # As plain integers: of records NumPy copies one field after the other.
+        rows = list(map(EventRow._make, self._event_words[:count].tolist()))
+        self._ended.note(rows)
         return rows

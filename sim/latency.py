@@ -135,12 +135,16 @@ class OneWay:
     """One direction: what is sent arrives after its latency, and not before what went ahead."""
 
     def __init__(self, setting: LatencySetting, seed: int, stream: str) -> None:
-        self._delays = delays_of(setting, seed, stream)
+        self._delays = delays = delays_of(setting, seed, stream)
+        self._steady_ns = delays.ns if isinstance(delays, Constant) else None
         self._newest_ns = 0
 
     def arrival_ns(self, sent_ns: int, number: int) -> int:
         """When the thing of this number, sent at `sent_ns`, arrives. Call in order of sending."""
-        arrives_ns = sent_ns + self._delays.one(number, sent_ns)
+        latency_ns = self._steady_ns
+        if latency_ns is None:
+            latency_ns = self._delays.one(number, sent_ns)
+        arrives_ns = sent_ns + latency_ns
         if arrives_ns > self._newest_ns:
             self._newest_ns = arrives_ns
         return self._newest_ns

@@ -43,10 +43,10 @@ class MarginSwitches:
                 switches += [(opens_ns, index, False), (night_ns, index, True)]
             self._set(index, is_night)
         self._switches = sorted((each for each in switches if each[0] > start_ns), reverse=True)
-
-    @property
-    def next_ns(self) -> int:
+        self.next_ns = self._next_ns()
         """When margins change next."""
+
+    def _next_ns(self) -> int:
         return self._switches[-1][0] if self._switches else int(NEVER)
 
     def switch(self, ts_ns: int) -> bool:
@@ -56,11 +56,13 @@ class MarginSwitches:
             _, index, is_night = self._switches.pop()
             self._set(index, is_night)
             has_night_begun = has_night_begun or is_night
+            self.next_ns = self._next_ns()
         return has_night_begun
 
     def end_at(self, end_ns: int) -> None:
         """None is later than the session that is under way at `end_ns`."""
         self._switches = [switch for switch in self._switches if switch[0] <= end_ns]
+        self.next_ns = self._next_ns()
 
     def _set(self, index: int, is_night: bool) -> None:
         spec = self._instruments[index]

@@ -231,8 +231,10 @@ class Ticks:
 
     def next_ns(self) -> int:
         """When the next call may be due; a far future when none is."""
+        if not self._wanted:
+            return NEVER_NS
         if not self._ahead:
-            return min((each.next_ns() for each in self._wanted), default=NEVER_NS)
+            return min(each.next_ns() for each in self._wanted)
         block = self._ready_block(NEVER_NS)
         return NEVER_NS if block is None else int(block.due_ns[block.position])
 
