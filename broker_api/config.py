@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -21,6 +22,15 @@ from broker_api.errors import ConfigurationError, SecretError
 from broker_api.instrument import PPM, Instrument, MarginTier, to_nanos
 from broker_api.latency import Latency, latency_in_folder
 from broker_api.order import BeyondTop, QueueModel, SelfTrade, parse_name
+
+
+def web_address(value: str | None, example: str) -> str | None:
+    """The value of a setting that names a server. Raises ValueError for what is no address."""
+    if value is not None:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"is no address like {example}")
+    return value
 
 
 def near_miss(name: str, allowed: Iterable[str]) -> str:

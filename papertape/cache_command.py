@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from broker_api.errors import ConfigurationError
 from data.cache import discard_entry
 from data.cache_care import (
     CacheEntry,
@@ -20,6 +21,7 @@ from data.cache_care import (
     list_entries,
 )
 from data.schema import NANO
+from papertape.options import time_of
 
 DAMAGED = 1
 WRONG_USE = 2
@@ -53,7 +55,7 @@ def cache(
         if list_ + verify + clear_ > 1:
             raise ValueError("say one of --list, --verify and --clear")
         folders = cache_folders(place)
-    except ValueError as error:
+    except (ConfigurationError, ValueError) as error:
         typer.echo(f"papertape: {error}", err=True)
         raise typer.Exit(WRONG_USE) from None
     if not folders:
@@ -76,12 +78,7 @@ def _since_ns(text: str | None, clears: bool) -> int | None:
         return None
     if not clears:
         raise ValueError("--unused-since goes with --clear")
-    try:
-        when = dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"--unused-since {text!r} is not a time like 2025-01-14") from None
-    aware = when if when.tzinfo is not None else when.replace(tzinfo=dt.UTC)
-    return int(aware.timestamp()) * NANO
+    return time_of("--unused-since", text, "2025-01-14")
 
 
 def _show(folder: Path) -> None:

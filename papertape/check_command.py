@@ -12,7 +12,7 @@ from rich.console import Console
 
 from papertape.ending import OK, SCRIPT_FAILED, ended
 from scenarios.check import Checked, check_all, find_scenarios, tasks_of
-from scenarios.check_report import counts_text, details, junit_xml, markdown, write_text
+from scenarios.check_report import counts_text, details, write_results
 
 _STYLES = {"passed": "green", "accepted": "cyan"}
 
@@ -51,10 +51,7 @@ def _run(request: CheckRequest) -> list[Checked]:
         _print(console, each)
     order = {str(file): number for number, file in enumerate(files)}
     results.sort(key=lambda each: order[each.file])
-    if request.junit is not None:
-        write_text(request.junit, junit_xml(results))
-    if request.markdown is not None:
-        write_text(request.markdown, markdown(results))
+    write_results(results, request.junit, request.markdown)
     noun = "scenario" if len(results) == 1 else "scenarios"
     console.print(f"{len(results)} {noun}: {counts_text(results)}")
     return results

@@ -38,6 +38,7 @@ from data.synthetic import DEFAULT_START_NS, generate, profile_for
 from data.tape import Tape, check_file, open_tape
 from data.written import write_tape
 from papertape.cache_command import cache
+from papertape.options import time_of
 
 BAD_FILE = 1
 WRONG_USE = 2
@@ -174,14 +175,7 @@ def _decimal(option: str, text: str) -> Decimal:
 
 
 def _start_ns(text: str | None) -> int:
-    if text is None:
-        return DEFAULT_START_NS
-    try:
-        when = dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"--start {text!r} is not a time like 2025-01-14T14:30") from None
-    aware = when if when.tzinfo is not None else when.replace(tzinfo=dt.UTC)
-    return int(aware.timestamp()) * NANO
+    return DEFAULT_START_NS if text is None else time_of("--start", text, "2025-01-14T14:30")
 
 
 def _empty_facts_table(tape: Tape) -> Table:

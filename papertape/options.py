@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 
 from broker_api.config import SETTINGS_FILE, SessionDefaults
 from broker_api.errors import ConfigurationError
+from broker_api.instrument import NANOS
 from scenarios.parameters import literal
 from scenarios.settings import settings_of
 
@@ -93,6 +95,19 @@ def subject_of(
     defaults = scenario.defaults()
     files = (*defaults.catalog_files, *catalog)
     return scenario.script_to_play(), replace(defaults, catalog_files=files)
+
+
+def time_of(option: str, text: str, example: str) -> int:
+    """Nanoseconds since the epoch of an ISO time, in UTC unless it says otherwise.
+
+    Raises ConfigurationError for a text that is no time.
+    """
+    try:
+        when = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(f"{option} {text!r} is not a time like {example}") from None
+    aware = when if when.tzinfo is not None else when.replace(tzinfo=dt.UTC)
+    return int(aware.timestamp()) * NANOS
 
 
 def changes_of(settings: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, Any]:

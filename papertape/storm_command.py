@@ -15,7 +15,7 @@ from data.market_storm import Incident
 from papertape.ending import OK, SCRIPT_FAILED, ended, say
 from reports.summary import print_summary
 from scenarios.check import ERROR, FAILED, PASSED, Checked, executor_of, find_scenarios
-from scenarios.check_report import junit_xml, markdown, write_text
+from scenarios.check_report import write_results
 from scenarios.processes import usable_processors
 from scenarios.recording import fill_folder
 from scenarios.run_folder import write_whole
@@ -64,10 +64,7 @@ def _perform_storms(request: StormRequest) -> int:
     for result in results:
         if result.status == ERROR:
             say(f"papertape: {result.faults[0]}")
-    if request.junit is not None:
-        write_text(request.junit, junit_xml(results))
-    if request.markdown is not None:
-        write_text(request.markdown, markdown(results))
+    write_results(results, request.junit, request.markdown)
     return OK if all(each.is_fine for each in results) else SCRIPT_FAILED
 
 

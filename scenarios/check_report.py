@@ -27,10 +27,12 @@ def counts_text(results: Sequence[Checked]) -> str:
     return ", ".join(f"{count} {status}" for status, count in counts.items()) or "no scenario"
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whose folder may have to be made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+def write_results(results: Sequence[Checked], junit: Path | None, summary: Path | None) -> None:
+    """Write the results as JUnit's XML and as Markdown, where files are named for them."""
+    for path, form in ((junit, junit_xml), (summary, markdown)):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(form(results), encoding="utf-8")
 
 
 def junit_xml(results: Sequence[Checked]) -> str:

@@ -24,7 +24,6 @@ from broker_api.event import (
 )
 from broker_api.hyperliquid.books import Books
 from broker_api.hyperliquid.contracts import Contract
-from broker_api.hyperliquid.drafts import Refused as NotTaken
 from broker_api.hyperliquid.drafts import Touch, fitted, wire_order
 from broker_api.hyperliquid.keeper import Keeper
 from broker_api.hyperliquid.outbox import Lane, Parcel
@@ -33,6 +32,7 @@ from broker_api.hyperliquid.wire.answers import Entry, Filled, Refused, Resting,
 from broker_api.hyperliquid.wire.ids import cloid_of
 from broker_api.hyperliquid.wire.schema import ProtocolError
 from broker_api.hyperliquid.wire.texts import Read, Refusal, read
+from broker_api.live.drafts import Refused as NotTaken
 from broker_api.live.lane import Form
 from broker_api.live.owned import done, owned
 from broker_api.live.tracks import Track

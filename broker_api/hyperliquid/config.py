@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from broker_api.config import Settings
+from broker_api.config import Settings, web_address
 from broker_api.errors import ConfigurationError
 from broker_api.live.consent import missing_consents
 from broker_api.secret import Secret
@@ -76,11 +76,7 @@ class HyperliquidConfig(Settings):
     @field_validator("base_url")
     @classmethod
     def _check_url(cls, value: str | None) -> str | None:
-        if value is not None:
-            parts = urlsplit(value)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise ValueError("is no address like http://127.0.0.1:3001")
-        return value
+        return web_address(value, "http://127.0.0.1:3001")
 
     def place(self, environment: Mapping[str, str]) -> Place:
         """Where this trades. Raises ConfigurationError for real money without both consents."""

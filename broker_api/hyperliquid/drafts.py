@@ -16,6 +16,7 @@ from broker_api.event import Reason
 from broker_api.hyperliquid.contracts import Contract
 from broker_api.hyperliquid.wire.actions import Limit, Order, Terms, Tif, TpSl, Trigger
 from broker_api.hyperliquid.wire.numbers import is_price_allowed, rounded_price
+from broker_api.live.drafts import Refused, middle
 from broker_api.order import OrderRequest, OrderType, Side, TimeInForce
 
 _TRIGGERED = {
@@ -24,16 +25,6 @@ _TRIGGERED = {
     OrderType.MARKET_IF_TOUCHED: (True, TpSl.TAKE_PROFIT),
     OrderType.LIMIT_IF_TOUCHED: (False, TpSl.TAKE_PROFIT),
 }
-
-
-class Refused(Exception):
-    """An order that the venue would refuse; nothing was sent. Values are in the reason's unit."""
-
-    def __init__(self, reason: Reason, value: int = 0, limit: int = 0) -> None:
-        super().__init__(reason.name)
-        self.reason = reason
-        self.value = value
-        self.limit = limit
 
 
 class Touch(NamedTuple):
@@ -45,9 +36,7 @@ class Touch(NamedTuple):
     @property
     def mid(self) -> Decimal | None:
         """Half way between them, or the one that is known."""
-        if self.bid is None or self.ask is None:
-            return self.ask if self.bid is None else self.bid
-        return (self.bid + self.ask) / 2
+        return middle(self.bid, self.ask)
 
     def opposite(self, side: Side) -> Decimal | None:
         """The price at which an order of this side would take."""

@@ -20,6 +20,7 @@ from broker_api.event import (
     Reason,
     ReplaceRejected,
 )
+from broker_api.live.drafts import Refused
 from broker_api.live.lane import Form
 from broker_api.live.owned import done, owned
 from broker_api.live.tracks import Terms, Track
@@ -28,7 +29,7 @@ from broker_api.order import CancelRequest, OrderRequest, OrderType, ReplaceRequ
 from broker_api.pacing import Kind
 from broker_api.projectx.books import Books
 from broker_api.projectx.contracts import Contract
-from broker_api.projectx.drafts import Refused, Touch, trail_price, wire_order
+from broker_api.projectx.drafts import Touch, trail_price, wire_order
 from broker_api.projectx.keeper import Keeper
 from broker_api.projectx.outbox import Lane, Parcel
 from broker_api.projectx.reducing import Reducing

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from broker_api.config import Settings
+from broker_api.config import Settings, web_address
 from broker_api.errors import ConfigurationError
 from broker_api.live.consent import missing_consents
 from broker_api.secret import Secret
@@ -85,11 +84,7 @@ class ProjectXConfig(Settings):
     @field_validator("base_url", "hub_url")
     @classmethod
     def _check_url(cls, value: str | None) -> str | None:
-        if value is not None:
-            parts = urlsplit(value)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise ValueError("is no address like http://127.0.0.1:3002/api")
-        return value
+        return web_address(value, "http://127.0.0.1:3002/api")
 
     def place(self, environment: Mapping[str, str]) -> Place:
         """Where this trades: as named, else as the environment says, else the network."""

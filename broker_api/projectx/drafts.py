@@ -8,20 +8,11 @@ from typing import NamedTuple
 from broker_api.capabilities import PROJECTX, supports
 from broker_api.event import Reason
 from broker_api.instrument import PPM
+from broker_api.live.drafts import Refused, middle
 from broker_api.order import OrderRequest, OrderType, Side
 from broker_api.projectx.contracts import Contract
 from broker_api.projectx.wire.enums import type_from_ours
 from broker_api.projectx.wire.requests import PlaceOrder
-
-
-class Refused(Exception):
-    """An order that the gateway does not have or would refuse; nothing was sent."""
-
-    def __init__(self, reason: Reason, value: int = 0, limit: int = 0) -> None:
-        super().__init__(reason.name)
-        self.reason = reason
-        self.value = value
-        self.limit = limit
 
 
 class Touch(NamedTuple):
@@ -34,11 +25,7 @@ class Touch(NamedTuple):
     @property
     def mark(self) -> Decimal | None:
         """The last price, else the middle, else the one that is known."""
-        if self.last is not None:
-            return self.last
-        if self.bid is None or self.ask is None:
-            return self.ask if self.bid is None else self.bid
-        return (self.bid + self.ask) / 2
+        return middle(self.bid, self.ask) if self.last is None else self.last
 
 
 def wire_order(

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from broker_api.event import Reason
+from broker_api.live.drafts import Refused
 from broker_api.live.tracks import Track
 from broker_api.order import OrderRequest, OrderType
 from broker_api.projectx.books import Books
-from broker_api.projectx.drafts import Refused
 
 
 class Reducing:

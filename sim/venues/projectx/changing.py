@@ -79,38 +79,34 @@ def cancel(engine: ProjectXEngine, user: str, body: OrderOfAccount) -> dict[str,
 
 def close(engine: ProjectXEngine, user: str, body: ClosePosition) -> dict[str, Any]:
     """Close a position at market; exits of brackets stay as they are."""
-    codes = CloseCode
-    account = engine.account(user, body.account_id)
-    if account is None:
-        return envelope(codes.ACCOUNT_NOT_FOUND, sentence(codes.ACCOUNT_NOT_FOUND))
-    market = engine.by_contract.get(body.contract_id)
-    if market is None:
-        return envelope(codes.CONTRACT_NOT_FOUND, sentence(codes.CONTRACT_NOT_FOUND))
-    lots = account.holdings[market.index].lots
-    if not lots:
-        return envelope(codes.POSITION_NOT_FOUND, sentence(codes.POSITION_NOT_FOUND))
-    reason = _reduce(engine, account, market, abs(lots))
-    if reason is not Reason.NONE:
-        return envelope(codes.ORDER_REJECTED, words_of(reason).text)
-    return envelope()
+    return _close(engine, user, body, CloseCode, None)
 
 
 def close_part(engine: ProjectXEngine, user: str, body: PartialClose) -> dict[str, Any]:
     """Close a part of a position at market."""
-    codes = PartialCloseCode
+    return _close(engine, user, body, PartialCloseCode, body.size)
+
+
+def _close(
+    engine: ProjectXEngine,
+    user: str,
+    body: ClosePosition | PartialClose,
+    codes: type[CloseCode] | type[PartialCloseCode],
+    size: int | None,
+) -> dict[str, Any]:
     account = engine.account(user, body.account_id)
     if account is None:
         return envelope(codes.ACCOUNT_NOT_FOUND, sentence(codes.ACCOUNT_NOT_FOUND))
     market = engine.by_contract.get(body.contract_id)
     if market is None:
         return envelope(codes.CONTRACT_NOT_FOUND, sentence(codes.CONTRACT_NOT_FOUND))
-    lots = account.holdings[market.index].lots
+    lots = abs(account.holdings[market.index].lots)
     if not lots:
         return envelope(codes.POSITION_NOT_FOUND, sentence(codes.POSITION_NOT_FOUND))
-    if not 1 <= body.size <= abs(lots):
-        text = f"{sentence(codes.INVALID_CLOSE_SIZE)}: {body.size} of {abs(lots)}"
-        return envelope(codes.INVALID_CLOSE_SIZE, text)
-    reason = _reduce(engine, account, market, body.size)
+    if size is not None and not 1 <= size <= lots:
+        code = PartialCloseCode.INVALID_CLOSE_SIZE
+        return envelope(code, f"{sentence(code)}: {size} of {lots}")
+    reason = _reduce(engine, account, market, lots if size is None else size)
     if reason is not Reason.NONE:
         return envelope(codes.ORDER_REJECTED, words_of(reason).text)
     return envelope()

@@ -24,12 +24,13 @@ from broker_api.hyperliquid.config import (
     HyperliquidConfig,
 )
 from broker_api.hyperliquid.contracts import contracts_of, to_nanos_exactly
-from broker_api.hyperliquid.drafts import Refused, Touch, fitted, wire_order
+from broker_api.hyperliquid.drafts import Touch, fitted, wire_order
 from broker_api.hyperliquid.opening import snapshot_of
 from broker_api.hyperliquid.wire.account import ClearinghouseState, UserFees
 from broker_api.hyperliquid.wire.actions import Tif, TpSl
 from broker_api.hyperliquid.wire.schema import ProtocolError, decode
 from broker_api.live.consent import CONSENT_VARIABLE
+from broker_api.live.drafts import Refused
 from broker_api.order import OrderType, Side, TimeInForce
 
 CLOID = "0x" + "a" * 32

@@ -15,6 +15,7 @@ from broker_api.catalog import load_catalog
 from broker_api.errors import ConfigurationError, SecretError
 from broker_api.event import EventRow, Reason, decode
 from broker_api.ledger import Ledger
+from broker_api.live.drafts import Refused
 from broker_api.live.money import Money
 from broker_api.live.tracks import Track
 from broker_api.messages import decode as decode_wire
@@ -22,7 +23,7 @@ from broker_api.order import OrderRequest, OrderStatus, OrderType, ReplaceReques
 from broker_api.projectx.books import UNIT_NS, Books
 from broker_api.projectx.config import PLACES, Place, ProjectXConfig, config_of
 from broker_api.projectx.contracts import Contract, chosen, contract_of, root_of, searched
-from broker_api.projectx.drafts import Refused, Touch, wire_order
+from broker_api.projectx.drafts import Touch, wire_order
 from broker_api.projectx.market import Market
 from broker_api.projectx.opening import account_of, snapshot_of
 from broker_api.projectx.tags import Tags
