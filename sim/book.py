@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.util
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -41,11 +41,14 @@ from broker_api.order import (
 )
 from data import index, schema
 from data.schema import RowKind
+from sim.later import Later
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 KERNEL_FILES = (
     "book.py",
+    "later.py",
     "handles.py",
+    "tape_type.py",
     "search.py",
     "publish.py",
     "account.py",
@@ -66,6 +69,8 @@ KERNEL_FILES = (
     "status.py",
     "kernel.py",
     "entries.py",
+    "door_code.py",
+    "doors.py",
     "strategy.py",
     "strategy_loop.py",
     "strategy_bars.py",
@@ -75,7 +80,7 @@ KERNEL_FILES = (
 
 
 @functools.cache
-def _cache_folder() -> str:
+def compiled_folder() -> str:
     """A folder for compiled code, named by the content of the kernel's sources.
 
     Numba's own cache looks at the file of the function that it compiles, not at those of the
@@ -93,35 +98,28 @@ def _cache_folder() -> str:
         index,
     ):  # the enumerations and layouts that become constants
         digest.update(Path(module.__file__ or "").read_bytes())
-    config = cast(Any, numba.config)
-    modes = (numba.__version__, config.BOUNDSCHECK, config.OPT, MAX_TIERS)
-    digest.update(repr(modes).encode())
+    modes = [os.environ.get(name, "") for name in _MODES]
+    digest.update(repr((_numba_version(), modes, MAX_TIERS)).encode())
     root = os.environ.get("PAPERTAPE_CACHE") or os.environ.get("XDG_CACHE_HOME")
     base = Path(root) if root else Path.home() / ".cache"
     return str(base / "papertape" / "compiled" / digest.hexdigest()[:16])
 
 
+_MODES = ("NUMBA_BOUNDSCHECK", "NUMBA_OPT", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
+"""Variables of the environment that change what is compiled."""
+
+
+def _numba_version() -> bytes:
+    """The file that says which Numba is installed: importing it would take a fifth of a second."""
+    found = importlib.util.find_spec("numba")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).with_name("_version.py").read_bytes()
+
+
 def is_compiled() -> bool:
     """False with NUMBA_DISABLE_JIT=1: the same sources run as plain Python."""
     return os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
-
-
-def _compile(function: _F, *, callable_from_python: bool) -> _F:
-    if not is_compiled():
-        return function
-    config = cast(Any, numba.config)
-    before = config.CACHE_DIR
-    config.CACHE_DIR = _cache_folder()
-    try:
-        compiled = cast(Any, numba.njit)(
-            cache=True,
-            error_model="numpy",
-            no_cpython_wrapper=not callable_from_python,
-            no_cfunc_wrapper=True,
-        )(function)
-    finally:
-        config.CACHE_DIR = before
-    return cast(_F, compiled)
 
 
 def njit(function: _F) -> _F:
@@ -130,12 +128,35 @@ def njit(function: _F) -> _F:
     Code is cached on disk, in a folder named by the content of the kernel's sources. Without an
     entry from Python, which most functions do not need, compiling takes a third less time.
     """
-    return _compile(function, callable_from_python=False)
+    return _compiled_later(function, callable_from_python=False)
 
 
 def entry(function: _F) -> _F:
     """Compile a function that Python calls too; otherwise like `njit`."""
-    return _compile(function, callable_from_python=True)
+    return _compiled_later(function, callable_from_python=True)
+
+
+def _compiled_later(function: _F, *, callable_from_python: bool) -> _F:
+    if not is_compiled():
+        return function
+
+    def compile_it() -> Any:
+        import numba
+
+        config = cast(Any, numba.config)
+        before = config.CACHE_DIR
+        config.CACHE_DIR = compiled_folder()
+        try:
+            return cast(Any, numba.njit)(
+                cache=True,
+                error_model="numpy",
+                no_cpython_wrapper=not callable_from_python,
+                no_cfunc_wrapper=True,
+            )(function)
+        finally:
+            config.CACHE_DIR = before
+
+    return cast(_F, Later(compile_it, function))
 
 
 def i8(value: int) -> int:

@@ -31,7 +31,7 @@ from broker_api.order import (
 from data.index import TapeRows
 from data.schema import ROWS_OF_BAR
 from data.tape import Tape
-from sim import entries
+from sim import doors
 from sim.bar_order import BarOrder
 from sim.bar_turn import BarPaths, no_bars
 from sim.book import (
@@ -130,7 +130,7 @@ class Exchange:
     def _close(self, index: int, ts_ns: int) -> None:
         opening = self._calendars[index].next_open_ns(ts_ns)
         next_open = NEVER if opening is None else opening
-        entries.halt(self._array, self._events, index, BY_CALENDAR, next_open)
+        doors.halt(self._array, self._events, index, BY_CALENDAR, next_open)
 
     @property
     def state_hash(self) -> str:
@@ -139,13 +139,13 @@ class Exchange:
 
     def equity_nanos(self, account: int = 0) -> int:
         """An account's cash plus open profit, in 1e-9 of its currency."""
-        return int(entries.equity_nanos(self._array, account))
+        return int(doors.equity_nanos(self._array, account))
 
     def used_margin_nanos(self, account: int = 0) -> int:
         """Initial margin held for positions and working orders, isolated ones included."""
         first = account * MAX_INSTRUMENTS
         buckets = self._book["p_bucket"][first : first + MAX_INSTRUMENTS]
-        return int(entries.used_margin(self._array, account)) + int(buckets.sum())
+        return int(doors.used_margin(self._array, account)) + int(buckets.sum())
 
     def isolated_nanos(self, account: int, instrument: int) -> int:
         """What an isolated position stands on; 0 for a cross one."""
@@ -250,11 +250,11 @@ class Exchange:
 
         Before it nothing is published, whatever rows go by.
         """
-        entries.refresh_interest(self._array)
+        doors.refresh_interest(self._array)
         bound = min(until_ns, int(self._book["next_expiry"]), self._boundaries.next_ns)
         for index, handle in enumerate(self._handles):
             start, end = int(self._book["i_cursor"][index]) + 1, self.row_in_force(index, bound)
-            row = int(entries.next_row(self._array, handle, index, start, end))
+            row = int(doors.next_row(self._array, handle, index, start, end))
             if row <= end:
                 if index in self._bar_orders:
                     row -= row % ROWS_OF_BAR  # which extreme comes first may not be decided yet
@@ -269,7 +269,7 @@ class Exchange:
             self._run_several_to(target_ns)
         if self._margins.next_ns <= self.now_ns and self._margins.switch(self.now_ns):
             self._look_at_margin()
-            entries.refresh_interest(self._array)
+            doors.refresh_interest(self._array)
         if self._event_count[0]:
             self._published += self._drain()
 
@@ -278,8 +278,8 @@ class Exchange:
         handle = self._handles[0]
         while True:
             stop_ns = self._put_bars_in_order(target_ns) if self._bar_orders else target_ns
-            now_ns = entries.run_to_time(self._array, handle, self._events, stop_ns)
-            if now_ns == entries.MARGIN_CALL:
+            now_ns = doors.run_to_time(self._array, handle, self._events, stop_ns)
+            if now_ns == doors.MARGIN_CALL:
                 self._look_at_margin()
                 continue
             self.now_ns = int(now_ns)
@@ -295,22 +295,22 @@ class Exchange:
         self._published += self._drain()
         self._book["ts"] = target_ns
         if self._book["next_expiry"] <= target_ns:
-            entries.expire_due(self._array, self._events)
+            doors.expire_due(self._array, self._events)
             self._run_activations()
-        entries.refresh_interest(self._array)
+        doors.refresh_interest(self._array)
 
     def _run_activations(self) -> None:
         """Let every marked exit arrive, in all instruments."""
         for index, handle in enumerate(self._handles):
             row = int(self._book["i_cursor"][index])
-            entries.run_activations(self._array, handle, self._events, row, index)
+            doors.run_activations(self._array, handle, self._events, row, index)
 
     def _pass_boundaries(self, ts_ns: int) -> None:
         self._book["ts"] = ts_ns
         for at_ns, index, opens in self._boundaries.due(ts_ns):
             if opens:
                 row = int(self._book["i_cursor"][index])
-                entries.resume(self._array, self._events, index, row + 1)
+                doors.resume(self._array, self._events, index, row + 1)
             else:
                 self._close(index, at_ns)
         self._published += self._drain()
@@ -352,7 +352,7 @@ class Exchange:
         done = False
         while not done:
             if len(ends) == 1:
-                row = entries.run_until(self._array, self._handles[0], self._events, 0, ends[0])
+                row = doors.run_until(self._array, self._handles[0], self._events, 0, ends[0])
                 done = row >= ends[0]
             else:
                 done = self._rows.serve_next(ends)
@@ -369,8 +369,8 @@ class Exchange:
         for account in range(len(self.accounts)):
             if woken and not book["p_position"][account * MAX_INSTRUMENTS + woken - 1]:
                 continue  # the row was one of an instrument in which it has nothing
-            while (scope := int(entries.next_short(self._array, account))) != NOBODY:
-                entries.begin_liquidation(self._array, self._events, account, scope)
+            while (scope := int(doors.next_short(self._array, account))) != NOBODY:
+                doors.begin_liquidation(self._array, self._events, account, scope)
                 for index in range(len(self._instruments)):
                     holding = account * MAX_INSTRUMENTS + index
                     own_scope = index if book["p_isolated"][holding] else ACCOUNT
@@ -395,7 +395,7 @@ class Exchange:
         )
         self._encoder.encode(0, account, order, self.now_ns)
         row = int(book["i_cursor"][index])
-        entries.liquidate(
+        doors.liquidate(
             self._array, self._handles[index], self._events, row, self._encoder.commands
         )
 
@@ -431,14 +431,14 @@ class Exchange:
         encoder, now_ns = self._encoder, self.now_ns
         if isinstance(command, OrderRequest):
             index = encoder.encode(0, account, command, now_ns)
-            door = entries.place
+            door = doors.place
         elif isinstance(command, BracketRequest):
             index = encoder.encode(0, account, command.entry, now_ns, group_of(command))
-            door = entries.place_bracket
+            door = doors.place_bracket
         else:
             index = encoder.encode(0, account, command.first, now_ns, group_of(command))
             encoder.encode(1, account, command.second, now_ns)
-            door = entries.place_oco
+            door = doors.place_oco
         handle, row = self._handles[index], self._cursors[index]
         door(self._array, handle, self._events, row, encoder.commands)
 
@@ -453,7 +453,7 @@ class Exchange:
 
     def _replace(self, command: ReplaceRequest, account: int) -> None:
         index = self._instrument_of_order(command.order_id, account)
-        entries.replace(
+        doors.replace(
             self._array,
             self._handles[index],
             self._events,
@@ -469,7 +469,7 @@ class Exchange:
 
     def _cancel(self, command: CancelRequest, account: int) -> None:
         index = self._instrument_of_order(command.order_id, account)
-        entries.cancel(
+        doors.cancel(
             self._array,
             self._handles[index],
             self._events,

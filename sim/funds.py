@@ -16,7 +16,7 @@ import numpy.typing as npt
 from broker_api.config import AccountConfig
 from broker_api.errors import ConfigurationError, FundsError
 from broker_api.instrument import Instrument, from_nanos
-from sim import entries
+from sim import doors
 from sim.book import MAX_INSTRUMENTS
 from sim.set_up import set_up_tiers
 
@@ -90,7 +90,7 @@ class Funds:
             self.accounts[account] = config
             raise
         self._book["interest_stale"] = 1
-        entries.refresh_interest(self._array)
+        doors.refresh_interest(self._array)
 
     def _index(self, symbol: str) -> int:
         for index, instrument in enumerate(self._instruments):
@@ -99,13 +99,13 @@ class Funds:
         raise FundsError(f"{symbol} is not an instrument of this exchange", "unknown_instrument")
 
     def _free(self, account: int) -> int:
-        return int(entries.free_margin(self._array, account))
+        return int(doors.free_margin(self._array, account))
 
     def _deposit(self, account: int, nanos: int) -> None:
         free = max(0, self._free(account))
         if -nanos > free:
             raise _short(f"a withdrawal of {from_nanos(-nanos)}", free)
-        entries.deposit(self._array, self._events, account, nanos)
+        doors.deposit(self._array, self._events, account, nanos)
 
     def _set_leverage(self, account: int, change: SetLeverage) -> None:
         book, index = self._book, self._index(change.symbol)
@@ -129,7 +129,7 @@ class Funds:
         book["p_isolated"][holding] = change.isolated
         set_up_tiers(book, holding, config.margin_tiers(instrument))
         if change.isolated:
-            needed = int(entries.position_margin(self._array, holding))
+            needed = int(doors.position_margin(self._array, holding))
             book["p_bucket"][holding] = max(needed, int(book["p_bucket"][holding]))
         if self._free(account) < min(free, 0):
             raise _short(f"leverage {change.leverage} of {instrument.symbol}", max(0, free))
@@ -142,8 +142,8 @@ class Funds:
         free = max(0, self._free(account))
         if nanos > free:
             raise _short(f"{from_nanos(nanos)} for the position in {symbol}", free)
-        spare = int(entries.isolated_equity(self._array, holding))
-        spare = max(0, spare - int(entries.position_margin(self._array, holding)))
+        spare = int(doors.isolated_equity(self._array, holding))
+        spare = max(0, spare - int(doors.position_margin(self._array, holding)))
         if -nanos > min(spare, int(book["p_bucket"][holding])):
             raise _short(f"{from_nanos(-nanos)} out of the position in {symbol}", spare)
         book["p_bucket"][holding] += nanos

@@ -8,7 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 from data.schema import IntColumn
-from sim import entries
+from sim import doors
 from sim.book import NEVER
 from sim.handles import TapeHandle
 
@@ -43,7 +43,7 @@ class MergedRows:
 
         Returns True when there is none left; then every tape stands at its end.
         """
-        entries.refresh_interest(self._array)
+        doors.refresh_interest(self._array)
         best = (int(NEVER), -1, -1)
         for index in sorted(range(len(ends)), key=lambda item: item != self._last_served):
             # The one served last is likely next; the others then need no look beyond its row, so
@@ -52,7 +52,7 @@ class MergedRows:
             if best[1] >= 0:
                 end = min(end, self.row_in_force(index, best[0]))
             start = int(self._cursors[index]) + 1
-            row = int(entries.next_row(self._array, self._handles[index], index, start, end))
+            row = int(doors.next_row(self._array, self._handles[index], index, start, end))
             if row <= end:
                 best = min(best, (int(self._ts[index][row]), index, row))
         ts_ns, index, row = best
@@ -62,7 +62,7 @@ class MergedRows:
             return True
         self._last_served = index
         self._bring_up(ts_ns, index)
-        entries.apply_row(self._array, self._handles[index], self._events, index, row)
+        doors.apply_row(self._array, self._handles[index], self._events, index, row)
         return False
 
     def _bring_up(self, ts_ns: int, before_index: int) -> None:
@@ -74,4 +74,4 @@ class MergedRows:
 
     def _bring_to(self, index: int, row: int) -> None:
         if row > self._cursors[index]:
-            entries.move_cursor(self._array, self._handles[index], index, row)
+            doors.move_cursor(self._array, self._handles[index], index, row)

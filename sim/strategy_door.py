@@ -11,15 +11,12 @@ from collections.abc import Callable
 from types import CodeType, ModuleType
 from typing import Any
 
-import numba
 import numpy as np
-from numba.core import types
-from numba.extending import intrinsic
 
 from sim.book import is_compiled
+from sim.later import introduce
 from sim.strategy import CONTEXT
 
-_typeof: Callable[[Any], Any] = numba.typeof
 _known_signatures: set[tuple[Any, ...]] = set()
 _known_strategies: dict[tuple[Any, ...], Callable[..., Any]] = {}
 KNOWN_STRATEGIES_MAX = 64
@@ -67,6 +64,11 @@ def _names(code: CodeType) -> set[str]:
 
 
 def _compiled(function: Callable[..., object], layout: np.dtype[Any]) -> Callable[..., Any]:
+    import numba
+    from numba.core import types
+    from numba.extending import intrinsic
+
+    introduce()
     record_type = numba.from_dtype(layout)
 
     @intrinsic
@@ -87,6 +89,9 @@ def _compiled(function: Callable[..., object], layout: np.dtype[Any]) -> Callabl
 
 
 def _call_signature() -> Any:
+    import numba
+    from numba.core import types
+
     return types.void(numba.from_dtype(CONTEXT), types.intp)
 
 
@@ -99,7 +104,11 @@ def play_strategy(
     """
     if not is_compiled():
         return int(door(call, records[0], *arguments))
-    shapes = tuple(map(_typeof, arguments))
+    import numba
+    from numba.core import types
+
+    typeof: Callable[[Any], Any] = numba.typeof
+    shapes = tuple(map(typeof, arguments))
     if (door, shapes) not in _known_signatures:
         signature = (types.FunctionType(_call_signature()), types.intp, *shapes)
         door.disable_compile(False)

@@ -10,13 +10,17 @@ from tests.differential.wrong_rules import WrongRule
 
 WITHOUT_RULES = (
     "handles.py",
+    "later.py",
+    "tape_type.py",
+    "door_code.py",
+    "doors.py",
     "strategy.py",
     "strategy_loop.py",
     "strategy_bars.py",
     "strategy_door.py",
 )
-"""Files that hand calls on, and those that are none of the exchange: the session of a compiled
-strategy, which `tests/sim/test_compiled.py` compares with a session in Python."""
+"""Files that compile and hand calls on, and those that are none of the exchange: the session of a
+compiled strategy, which `tests/sim/test_compiled.py` compares with a session in Python."""
 
 
 SHARES = 6

@@ -10,7 +10,7 @@ import pytest
 from broker_api.event import Event, Liquidation
 from broker_api.instrument import Instrument, MarginTier
 from data.tape import Tape
-from sim import entries
+from sim import doors
 from sim.liquidation import NOBODY
 from tests.sim.market import Market, an_instrument, tape_of
 
@@ -68,7 +68,7 @@ def _play(seed: int, *, visit_every_row: bool) -> list[Event]:
     )
     for ts_ns in range(60):
         market.run_to(ts_ns)
-        short = entries.next_short(market.exchange._array, 0)
+        short = doors.next_short(market.exchange._array, 0)
         assert short == NOBODY, f"at {ts_ns} the position of {short} stood on too little"
         if ts_ns % 7 == 0:
             name, lots = rng.choice(symbols), rng.choice((1, 3, 20))
