@@ -44,6 +44,10 @@ class RunBooks:
     def last_id(self, order_id: int) -> None:
         self._session.last_id = order_id
 
+    def next_id(self) -> int:
+        """A new order id."""
+        return self._session.next_id()
+
     @property
     def entries_max(self) -> int:
         """`max_concurrent_orders`."""
@@ -83,6 +87,14 @@ class RunBooks:
                     session.apply_sent(item.ts_ns, item.command, self.index)
 
         self._session.record_played(block, apply)
+
+    def leave_shortcut(self) -> None:
+        """From here the session sends in the ordinary way."""
+        self._session.shortcut = None
+
+    def count_at_once(self, now_ns: int, commands: int) -> None:
+        """So many commands were sent at `now_ns` that the session has not counted."""
+        self._session.at_once.add(now_ns, commands)
 
     def deny(self) -> None:
         """A placement was refused before it was sent."""

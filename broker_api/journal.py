@@ -150,6 +150,11 @@ class Journal:
         return self._event_count
 
     @property
+    def has_recorder(self) -> bool:
+        """Whether somebody keeps elsewhere what is recorded, one by one."""
+        return self._recorder is not None
+
+    @property
     def command_count(self) -> int:
         """How many commands and errors are recorded."""
         return len(self._commands) + sum(len(block) for _, _, block in self._blocks)

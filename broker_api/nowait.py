@@ -14,14 +14,19 @@ from broker_api.drafting import BracketOptions, OrderOptions
 from broker_api.instrument import Number
 from broker_api.order import OrderType, Side
 from broker_api.placing import NO_PRICES, Placing, Prices
+from broker_api.risk import RiskGate
 from broker_api.session import Session
+from broker_api.shortcut import QuickOrders
 
 
 class NoWait:
     """`orders.nowait`: the arguments are those of the verbs of OrderManager."""
 
-    def __init__(self, session: Session, placing: Placing, changing: Changing) -> None:
+    def __init__(
+        self, session: Session, placing: Placing, changing: Changing, risk: RiskGate
+    ) -> None:
         self._session = session
+        self._quick = QuickOrders(session, risk)
         self._placing = placing
         self._changing = changing
 
@@ -68,6 +73,11 @@ class NoWait:
         prices: Prices,
         options: OrderOptions,
     ) -> int:
+        if not options:
+            limit, stop = prices.limit, prices.stop
+            order_id = self._quick.place(order_type, contract_id, side, size, limit, stop)
+            if order_id:
+                return order_id
         draft = self._placing.draft(order_type, contract_id, side, size, options, prices)
         request = self._placing.request(draft)
         self._session.post(request, draft.index)
@@ -82,6 +92,9 @@ class NoWait:
         **options: Unpack[BracketOptions],
     ) -> tuple[int, int | None, int | None]:
         """An entry with its exits; returns the ids of entry, stop and target."""
+        ids = self._quick.place_bracket(contract_id, side, size, entry_price, options)
+        if ids is not None:
+            return ids
         request, draft = self._placing.bracket_request(
             contract_id, side, size, entry_price, options
         )
@@ -103,6 +116,8 @@ class NoWait:
         trail_ticks: int | None = None,
     ) -> None:
         """Change a working order; `size` is the new total size."""
+        if trail_ticks is None and self._quick.replace(order_id, size, limit_price, stop_price):
+            return
         request, record = self._changing.replace_request(
             order_id, size, limit_price, stop_price, trail_ticks
         )
@@ -110,9 +125,14 @@ class NoWait:
 
     def is_working(self, order_id: int) -> bool:
         """True while the order is sent, held, open or partly filled, as the session knows it."""
+        shortcut = self._session.shortcut
+        if shortcut is not None:
+            return bool(shortcut.is_working(order_id))
         return order_id in self._session.ledger.working
 
     def cancel_order(self, order_id: OrderRef) -> None:
         """Cancel a working order. Raises OrderNotActiveError for one that has ended."""
+        if self._quick.cancel(order_id):
+            return
         request, record = self._changing.cancel_request(order_id)
         self._session.post(request, record.instrument)

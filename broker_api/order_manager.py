@@ -62,7 +62,7 @@ class OrderManager:
         self._placing = Placing(session, risk)
         self._closing = Closing(session, self._placing)
         self._changing = Changing(session, risk)
-        self.nowait = NoWait(session, self._placing, self._changing)
+        self.nowait = NoWait(session, self._placing, self._changing, risk)
 
     # --- single orders -------------------------------------------------------------------------
 

@@ -29,7 +29,11 @@ class PositionManager:
     def net_size(self, instrument: str | None = None) -> float:
         """The signed size that is open now: a quick look for handlers of ticks."""
         index = self._one(instrument)
-        lots = self._session.ledger.positions[index].lots
+        shortcut = self._session.shortcut
+        if shortcut is None:
+            lots = self._session.ledger.positions[index].lots
+        else:
+            lots = shortcut.position_lots()
         return self._session.instruments[index].lots_to_size(lots)
 
     async def get_position(self, instrument: str | None = None) -> Position:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from broker_api.at_once import AtOnce
 from broker_api.broker import Broker, EventSink, Snapshot
 from broker_api.capabilities import rehearsed
 from broker_api.config import OrderManagerConfig
@@ -56,8 +57,6 @@ from broker_api.statistics import Counters
 from broker_api.view import Position
 from broker_api.waits import Waits
 
-COMMANDS_AT_ONCE_MAX = 10_000
-"""Commands at one instant of session time; more are a runaway loop."""
 RETRY_SECONDS = 0.1
 """Wait before the first repeat of a submission that surely did not arrive; it doubles each time."""
 _T = TypeVar("_T")
@@ -117,7 +116,9 @@ class Session:
         self._watchers: tuple[Callable[[EventRow], None], ...] = ()
         self.last_id = 0
         self._deferred: deque[Callable[[], None]] = deque()
-        self._instant_ns = self._instant_commands = 0
+        self.at_once = AtOnce()
+        self.shortcut: Any = None
+        """Where plain functions' orders go while there is one, see shortcut.Shortcut."""
         self._main: asyncio.Task[object] | None = None
         self._closing = False
 
@@ -198,13 +199,7 @@ class Session:
         """Journal and note a command that is about to be sent; return the session's time."""
         self.check()
         now = self.clock.now_ns()
-        if now != self._instant_ns:
-            self._instant_ns, self._instant_commands = now, 0
-        self._instant_commands += 1
-        if self._instant_commands > COMMANDS_AT_ONCE_MAX:
-            raise RunawayStrategy(
-                f"more than {COMMANDS_AT_ONCE_MAX} commands at one instant of session time"
-            )
+        self.at_once.count(now)
         ledger = self.ledger  # events that came before the command are recorded before it
         self._journal.record_command(now, command)
         ledger.apply_command(now, command)

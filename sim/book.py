@@ -74,6 +74,7 @@ KERNEL_FILES = (
     "strategy.py",
     "strategy_loop.py",
     "strategy_bars.py",
+    "shortcut_loop.py",
     "strategy_door.py",
 )
 """The files that may import numba, and whose contents name the folder of compiled code."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 from broker_api.broker import EventSink, RowSink, Snapshot
@@ -18,7 +17,7 @@ from broker_api.calendar import load_calendar
 from broker_api.capabilities import SIM
 from broker_api.compiled_run import RunBooks
 from broker_api.config import BrokerSpec
-from broker_api.errors import ConfigurationError, NotConnectedError, RunawayStrategy
+from broker_api.errors import ConfigurationError, NotConnectedError
 from broker_api.event import (
     CancelRejected,
     EventRow,
@@ -32,22 +31,19 @@ from broker_api.event import (
 from broker_api.instrument import Instrument
 from broker_api.order import CancelRequest, Command, ReplaceRequest, Submission
 from broker_api.quote import Bar, Quote, Trade
-from data.kept import kept_tape
-from data.tape import Tape, sample_path
+from data.tape import Tape
 from sim.arrivals import Arrivals
-from sim.clock import Moment, VirtualClock
-from sim.compiled import CompiledStrategy
+from sim.clock import VirtualClock
 from sim.exchange import Exchange
 from sim.feed import NEVER_NS
 from sim.incoming import incoming_of
 from sim.latency import OneWay
 from sim.market import Market
+from sim.open_tape import tape_of
+from sim.shortcut import CHANCES, Shortcut, may_shorten
 from sim.strategy_log import PlayedLog
 from sim.strategy_run import CompiledRun
-from sim.ticks import Stretch
 from sim.virtual_loop import VirtualLoop
-
-COMMANDS_PER_INSTANT_MAX = 10_000
 
 
 def create(spec: BrokerSpec) -> SimBroker:
@@ -69,30 +65,10 @@ def create(spec: BrokerSpec) -> SimBroker:
         return PaperBroker(spec, incoming)
     notes: list[str] = []
     tapes = [
-        _open(instrument, tape, notes)
+        tape_of(instrument, tape, notes)
         for instrument, tape in zip(spec.instruments, spec.tapes, strict=True)
     ]
     return SimBroker(spec, tapes, notes)
-
-
-def _open(instrument: Instrument, tape: object, notes: list[str]) -> Tape:
-    if isinstance(tape, Tape):
-        return tape
-    if tape is None:
-        path = sample_path(instrument.symbol)
-        if path is None:
-            raise ConfigurationError(
-                f"no tape for {instrument.symbol}, and no sample of it ships with papertape; "
-                f"name one: tape=... or papertape run --tape {instrument.symbol}=FILE"
-            )
-        notes.append(f"{instrument.symbol}: no tape was named, so this is the generated sample")
-        return kept_tape(path, instrument)
-    if not isinstance(tape, str | Path):
-        raise ConfigurationError(
-            f"tape of {instrument.symbol}: {type(tape).__name__} is no path and no Tape; "
-            "data.tape.tape_from_frame makes a Tape of a frame"
-        )
-    return kept_tape(Path(tape), instrument)
 
 
 class SimBroker:
@@ -127,9 +103,7 @@ class SimBroker:
         self._arrivals: Arrivals[asyncio.Future[Any] | None] = Arrivals(
             spec.simulation, spec.instruments, self._calendars, tapes
         )
-        self._sent_at_ns = -1
         self._flushed_ns = -1
-        self._sent_at_once = 0
         self._deliveries: deque[tuple[int, EventRow, asyncio.Future[Any] | None]] = deque()
         self._answers_due: deque[int] = deque()
         self._attentive = True
@@ -137,6 +111,10 @@ class SimBroker:
         self._closing = False
         self._compiled: CompiledRun | None = None
         self._played: PlayedLog | None = None
+        self._shortcut: Shortcut | None = None
+        # A broker that is made of this one may do something to commands on their way.
+        is_plain = type(self) is SimBroker and may_shorten(spec)
+        self._shortcut_chances = CHANCES if is_plain else 0
         self._tape_end_ns = max(tape.end_ns for tape in tapes)
         self.clock = VirtualClock(loop)
 
@@ -196,6 +174,7 @@ class SimBroker:
         if self._on_event is None:
             return
         self._end_compiled()
+        self._end_shortcut(self._loop.now_ns)
         self.flush()  # the exchange may have stayed behind plain handlers
         self._deliver_due(NEVER_NS)
         self._on_event = None
@@ -230,16 +209,9 @@ class SimBroker:
     def _dispatch(self, command: Command, answer: asyncio.Future[Any] | None) -> None:
         if self._on_event is None:
             raise NotConnectedError("the suite is disconnected; nothing was sent")
-        now_ns = self._loop.now_ns
-        if now_ns != self._sent_at_ns:
-            self._sent_at_ns, self._sent_at_once = now_ns, 0
-        self._sent_at_once += 1
-        if self._sent_at_once > COMMANDS_PER_INSTANT_MAX:
-            raise RunawayStrategy(
-                f"more than {COMMANDS_PER_INSTANT_MAX:,} commands at one instant of simulated time"
-            )
+        self._end_shortcut(self._loop.now_ns)
         self._loop.interrupt_stretch()
-        self._arrivals.send(now_ns, command, answer)
+        self._arrivals.send(self._loop.now_ns, command, answer)
 
     # --- the clock ------------------------------------------------------------------------------
 
@@ -259,6 +231,12 @@ class SimBroker:
                 acted_ns = self._tell_stretches(target)
                 if acted_ns is not None:
                     return acted_ns
+            if self._shortcut is not None:
+                if target < self._tape_end_ns:  # the exchange follows when somebody looks
+                    if self._schedule_due(target) or target == deadline_ns:
+                        return target
+                    continue
+                self._end_shortcut(target)
             self._run_market(target)
             now_ns = exchange.now_ns
             if self._arrivals.next_ns() <= now_ns:
@@ -284,31 +262,11 @@ class SimBroker:
         return self._tape_end_ns if now_ns < self._tape_end_ns else None
 
     def _tell_stretches(self, until_ns: int) -> int | None:
-        """Call handlers for every row that arrives before `until_ns`.
-
-        Returns the time at which one of them acted or began a task, None when none did. The
-        exchange stays behind meanwhile: nobody looks, or nothing is published before.
-        """
-        ticks, until_ns = self._market.ticks, min(until_ns, self._tape_end_ns + 1)
-        while not self._closing and (stretch := ticks.stretch(until_ns)) is not None:
-            spawn = stretch.spawner()
-            if spawn is not None:
-                spawn(self._tell_in_task(stretch))
-                return stretch.first_ns
-            with self._loop.during(stretch):
-                stretch.run()
-            if stretch.interrupted:
-                now_ns = stretch.moment_ns()
-                with self._loop.during(Moment(now_ns)):
-                    ticks.deliver(now_ns)  # the other rows of that instant
-                return now_ns
-        return None
-
-    async def _tell_in_task(self, stretch: Stretch) -> None:
-        """Coroutines for the rows of a stretch, one after the other in the handlers' one task."""
-        self._loop.begin_stretch(stretch)
-        await stretch.run_in_task()
-        self._loop.leave_stretch()
+        """See `Ticks.tell_until`; the exchange stays behind meanwhile: nobody looks at it, or
+        nothing is published before."""
+        if self._closing:
+            return None
+        return self._market.ticks.tell_until(min(until_ns, self._tape_end_ns + 1), self._loop)
 
     def _next_flight_ns(self) -> int:
         return min(self._arrivals.next_ns(), self._next_delivery_ns())
@@ -385,15 +343,21 @@ class SimBroker:
         """See `Broker.attend`; a market that nobody listens to need not stop at every event."""
         if attentive and self._compiled is not None:
             raise ConfigurationError("while a compiled strategy runs nobody else may wait")
+        if attentive and not self._attentive:
+            self._end_shortcut(self._loop.now_ns)
+            self._loop.interrupt_stretch()  # it may go on to where nothing was to be told
         self._attentive = attentive
 
     def flush(self) -> None:
         """See `Broker.flush`. During a stretch the exchange is brought up to the row's time."""
         now_ns = self._loop.now_ns
-        if now_ns == self._flushed_ns:
+        shortcut = self._shortcut
+        if now_ns == self._flushed_ns and (shortcut is None or shortcut.is_settled):
             return  # nothing comes to be due without time, or the market, going on
         self._flushed_ns = now_ns
-        if self._exchange is not None and self._exchange.now_ns < now_ns:
+        if shortcut is not None:
+            shortcut.settle(now_ns)
+        elif self._exchange is not None and self._exchange.now_ns < now_ns:
             self._run_market(now_ns)
         self._tell_played()
         if self._deliveries and self._deliveries[0][0] <= now_ns:
@@ -417,13 +381,10 @@ class SimBroker:
 
         Raises ConfigurationError, StrategyError, and what the session refuses.
         """
-        if not isinstance(strategy, CompiledStrategy):
-            raise ConfigurationError(
-                f"{strategy!r} is no compiled strategy; papertape.compiled.strategy makes one"
-            )
         end_ns = min(until_ns or self._tape_end_ns, self._tape_end_ns)
         if end_ns <= self._loop.now_ns or self._closing:
             return
+        self._end_shortcut(self._loop.now_ns)
         self.flush()  # what a run before this one left
         settings = self.spec.simulation
         run = CompiledRun(self.exchange, settings, strategy, parameters, end_ns, books, bar_ns)
@@ -435,20 +396,46 @@ class SimBroker:
         run.check()
 
     def _end_compiled(self) -> None:
-        """What is under way goes the broker's own way from here."""
         run, self._compiled = self._compiled, None
         self._flushed_ns = -1
         if run is None:
             return
-        for sent_ns, command in run.under_way():
+        self._go_on_with(run.under_way(), run.played, self._loop.now_ns)
+
+    def _go_on_with(self, sent: list[tuple[int, Command]], played: PlayedLog, now_ns: int) -> None:
+        """What is under way in a strategy's tables goes the broker's own way from here."""
+        for sent_ns, command in sent:
             self._arrivals.send(sent_ns, command, None)
-        for row in run.played.take_untold(self._loop.now_ns):
+        for row in played.take_untold(now_ns):
             due_ns = self._response.arrival_ns(row.ts_ns, row.seq)
             self._deliveries.append((due_ns, row, None))
 
     def _tell_played(self) -> None:
         if self._played is not None and self._on_event is not None:
             self._played.tell(self._loop.now_ns)
+
+    def shortcut(self, books: RunBooks) -> Shortcut | None:
+        """See `broker_api.shortcut`: begun where nobody waits and nothing is under way."""
+        now_ns, is_busy = self._loop.now_ns, self._attentive or self._compiled or self._closing
+        if not self._shortcut_chances or is_busy or now_ns >= self._tape_end_ns:
+            return None
+        self.flush()
+        if self._on_event is None or self._deliveries or self._arrivals.next_ns() < NEVER_NS:
+            return None
+        self._shortcut = Shortcut(self.exchange, self.spec.simulation, books, self._loop)
+        self._played = self._shortcut.played
+        return self._shortcut
+
+    def _end_shortcut(self, now_ns: int) -> None:
+        """From here the session sends in the ordinary way."""
+        shortcut, self._shortcut = self._shortcut, None
+        if shortcut is None:
+            return
+        self._loop.interrupt_stretch()
+        self._flushed_ns = -1
+        self._shortcut_chances -= shortcut.end(now_ns)
+        self._go_on_with(shortcut.under_way(), shortcut.played, now_ns)
+        self._played = None
 
     # --- looking --------------------------------------------------------------------------------
 

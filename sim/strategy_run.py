@@ -93,6 +93,10 @@ class CompiledRun:
         books: RunBooks,
         bar_ns: int | None,
     ) -> None:
+        if not isinstance(played, CompiledStrategy):
+            raise ConfigurationError(
+                f"{played!r} is no compiled strategy; papertape.compiled.strategy makes one"
+            )
         check_settings(simulation, exchange.tapes[0], bar_ns)
         self._bar_ns = bar_ns
         self._exchange = exchange

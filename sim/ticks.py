@@ -23,7 +23,9 @@ import numpy as np
 from broker_api.broker import RowSink, Spawn
 from broker_api.instrument import Instrument
 from data.tape import Tape
+from sim.clock import Moment
 from sim.feed import NEVER_NS, Feed
+from sim.virtual_loop import VirtualLoop
 from sim.wanted import BarSubscription, IntColumn, ListIterator, Part, RowSubscription, Subscription
 
 
@@ -166,6 +168,13 @@ def _call(calls: Sequence[Callable[..., object]], place: int, values: tuple[Any,
     return calls[place](*values)
 
 
+async def _tell_in_task(stretch: Stretch, loop: VirtualLoop) -> None:
+    """Coroutines for the rows of a stretch, one after the other in the handlers' one task."""
+    loop.begin_stretch(stretch)
+    await stretch.run_in_task()
+    loop.leave_stretch()
+
+
 class Ticks:
     """Who wants to see rows or bars, and what they are told."""
 
@@ -263,6 +272,25 @@ class Ticks:
             return None
         end = int(np.searchsorted(block.due_ns, until_ns, side="left"))
         return Stretch(block, end, self.deliver)
+
+    def tell_until(self, until_ns: int, loop: VirtualLoop) -> int | None:
+        """Call handlers for every row that arrives before `until_ns`, while `direct`.
+
+        Returns the time at which one of them acted or began a task, None when none did.
+        """
+        while (stretch := self.stretch(until_ns)) is not None:
+            spawn = stretch.spawner()
+            if spawn is not None:
+                spawn(_tell_in_task(stretch, loop))
+                return stretch.first_ns
+            with loop.during(stretch):
+                stretch.run()
+            if stretch.interrupted:
+                now_ns = stretch.moment_ns()
+                with loop.during(Moment(now_ns)):
+                    self.deliver(now_ns)  # the other rows of that instant
+                return now_ns
+        return None
 
     # --- blocks ---------------------------------------------------------------------------------
 

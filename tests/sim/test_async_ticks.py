@@ -11,8 +11,7 @@ import pytest
 
 from broker_api.errors import OrderNotActiveError, OrderRejectedError
 from papertape import TradingSuite, run
-from sim.broker import SimBroker
-from sim.ticks import Ticks
+from sim.ticks import Stretch, Ticks
 from tests.sim.random_tape import make_tape
 
 TAPE = make_tape("ETH", 25_000, 3_000)
@@ -136,12 +135,12 @@ def test_rows_in_one_task_are_what_one_row_at_a_time_is(
 def test_a_quiet_coroutine_needs_one_task_for_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     tasks = 0
     rows = 0
-    tell = SimBroker._tell_in_task
+    run_in_task = Stretch.run_in_task
 
-    def counted(self: SimBroker, stretch: Any) -> Any:
+    def counted(self: Stretch) -> Any:
         nonlocal tasks
         tasks += 1
-        return tell(self, stretch)
+        return run_in_task(self)
 
     async def strategy(suite: TradingSuite, log: Log) -> None:
         async def tick(ts_ns: int) -> None:
@@ -150,7 +149,7 @@ def test_a_quiet_coroutine_needs_one_task_for_many_rows(monkeypatch: pytest.Monk
 
         await suite["ETH"].data.on_tick(tick)
 
-    monkeypatch.setattr(SimBroker, "_tell_in_task", counted)
+    monkeypatch.setattr(Stretch, "run_in_task", counted)
     play(strategy)
     assert rows > 2_900
     assert tasks == 1

@@ -1,0 +1,315 @@
+"""What plain handlers send by the shortcut makes the run that the ordinary way makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Any
+
+import pytest
+
+from broker_api.errors import OrderError, RunawayStrategy
+from broker_api.statistics import Counters
+from papertape import EventType, TradingSuite
+from sim.broker import SimBroker
+from sim.shortcut import Shortcut
+from tests.sim.compiled_session import TAPE, mnq_tape, play
+from tests.sim.random_tape import MS, START_NS
+from tests.sim.test_compiled_bars import BARS
+
+Log = list[Any]
+Handlers = Callable[[TradingSuite, Log], Any]
+
+
+@contextmanager
+def the_ordinary_way() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SimBroker, "shortcut", lambda _self, _books: None)
+        yield
+
+
+def counts(counters: Counters) -> list[Any]:
+    return [getattr(counters, name) for name in Counters.__slots__]
+
+
+def played(strategy: Handlers, **settings: Any) -> tuple[Any, ...]:
+    """All that a run comes to, and all that its handlers saw."""
+    log: Log = []
+    suite = play(lambda suite: strategy(suite, log), **settings)
+    session = suite.session
+    orders = [record.view() for record in session.ledger.orders.values()]
+    journal = session.journal
+    counters = [counts(each) for each in session.counters]
+    return journal.digest(), journal.commands(), orders, counters, session.last_id, log
+
+
+def assert_no_difference(strategy: Handlers, **settings: Any) -> tuple[Any, ...]:
+    quick = played(strategy, **settings)
+    with the_ordinary_way():
+        ordinary = played(strategy, **settings)
+    for at, (ours, theirs) in enumerate(zip(quick[-1], ordinary[-1], strict=False)):
+        assert ours == theirs, at
+    assert quick == ordinary
+    return quick
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many commands went by each shortcut of the runs of a test."""
+    counts: list[int] = []
+    end = Shortcut.end
+
+    def ended(self: Shortcut, now_ns: int) -> bool:
+        result = end(self, now_ns)
+        counts.append(self.command_count)
+        return result
+
+    monkeypatch.setattr(Shortcut, "end", ended)
+    return counts
+
+
+class Trader:
+    """A plain handler that sends and looks at random, the same for the same seed."""
+
+    def __init__(self, suite: TradingSuite, log: Log, seed: int, odd: float) -> None:
+        self.mnq = suite["MNQ"]
+        self.suite = suite
+        self.random = Random(seed)
+        self.log = log
+        self.odd = odd
+        self.ids: list[int] = [1]
+
+    def tick(self, bid: float, ask: float) -> None:
+        if self.random.random() > 0.08:
+            return
+        for _ in range(self.random.choice((1, 1, 1, 2, 4))):
+            act = self.random.choice(self.acts)
+            try:
+                self.log.append((self.suite.clock.now_ns(), act(self, bid, ask)))
+            except OrderError as refusal:
+                self.log.append((self.suite.clock.now_ns(), str(refusal)))
+        if self.random.random() < self.odd:
+            self.log.append(self.random.choice(self.looks)(self))
+
+    def limit(self, bid: float, ask: float) -> Any:
+        side = self.random.choice((0, "sell", "buy", 1))
+        off = self.random.choice((-8, -1, 0, 0, 1, 2, 0.1))
+        size = self.random.choice((1, 2, 3, 0, 1.5))
+        self.ids.append(self.orders.place_limit_order("MNQ", side, size, bid + off * 0.25))
+        return self.ids[-1]
+
+    def market(self, bid: float, ask: float) -> Any:
+        self.ids.append(self.orders.place_market_order("MNQ", self.random.randrange(2), 1))
+        return self.ids[-1]
+
+    def stop(self, bid: float, ask: float) -> Any:
+        side = self.random.randrange(2)
+        price = ask + 1 if side == 0 else bid - 1
+        self.ids.append(self.orders.place_stop_order("MNQ", side, 1, price))
+        return self.ids[-1]
+
+    def bracket(self, bid: float, ask: float) -> Any:
+        side = self.random.randrange(2)
+        price = self.random.choice((None, bid if side == 0 else ask))
+        exits: dict[str, Any] = self.random.choice(
+            (
+                {"stop_ticks": 8, "target_ticks": 6},
+                {"stop_offset": 2, "target_offset": None},
+                {"target_ticks": 3},
+                {},
+                {"stop_offset": 1.1},
+            )
+        )
+        ids = self.orders.place_bracket_order("MNQ", side, 2, price, **exits)
+        self.ids += [each for each in ids if each is not None]
+        return ids
+
+    def modify(self, bid: float, ask: float) -> Any:
+        order_id = self.random.choice(self.ids[-6:])
+        change: dict[str, Any] = self.random.choice(
+            ({"limit_price": bid}, {"size": 4}, {"stop_price": ask + 2}, {"limit_price": 0.1})
+        )
+        return self.orders.modify_order(order_id, **change)
+
+    def cancel(self, bid: float, ask: float) -> Any:
+        return self.orders.cancel_order(self.random.choice(self.ids[-8:]))
+
+    def cancel_what_works(self, bid: float, ask: float) -> Any:
+        working = [each for each in self.ids[-8:] if self.orders.is_working(each)]
+        for each in working:
+            self.orders.cancel_order(each)
+        return working
+
+    def look(self, bid: float, ask: float) -> Any:
+        working = [self.orders.is_working(each) for each in (*self.ids[-5:], 0, -3, 10**6)]
+        return self.mnq.positions.net_size(), working
+
+    def in_another_way(self, bid: float, ask: float) -> Any:
+        """What only the ordinary way knows."""
+        if self.random.random() > self.odd:
+            return None
+        options: dict[str, Any] = self.random.choice(
+            ({"post_only": True}, {"tag": "odd"}, {"client_order_id": f"own{len(self.ids)}"})
+        )
+        self.ids.append(self.orders.place_limit_order("MNQ", 0, 1, bid, **options))
+        return self.ids[-1]
+
+    @property
+    def orders(self) -> Any:
+        return self.mnq.orders.nowait
+
+    acts = (limit, limit, market, stop, bracket, modify, cancel, cancel_what_works, look,
+            in_another_way)  # fmt: skip
+    looks = (
+        lambda self: self.mnq.positions.position(),
+        lambda self: len(self.suite.session.ledger.working),
+        lambda self: self.suite.session.broker.equity_nanos(),
+        lambda self: len(self.suite.session.journal),
+        lambda self: [counts(each) for each in self.suite.session.counters],
+    )
+
+
+def trading(seed: int, odd: float = 0.0) -> Handlers:
+    """Handlers of ticks that trade, and a coroutine that looks and sends now and then."""
+
+    async def strategy(suite: TradingSuite, log: Log) -> None:
+        trader = Trader(suite, log, seed, odd)
+        await suite["MNQ"].data.on_tick(trader.tick)
+        for _ in range(40):
+            await suite.clock.sleep(0.7)
+            log.append((suite.clock.now_ns(), suite["MNQ"].positions.net_size()))
+            if trader.random.random() < 0.3:
+                trader.orders.place_limit_order("MNQ", 1, 1, 20_040)
+                log.append([each.order_id for each in await suite.orders.get_orders("open")])
+            if trader.random.random() < odd:
+                try:
+                    placed = await suite["MNQ"].orders.place_limit_order("MNQ", 0, 1, 19_000)
+                    log.append(placed.status)
+                except OrderError as refusal:
+                    log.append(str(refusal))
+
+    return strategy
+
+
+WAYS: list[dict[str, Any]] = [
+    {},
+    {"entry_latency_ms": 40, "response_latency_ms": 3, "feed_latency_ms": 2},
+    {"entry_latency_ms": 1, "response_latency_ms": 0},
+    {"entry_latency_ms": 1, "response_latency_ms": 250, "margin": True},
+]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("settings", WAYS, ids=repr)
+def test_handlers_that_trade_at_random_make_the_run_of_the_ordinary_way(
+    settings: dict[str, Any], seed: int, counted: list[int]
+) -> None:
+    assert_no_difference(trading(seed), **settings)
+    assert sum(counted) > 100
+
+
+@pytest.mark.parametrize("seed", range(5, 11))
+def test_so_they_do_with_looks_at_the_books_and_orders_of_the_ordinary_way_between(
+    seed: int, counted: list[int]
+) -> None:
+    assert_no_difference(trading(seed, 0.05), **WAYS[seed % len(WAYS)])
+    assert len(counted) > 1
+    assert sum(counted) > 30
+
+
+def test_so_they_do_on_a_market_that_closes_on_the_way() -> None:
+    closes_ns = START_NS + 12 * 3_600_000 * MS  # 16:00 in Chicago
+    tape = mnq_tape(start_ns=closes_ns - 15_000 * MS)
+    quick = assert_no_difference(trading(3), tape=tape)
+    assert any("closed" in order.reason for order in quick[2])
+
+
+def test_so_they_do_on_bars() -> None:
+    async def strategy(suite: TradingSuite, log: Log) -> None:
+        trader = Trader(suite, log, 8, 0.02)
+        await suite["MNQ"].data.on_bar("1min", lambda bar: trader.tick(bar.close, bar.close + 0.25))
+
+    assert_no_difference(strategy, tape=BARS)
+
+
+def test_who_begins_to_listen_hears_of_what_is_under_way() -> None:
+    async def strategy(suite: TradingSuite, log: Log) -> None:
+        mnq, ticks = suite["MNQ"], 0
+
+        def heard(event: Any) -> None:
+            log.append((suite.clock.now_ns(), event))
+            mnq.orders.nowait.place_limit_order("MNQ", 0, 1, 20_000)
+
+        def tick(bid: float, ask: float) -> None:
+            nonlocal ticks
+            ticks += 1
+            if ticks in (100, 101):
+                mnq.orders.nowait.place_limit_order("MNQ", 0, 1, bid)
+                mnq.orders.nowait.place_market_order("MNQ", 0, 1)
+            if ticks == 102:
+                suite.session.subscribe(EventType.ORDER_FILLED, heard)
+
+        await mnq.data.on_tick(tick)
+
+    quick = assert_no_difference(strategy)
+    assert len(quick[-1]) >= 4
+
+
+def test_a_loop_that_runs_away_ends_at_the_same_command() -> None:
+    async def strategy(suite: TradingSuite, log: Log) -> None:
+        def tick(bid: float, ask: float) -> None:
+            try:
+                for number in range(10_002):
+                    suite["MNQ"].orders.nowait.cancel_order(order_id)
+                    log.append(number)
+            except RunawayStrategy as refusal:
+                log.append(str(refusal))
+                raise
+
+        order_id = suite["MNQ"].orders.nowait.place_limit_order("MNQ", 0, 1, 19_000)
+        await suite.clock.sleep(1)
+        await suite["MNQ"].data.on_tick(tick)
+
+    def run_away() -> Log:
+        log: Log = []
+        with pytest.raises(RunawayStrategy):
+            play(lambda suite: strategy(suite, log))
+        return log
+
+    quick = run_away()
+    with the_ordinary_way():
+        assert quick == run_away()
+    assert len(quick) == 10_001
+
+
+def test_a_session_that_always_comes_back_stays_on_the_ordinary_way(counted: list[int]) -> None:
+    async def strategy(suite: TradingSuite, log: Log) -> None:
+        orders = suite["MNQ"].orders
+
+        def tick(bid: float, ask: float) -> None:
+            orders.nowait.place_limit_order("MNQ", 0, 1, bid - 50)
+            orders.nowait.place_limit_order("MNQ", 0, 1, bid - 50, post_only=True)
+            orders.nowait.cancel_order(suite.session.last_id)
+            orders.nowait.cancel_order(suite.session.last_id - 1)
+
+        await suite["MNQ"].data.on_tick(tick)
+
+    quick = assert_no_difference(strategy, tape=mnq_tape(200))
+    assert 1 < len(counted) <= 8
+    assert len(quick[2]) > 100
+
+
+def test_the_tape_that_ends_leaves_what_is_under_way_to_the_ordinary_way() -> None:
+    async def strategy(suite: TradingSuite, log: Log) -> None:
+        end_ns = suite.session.broker.tapes[0].end_ns
+
+        def tick(bid: float, ask: float) -> None:
+            if suite.clock.now_ns() > end_ns - 20_000_000:
+                suite["MNQ"].orders.nowait.place_market_order("MNQ", 0, 1)
+
+        await suite["MNQ"].data.on_tick(tick)
+
+    quick = assert_no_difference(strategy, entry_latency_ms=15, response_latency_ms=5)
+    assert {order.status for order in quick[2]} == {"filled"}
+    assert TAPE.end_ns
