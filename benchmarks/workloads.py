@@ -19,7 +19,7 @@ from broker_api.config import SimulationConfig
 from broker_api.event import EventKind
 from broker_api.instrument import Instrument
 from data.tape import Tape, open_tape
-from papertape import TradingSuite, compiled, run, sweep
+from papertape import TradingSuite, compiled, run
 
 SETTINGS = SimulationConfig(margin=False)
 ALWAYS_OPEN = Path(__file__).with_name("always_open.toml")
@@ -281,6 +281,8 @@ async def averaging_compiled(suite: TradingSuite, fast: int = 10, slow: int = 30
 
 def swept(strategy: str, tape: Path, fast: list[int], slow: list[int]) -> Outcome:
     """All combinations, over the processors of the machine."""
+    from papertape import sweep  # here: a program that plays W2 once would not import it
+
     table = sweep(
         f"{__file__}:{strategy}",
         {"fast": fast, "slow": slow},

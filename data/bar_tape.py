@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from data.check import BatchFaults, FaultLog, Rule, number_text
-from data.convert import Options, Sink, Source, Summary, common_notes, readable
+from data.convert import Sink, Source, Summary, common_notes, readable
 from data.decode import TIME_LIMIT, as_time, floats, integers, lots_of, ticks_of
+from data.options import Options
 from data.schema import (
     BAR_KEY,
     BAR_PRICES,

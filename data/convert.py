@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from data.check import BatchFaults, FaultLog, Layout, Rule
 from data.decode import Chunk, decode, settle
+from data.options import Options
 from data.orders import OrdersInBook
 from data.plain import PlainBatches, Workspace
 from data.schema import (
@@ -41,15 +42,6 @@ from data.seen import SeenIds
 
 MEASURE_MIN = 10
 """Prints at the touch that are needed to tell from a tape whether their BBO is from after them."""
-
-
-class Options(NamedTuple):
-    """How to read: `repair` drops faulty rows, `sort` orders by time, `max_gap_ns` limits
-    pauses."""
-
-    repair: bool = False
-    sort: bool = False
-    max_gap_ns: int | None = None
 
 
 class Source(NamedTuple):

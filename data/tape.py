@@ -9,30 +9,24 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from data.bar_tape import convert_bars
 from data.cache import (
     Entry,
-    EntryWriter,
     cache_folder,
     content_hash,
     discard_entry,
     entry_key,
     load_entry,
 )
-from data.check import CheckReport, FaultLog, check_columns
-from data.convert import MemorySink, Options, Sink, Source, Summary, convert
 from data.index import IndexTable
+from data.options import Options, Progress
 from data.schema import (
     BAR_KEY,
     BBO_KEY,
@@ -47,13 +41,9 @@ from data.summary import Contents, Stored, build_index, contents_of, l1_kinds
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
-Progress = Callable[[int, int], None]
-"""Told (rows done, rows in all) while a tape is converted."""
-
-BATCH_ROWS = 1 << 17
-_READ_BYTES = 1 << 20
-"""Read ahead of a column: row groups may be larger than memory, what is held of them is not."""
+    from data.check import CheckReport
 
 
 @dataclass(frozen=True)
@@ -167,8 +157,10 @@ def open_tape(
     if folder is not None:
         found = load_entry(folder, key)
         if found is not None:
-            return _tape_of(found, grid, str(path), digest)
-    tape = _convert_file(file, str(path), grid, options, folder, (digest, key), progress)
+            return tape_of(found, grid, str(path), digest)
+    from data.reading import convert_file  # with Arrow: a tape in the cache needs none of it
+
+    tape = convert_file(file, str(path), grid, options, folder, (digest, key), progress)
     if _identity(file) != before:
         # What was read may not be what was hashed: nobody may find it under that key.
         if folder is not None:
@@ -186,7 +178,8 @@ def _identity(file: Path) -> tuple[int, ...] | None:
     return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
 
 
-def _tape_of(entry: Entry, grid: Grid, shown: str, digest: str) -> Tape:
+def tape_of(entry: Entry, grid: Grid, shown: str, digest: str) -> Tape:
+    """The tape of a conversion in the cache."""
     meta = entry.meta
     return Tape(
         entry.columns,
@@ -214,91 +207,6 @@ def _digest(file: Path, folder: Path | None, shown: str) -> str:
         raise TapeError(f"cannot be read ({error.strerror})", file=shown) from error
 
 
-def _convert_file(
-    file: Path,
-    shown: str,
-    grid: Grid,
-    options: Options,
-    folder: Path | None,
-    names: tuple[str, str],
-    progress: Progress | None,
-) -> Tape:
-    """Convert into the cache, or in memory when nothing can be written."""
-    log = FaultLog(shown, strict=not options.repair)
-    digest, key = names
-    if folder is not None:
-        try:
-            with EntryWriter(folder) as writer:
-                summary = _run(file, shown, grid, options, log, writer, progress)
-                meta = {
-                    "bbo_after_trade": summary.bbo_after_trade,
-                    "notes": list(summary.notes),
-                    "bar_interval_ns": summary.bar_interval_ns,
-                    "tape": f"{grid.symbol} of {file.resolve()}",
-                }
-                return _tape_of(writer.publish(key, meta), grid, shown, digest)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            log = FaultLog(shown, strict=not options.repair)
-    else:
-        reason = "no folder can be written"
-    sink = MemorySink()
-    summary = _run(file, shown, grid, options, log, sink, progress)
-    return Tape(
-        sink.columns(),
-        grid.symbol,
-        shown,
-        digest,
-        summary.bbo_after_trade,
-        (*summary.notes, f"not cached: {reason}"),
-        summary.bar_interval_ns,
-        sink.origin(),
-    )
-
-
-def _run(
-    file: Path,
-    shown: str,
-    grid: Grid,
-    options: Options,
-    log: FaultLog,
-    sink: Sink,
-    progress: Progress | None,
-) -> Summary:
-    with _parquet(file, shown) as parquet:
-        layout = check_columns(parquet.schema_arrow, shown)
-        source = Source(
-            shown,
-            parquet.metadata.num_rows,
-            parquet.iter_batches(BATCH_ROWS, columns=layout.columns),
-            layout,
-            parquet.schema_arrow.metadata or {},
-        )
-        with ThreadPoolExecutor(1) as reader:
-            source = source._replace(batches=_ahead(iter(source.batches), reader))
-            return _convert(source, grid, options, log, sink, progress)
-
-
-def _ahead(batches: Iterator[pa.RecordBatch], reader: Executor) -> Iterator[pa.RecordBatch]:
-    """The batches in their order; while one is worked on, the reader decodes the next."""
-    coming = reader.submit(next, batches, None)
-    while (batch := coming.result()) is not None:
-        coming = reader.submit(next, batches, None)
-        yield batch
-
-
-def _convert(
-    source: Source,
-    grid: Grid,
-    options: Options,
-    log: FaultLog,
-    sink: Sink,
-    progress: Progress | None,
-) -> Summary:
-    reader = convert_bars if source.layout.is_bars else convert
-    return reader(source, grid, options, log, sink, progress)
-
-
 def _existing(path: Path) -> Path:
     if path.is_dir():
         raise TapeError("is a folder, not a Parquet file", file=str(path))
@@ -308,24 +216,6 @@ def _existing(path: Path) -> Path:
         hint = f"; did you mean {path.parent / near[0]}?" if near else ""
         raise TapeError(f"no such file{hint}", file=str(path))
     return path
-
-
-def _parquet(file: Path, shown: str) -> pq.ParquetFile:
-    try:
-        size = file.stat().st_size
-        if size == 0:
-            raise TapeError("the file is empty", file=shown)
-        with file.open("rb") as stream:
-            head = stream.read(4)
-        if head != b"PAR1":
-            raise TapeError("is not a Parquet file", file=shown, value=f"starts with {head!r}")
-        return pq.ParquetFile(file, pre_buffer=False, buffer_size=_READ_BYTES)
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TapeError(
-            f"the file is cut off or damaged, its table of contents cannot be read ({reason})",
-            file=shown,
-        ) from error
 
 
 def tape_from_frame(
@@ -345,23 +235,16 @@ def tape_from_frame(
     ("after" or "before") and `bar_interval_ns`, the length of a bar, say what the table's metadata
     would say.
     """
-    table = _as_table(frame)
+    from data.reading import convert_table, table_of
+
+    table = table_of(frame)
     metadata = dict(table.schema.metadata or {})
     if bbo_of_trade is not None:
         metadata[BBO_KEY] = bbo_of_trade.encode()
     if bar_interval_ns is not None:
         metadata[BAR_KEY] = str(bar_interval_ns).encode()
-    layout = check_columns(table.schema, "memory")
-    batches = table.select(layout.columns).to_batches(max_chunksize=BATCH_ROWS)
-    source = Source("memory", table.num_rows, batches, layout, metadata)
-    sink = MemorySink()
-    log = FaultLog("memory", strict=not repair)
-    summary = _convert(source, grid, Options(repair, sort, max_gap_ns), log, sink, progress)
-    columns, origin = sink.columns(), sink.origin()
-    digest = columns_hash(columns, origin)
-    notes = tuple(summary.notes)
-    after, bar_ns = summary.bbo_after_trade, summary.bar_interval_ns
-    return Tape(columns, grid.symbol, "memory", digest, after, notes, bar_ns, origin)
+    described = table.replace_schema_metadata(metadata)
+    return convert_table(described, grid, Options(repair, sort, max_gap_ns), progress)
 
 
 def columns_hash(columns: TapeColumns, origin: IntColumn = NO_ORIGIN) -> str:
@@ -372,21 +255,6 @@ def columns_hash(columns: TapeColumns, origin: IntColumn = NO_ORIGIN) -> str:
         digest.update(f"{name}:{len(column)};".encode())
         digest.update(np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("<")).data)
     return digest.hexdigest()
-
-
-def _as_table(frame: Any) -> pa.Table:
-    if isinstance(frame, pa.Table):
-        return frame
-    try:
-        if isinstance(frame, dict):
-            return pa.table(frame)
-        if "ts" not in frame.columns and frame.index.name == "ts":
-            frame = frame.reset_index()
-        return pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowException, ValueError, TypeError) as error:
-        raise TapeError(
-            f"the columns are no table ({str(error).splitlines()[0]})", file="memory"
-        ) from error
 
 
 def check_file(
@@ -402,25 +270,11 @@ def check_file(
     Raises TapeError only for what ends all reading: no Parquet file, wrong columns, damage, no
     usable row.
     """
+    from data.reading import count_faults
+
     file = _existing(Path(path))
-    log = FaultLog(str(path), strict=False)
     options = Options(repair=True, sort=sort, max_gap_ns=max_gap_ns)
-    summary = _run(file, str(path), grid, options, log, _Nowhere(), progress)
-    examples = tuple(sorted(log.examples, key=lambda fault: fault.row))
-    return CheckReport(
-        str(path),
-        grid.symbol,
-        summary.rows,
-        summary.kept,
-        dict(log.counts),
-        examples,
-        summary.notes,
-    )
-
-
-class _Nowhere:
-    def append(self, columns: TapeColumns, origin: IntColumn = NO_ORIGIN) -> None:
-        """Rows of a check are not kept."""
+    return count_faults(file, str(path), grid, options, progress)
 
 
 def sample_path(symbol: str) -> Path | None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from small_tapes import ES, good_columns, with_cell
 
+import data.reading
 import data.tape
 from data.cache import FOLDER_NAME, cache_folder, content_hash
 from data.schema import TapeError, TickGrid
@@ -33,13 +34,13 @@ def _no_stated_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 def conversions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Grows by one with every real conversion."""
     seen: list[str] = []
-    convert = data.tape.convert
+    convert = data.reading.convert
 
     def counted(source: Any, *rest: Any) -> Any:
         seen.append(source.name)
         return convert(source, *rest)
 
-    monkeypatch.setattr(data.tape, "convert", counted)
+    monkeypatch.setattr(data.reading, "convert", counted)
     return seen
 
 
@@ -239,7 +240,7 @@ def test_a_full_disk_costs_only_the_cache(
         raise OSError(28, "No space left on device")
 
     path = write(good_columns())
-    monkeypatch.setattr(data.tape.EntryWriter, "append", full)
+    monkeypatch.setattr(data.reading.EntryWriter, "append", full)
     tape = open_tape(path, ES)
     assert len(tape) == 6
     assert "not cached: No space left on device" in tape.notes

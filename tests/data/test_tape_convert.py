@@ -100,7 +100,7 @@ def test_batches_and_row_groups_leave_no_seam(
     write: Callable[..., Path], es: TickGrid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = rows_of(tape_from_frame(good_columns(), es))
-    monkeypatch.setattr("data.tape.BATCH_ROWS", 2)
+    monkeypatch.setattr("data.reading.BATCH_ROWS", 2)
     assert rows_of(open_tape(write(good_columns(), row_group_size=3), es)) == wanted
 
 

@@ -115,7 +115,7 @@ def test_repair_drops_the_row_and_counts_it(
 def test_rules_about_neighbours_hold_across_batches(
     batch_rows: int, write: Callable[..., Path], es: TickGrid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("data.tape.BATCH_ROWS", batch_rows)
+    monkeypatch.setattr("data.reading.BATCH_ROWS", batch_rows)
     columns = with_ids("sequence", [10, 11, 12, 13, 11, 15])
     columns["ts"][2] = START
     report = check_file(write(columns), es)
@@ -284,7 +284,7 @@ def test_a_truncated_file_is_refused(write: Callable[..., Path], es: TickGrid) -
 def test_damage_inside_a_file_says_where_reading_ended(
     tmp_path: Path, es: TickGrid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("data.tape.BATCH_ROWS", 6)
+    monkeypatch.setattr("data.reading.BATCH_ROWS", 6)
     path = tmp_path / "tape.parquet"
     table = pa.concat_tables([pa.table(good_columns())] * 2)
     pq.write_table(table, path, row_group_size=6, compression="zstd", use_dictionary=False)

@@ -80,7 +80,7 @@ def test_origins_are_the_same_however_the_file_is_read(
     whole = tape_from_frame(columns_of(ROWS), es)
     path = write(columns_of(ROWS))
     for batch in (1, 2, 5, 100):
-        monkeypatch.setattr("data.tape.BATCH_ROWS", batch)
+        monkeypatch.setattr("data.reading.BATCH_ROWS", batch)
         tape = tape_from_frame(columns_of(ROWS), es)
         assert tape.origin.tolist() == whole.origin.tolist()
         assert tape.content_hash == whole.content_hash
@@ -164,7 +164,7 @@ def test_a_broken_row_is_named(
     es: TickGrid,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("data.tape.BATCH_ROWS", batch)
+    monkeypatch.setattr("data.reading.BATCH_ROWS", batch)
     with pytest.raises(TapeError) as caught:
         tape_from_frame(columns, es)
     error = caught.value

@@ -198,7 +198,7 @@ def test_a_tape_is_the_same_whichever_way_its_batches_went(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     table = pa.table(market(5000, 3))
-    monkeypatch.setattr("data.tape.BATCH_ROWS", 64)
+    monkeypatch.setattr("data.reading.BATCH_ROWS", 64)
     short = tape_from_frame(table, ES)
     monkeypatch.setattr(PlainBatches, "chunk", lambda *_: None)
     long = tape_from_frame(table, ES)
@@ -208,7 +208,7 @@ def test_a_tape_is_the_same_whichever_way_its_batches_went(
 
 
 def test_sorting_keeps_rows_of_many_batches_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("data.tape.BATCH_ROWS", 50)
+    monkeypatch.setattr("data.reading.BATCH_ROWS", 50)
     columns = market(1000, 4)
     wanted = tape_from_frame(columns, ES)
     backwards = pa.table(columns).take(pa.array(range(999, -1, -1)))

@@ -91,7 +91,7 @@ def test_other_columns_of_the_same_tape_have_an_index_of_their_own(
 def test_rows_of_orders_that_come_late_are_quotes_for_a_reader_of_the_touch(
     write: Callable[..., Path], es: TickGrid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("data.tape.BATCH_ROWS", 7)
+    monkeypatch.setattr("data.reading.BATCH_ROWS", 7)
     table = columns_of(ROWS)
     columns = {name: [None] * 20 + values for name, values in table.items()}
     columns["ts"] = list(range(START, START + 32))

@@ -117,7 +117,7 @@ def test_a_file_in_row_groups_of_any_size_gives_the_same_log(
     pq.write_table(whole, tmp_path / "cut.parquet", row_group_size=chunk)
     spec = instrument(symbol)
     expected = open_tape(tmp_path / "whole.parquet", spec)
-    monkeypatch.setattr("data.tape.BATCH_ROWS", chunk)
+    monkeypatch.setattr("data.reading.BATCH_ROWS", chunk)
     cut = open_tape(tmp_path / "cut.parquet", spec)
     assert columns_hash(cut.columns) == columns_hash(expected.columns)
     script, _, _ = recorded(symbol, FILE_ROWS)
