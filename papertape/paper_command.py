@@ -20,13 +20,13 @@ from broker_api.errors import ConfigurationError
 from broker_api.wall_clock import WallClock
 from papertape.ending import OK, ended
 from papertape.live_feeds import market_of
+from papertape.progress import print_summaries
 from papertape.signals import graceful
 from papertape.watching.board import Watched
 from papertape.watching.outside import NOWHERE, Outside, told_outside
 from papertape.watching.requests import OperatorRequest, perform
 from papertape.watching.sessions import published
 from papertape.watching.watch import Watch, Work
-from reports.summary import print_summary
 from scenarios.paper import (
     PaperPlan,
     PaperSession,
@@ -269,8 +269,7 @@ def _save(request: PaperRequest, outcome: Outcome, seconds: float, console: Cons
     script = plan.scenario.script_to_play(plan.assignments)
     played = [_with_market(each, plan.folder) for each in played_sessions(script, outcome)]
     fill_folder(plan.folder, played, report=request.report)
-    for each in played:
-        print_summary(console, each.summary, seconds)
+    print_summaries(console, played, seconds)
     console.print(f"run folder  {plan.folder}", soft_wrap=True)
 
 

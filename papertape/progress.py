@@ -1,4 +1,4 @@
-"""The progress bar of a run: simulated time between the tape's start and its end.
+"""The progress bar of a run: simulated time between the tape's start and its end; its summary.
 
 It reads the clock of the virtual loop a few times a second from the display's own thread, so the
 run itself pays nothing for it. The wall clock shows here and nowhere else.
@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from scenarios.recording import tape_span
+from reports.summary import print_summary
+from scenarios.recording import Played, tape_span
+from sim.first_use import was_compiled
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from broker_api.config import SessionDefaults
     from sim.loop import VirtualRuns
 
@@ -47,6 +51,18 @@ def progress_bar() -> Iterator[Watch]:
         yield watched.watch
 
 
+def print_summaries(console: Console, played: Sequence[Played], seconds: float) -> None:
+    """Print what each session of a run came to; `seconds` is how long the run took."""
+    compiled = was_compiled()
+    for each in played:
+        print_summary(console, each.summary, None if compiled else seconds)
+    if compiled:
+        console.print(
+            f"{seconds:.1f} s, in which the exchange was compiled: the next run has it ready",
+            style="dim",
+        )
+
+
 class _Watched:
     """The run that is shown; nothing before `watch`."""
 
@@ -67,7 +83,7 @@ class _Watched:
         share, text = self._state()
         seconds = time.monotonic() - self._began
         if share <= 0.0 and seconds > _COMPILING_SECONDS:
-            text = "compiling the exchange, once, about half a minute"
+            text = "compiling the exchange, once, about a minute"
         row = Table.grid(padding=(0, 1), expand=True)
         row.add_column(ratio=1)
         row.add_column(no_wrap=True)

@@ -12,9 +12,8 @@ from rich.console import Console
 from broker_api.config import SessionDefaults
 from papertape.bounds import bounds_of
 from papertape.ending import OK, ended, say
-from papertape.progress import progress_bar
+from papertape.progress import print_summaries, progress_bar
 from reports.bounds import print_bounds
-from reports.summary import print_summary
 from scenarios.alias import check_alias
 from scenarios.recording import digest_of_run, fill_folder, played_sessions
 from scenarios.run_folder import folder_for, write_whole
@@ -71,8 +70,7 @@ def _save(request: Request, outcome: Outcome, seconds: float) -> None:
         lambda place: fill_folder(place, played, report=request.report, bounds=bounds),
     )
     console = Console(highlight=False)
-    for each in played:
-        print_summary(console, each.summary, seconds)
+    print_summaries(console, played, seconds)
     if bounds is not None:
         print_bounds(console, bounds)
     console.print(f"run folder  {folder}", soft_wrap=True)
