@@ -13,12 +13,12 @@ from sim.book import is_compiled
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
-from sim import entries
+from sim import doors
 from sim.book import new_book
 from sim.first_use import was_compiled
 
 before = was_compiled()
-entries.next_short(new_book(1, 1), 0)
+doors.next_short(new_book(1, 1), 0)
 print(before, was_compiled())
 """
 
