@@ -14,6 +14,7 @@ from scenarios.scenario import read_scenario
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ROOMS = ("broker_api", "data", "sim", "reports", "scenarios", "papertape")
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 FENCED = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -28,6 +29,23 @@ def blocks(language: str) -> list[tuple[str, str]]:
             if match[1] == language:
                 found.append((f"{page.relative_to(ROOT)}:{line}", match[2]))
     return found
+
+
+WHOLE = {"sim/reference", "scenarios/library"}
+"""Folders of which the page on the architecture says what they are, and no more."""
+
+
+def test_the_page_on_the_architecture_names_every_module() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    files = [path.relative_to(ROOT) for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+    told = [path for path in files if not any(path.is_relative_to(each) for each in WHOLE)]
+    missing = [
+        str(path) for path in told if path.name != "__init__.py" and f"{path.name}`" not in page
+    ]
+    assert missing == [], "docs/architecture.md says of every file what it holds"
+    names = {Path(name).name for name in re.findall(r"`([\w/]+\.py)`", page)}
+    known = {path.name for path in ROOT.rglob("*.py")}
+    assert sorted(names - known) == [], "docs/architecture.md names files that are not there"
 
 
 def named(blocks: list[tuple[str, str]]) -> list[object]:
