@@ -49,11 +49,20 @@ class Arrivals(Generic[_T]):
         self._heap: list[tuple[int, int, Command, _T]] = []
         self._sent = 0
 
+    def arrival_ns(self, now_ns: int) -> int:
+        """When a command arrives that leaves at `now_ns`; it counts as sent."""
+        self._sent += 1
+        return self._entry.arrival_ns(now_ns, self._sent)
+
     def send(self, now_ns: int, command: Command, beside: _T) -> None:
         """A command leaves at `now_ns`."""
-        self._sent += 1
-        arrives_ns = self._entry.arrival_ns(now_ns, self._sent)
+        arrives_ns = self.arrival_ns(now_ns)
         heapq.heappush(self._heap, (arrives_ns, self._sent, command, beside))
+
+    @property
+    def steady_ns(self) -> int | None:
+        """How long every command is under way, None where they differ."""
+        return None if self._waits_when_closed else self._entry.steady_ns
 
     def next_ns(self) -> int:
         """When the next command arrives, NEVER_NS when none is under way."""

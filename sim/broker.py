@@ -8,7 +8,6 @@ arriving commands, deliveries, timers.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -32,12 +31,13 @@ from broker_api.instrument import Instrument
 from broker_api.order import CancelRequest, Command, ReplaceRequest, Submission
 from broker_api.quote import Bar, Quote, Trade
 from data.tape import Tape
+from sim.alone import Alone
 from sim.arrivals import Arrivals
 from sim.clock import VirtualClock
+from sim.deliveries import Deliveries
 from sim.exchange import Exchange
 from sim.feed import NEVER_NS
 from sim.incoming import incoming_of
-from sim.latency import OneWay
 from sim.market import Market
 from sim.open_tape import tape_of
 from sim.shortcut import CHANCES, Shortcut, may_shorten
@@ -95,7 +95,7 @@ class SimBroker:
         self._tapes = tuple(tapes)
         self._calendars = [load_calendar(item.calendar) for item in spec.instruments]
         simulation = spec.simulation
-        self._response = OneWay(simulation.response_latency_ms, simulation.seed, "response")
+        self._deliveries = Deliveries(simulation)
         self._market = Market(spec.instruments, tapes, simulation.feed_latency_ms, simulation.seed)
         self._notes = list(notes)
         self._exchange: Exchange | None = None
@@ -104,8 +104,6 @@ class SimBroker:
             spec.simulation, spec.instruments, self._calendars, tapes
         )
         self._flushed_ns = -1
-        self._deliveries: deque[tuple[int, EventRow, asyncio.Future[Any] | None]] = deque()
-        self._answers_due: deque[int] = deque()
         self._attentive = True
         self._delivering = False
         self._closing = False
@@ -116,7 +114,10 @@ class SimBroker:
         is_plain = type(self) is SimBroker and may_shorten(spec)
         self._shortcut_chances = CHANCES if is_plain else 0
         self._tape_end_ns = max(tape.end_ns for tape in tapes)
-        self.clock = VirtualClock(loop)
+        self._alone = Alone(
+            loop, self._arrivals, self._deliveries, self._market.ticks, self._is_busy
+        )
+        self.clock = VirtualClock(loop, self._slept_alone)
 
     @property
     def notes(self) -> list[str]:
@@ -197,10 +198,39 @@ class SimBroker:
         """End a working order."""
         return cast(OrderCancelled | CancelRejected, await self._send(request))
 
-    def _send(self, command: Command) -> asyncio.Future[Any]:
+    async def _send(self, command: Command) -> Any:
+        answer_ns = self._alone.answer_ns(self._tape_end_ns)
+        if answer_ns is not None and self._on_event is not None:
+            return decode(self._serve_alone(command, answer_ns))
         answer = self._loop.create_future()
         self._dispatch(command, answer)
-        return answer
+        return await answer
+
+    def _is_busy(self) -> bool:
+        """True while anybody is to be told of events, or a strategy sends past this."""
+        played = self._compiled or self._shortcut
+        return bool(self._attentive or played or self._closing)
+
+    def _serve_alone(self, command: Command, answer_ns: int) -> EventRow:
+        """A command's whole way while its sender is alone; returns its answer."""
+        self._run_market(self._arrivals.arrival_ns(self._loop.now_ns))
+        rows = self.exchange.execute_rows(command)
+        self._deliveries.send(rows)
+        self._pass_alone(answer_ns)
+        self._deliver_due(answer_ns)
+        return rows[0]
+
+    def _pass_alone(self, until_ns: int) -> None:
+        self._run_market(until_ns)
+        self._loop.go_on_alone(until_ns)
+
+    def _slept_alone(self, until_ns: int) -> bool:
+        """Let time go on to a moment; False where somebody else may do something before."""
+        may_pass = until_ns <= self._tape_end_ns and self._alone.may_pass(until_ns)
+        if may_pass and self._on_event is not None:
+            self._pass_alone(until_ns)
+            return True
+        return False
 
     def post(self, command: Command) -> None:
         """See `Broker.post`."""
@@ -276,19 +306,15 @@ class SimBroker:
 
         What comes after the tape's end is always delivered: the clock goes on to there.
         """
-        if not self._deliveries:
-            return NEVER_NS
-        if self._attentive or self._compiled or self._deliveries[-1][0] > self._tape_end_ns:
-            return self._deliveries[0][0]
-        return self._answers_due[0] if self._answers_due else NEVER_NS
+        if self._attentive or self._compiled:
+            return self._deliveries.first_ns()
+        return self._deliveries.answer_ns(self._tape_end_ns)
 
     def _run_market(self, until_ns: int) -> None:
         """Rows up to a time, or to the first that publishes something if somebody is to be told."""
         exchange = self.exchange
         while True:
-            for row in exchange.advance_rows(until_ns):
-                due_ns = self._response.arrival_ns(row.ts_ns, row.seq)
-                self._deliveries.append((due_ns, row, None))
+            self._deliveries.send(exchange.advance_rows(until_ns))
             if self._attentive or exchange.now_ns >= until_ns:
                 return
 
@@ -297,12 +323,7 @@ class SimBroker:
             command, answer = arrived
             rows = self.exchange.execute_rows(command)
             assert rows, "every command gets an answer"
-            for row in rows:
-                due_ns = self._response.arrival_ns(row.ts_ns, row.seq)
-                self._deliveries.append((due_ns, row, answer))
-                if answer is not None:  # it is the first row
-                    self._answers_due.append(due_ns)
-                    answer = None
+            self._deliveries.send(rows, answer)
 
     def _schedule_due(self, now_ns: int) -> bool:
         """Hand everything that is due to the loop; True when there was something."""
@@ -323,21 +344,10 @@ class SimBroker:
             return  # the books are looked at while an event is told: what follows is told later
         self._delivering = True
         try:
-            self._deliver_all(now_ns)
+            self._tell_played()
+            self._deliveries.deliver(now_ns, self._on_event)
         finally:
             self._delivering = False
-
-    def _deliver_all(self, now_ns: int) -> None:
-        self._tell_played()
-        deliveries = self._deliveries
-        while deliveries and deliveries[0][0] <= now_ns:
-            came_ns, row, answer = deliveries.popleft()
-            if self._on_event is not None:
-                self._on_event(row, came_ns)
-            if answer is not None:
-                self._answers_due.popleft()
-                if not answer.done():
-                    answer.set_result(decode(row))
 
     def attend(self, attentive: bool) -> None:
         """See `Broker.attend`; a market that nobody listens to need not stop at every event."""
@@ -360,7 +370,7 @@ class SimBroker:
         elif self._exchange is not None and self._exchange.now_ns < now_ns:
             self._run_market(now_ns)
         self._tell_played()
-        if self._deliveries and self._deliveries[0][0] <= now_ns:
+        if self._deliveries.first_ns() <= now_ns:
             self._deliver_due(now_ns)
 
     def close_market(self) -> None:
@@ -406,9 +416,7 @@ class SimBroker:
         """What is under way in a strategy's tables goes the broker's own way from here."""
         for sent_ns, command in sent:
             self._arrivals.send(sent_ns, command, None)
-        for row in played.take_untold(now_ns):
-            due_ns = self._response.arrival_ns(row.ts_ns, row.seq)
-            self._deliveries.append((due_ns, row, None))
+        self._deliveries.send(played.take_untold(now_ns))
 
     def _tell_played(self) -> None:
         if self._played is not None and self._on_event is not None:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
+from sim.loop_base import whole_ns
 from sim.virtual_loop import VirtualLoop
 
 
 class VirtualClock:
-    """The simulation's time, through the event loop's own clock."""
+    """The simulation's time, through the event loop's own clock.
 
-    def __init__(self, loop: VirtualLoop) -> None:
+    `pass_alone` lets time go on to a moment at once, where nobody but the running task would do
+    anything before; it tells whether it did.
+    """
+
+    def __init__(self, loop: VirtualLoop, pass_alone: Callable[[int], bool]) -> None:
         self._loop = loop
+        self._pass_alone = pass_alone
 
     def now_ns(self) -> int:
         """Nanoseconds since the epoch, UTC."""
@@ -19,7 +26,8 @@ class VirtualClock:
 
     async def sleep(self, seconds: float) -> None:
         """Wait that much simulated time."""
-        await asyncio.sleep(seconds)
+        if not (seconds > 0 and self._pass_alone(self._loop.now_ns + whole_ns(seconds))):
+            await asyncio.sleep(seconds)
 
 
 class Moment:

@@ -136,12 +136,13 @@ class OneWay:
 
     def __init__(self, setting: LatencySetting, seed: int, stream: str) -> None:
         self._delays = delays = delays_of(setting, seed, stream)
-        self._steady_ns = delays.ns if isinstance(delays, Constant) else None
+        self.steady_ns = delays.ns if isinstance(delays, Constant) else None
+        """The latency, where it is always the same."""
         self._newest_ns = 0
 
     def arrival_ns(self, sent_ns: int, number: int) -> int:
         """When the thing of this number, sent at `sent_ns`, arrives. Call in order of sending."""
-        latency_ns = self._steady_ns
+        latency_ns = self.steady_ns
         if latency_ns is None:
             latency_ns = self._delays.one(number, sent_ns)
         arrives_ns = sent_ns + latency_ns

@@ -15,6 +15,9 @@ from contextvars import Context, copy_context
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn, Protocol
 
+NS = 1_000_000_000
+NEVER_NS = 1 << 62
+_SECONDS_MAX = 4e9
 _log = logging.getLogger("asyncio")
 _COLLECT_AFTER = 50_000
 """Objects made and not freed before the collector looks at the youngest."""
@@ -129,8 +132,17 @@ class Timer(asyncio.TimerHandle):
         self._cancelled = False
         self._repr = None
         self._source_traceback = None
-        self._when = when_ns / 1_000_000_000
+        self._when = when_ns / NS
         self._scheduled = False
+
+
+def whole_ns(seconds: float) -> int:
+    """Seconds as nanoseconds; NEVER_NS for more than a clock holds. ValueError for nan."""
+    if 0.0 <= seconds < _SECONDS_MAX:
+        return round(seconds * NS)
+    if seconds != seconds:
+        raise ValueError("nan seconds is no time")
+    return NEVER_NS if seconds > 0 else 0
 
 
 def moment_text(epoch_ns: int) -> str:
@@ -215,6 +227,17 @@ class LoopWithoutIO(asyncio.AbstractEventLoop):
     def is_closed(self) -> bool:
         """True after close."""
         return self._closed
+
+    def _check_may_run(self) -> None:
+        if self._closed:
+            raise RuntimeError("Event loop is closed")
+        if self.is_running():
+            raise RuntimeError("This event loop is already running")
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError("Cannot run the event loop while another loop is running")
+
+    def _unfinished_tasks(self) -> list[asyncio.Task[Any]]:
+        return sorted(asyncio.all_tasks(self), key=lambda task: getattr(task, "number", 0))
 
     def _asyncgen_started(self, generator: AsyncGenerator[Any, Any]) -> None:
         self._asyncgen_numbers += 1

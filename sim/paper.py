@@ -153,7 +153,7 @@ class PaperBroker(SimBroker):
             value=now_ns - since_ns,
             limit=rows,
         )
-        self._deliveries.append((now_ns, row, None))
+        self._deliveries.tell(row, now_ns)
 
     def _tell_stretches(self, until_ns: int) -> int | None:
         """What a session missed is told at once and at its own time, not row by row at theirs."""

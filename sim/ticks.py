@@ -232,6 +232,11 @@ class Ticks:
         self._look_ahead()
 
     @property
+    def is_wanted(self) -> bool:
+        """True while anybody wants to see rows or bars."""
+        return bool(self._wanted)
+
+    @property
     def direct(self) -> bool:
         """True when there are sinks, and every one may be called for many rows in a row now."""
         if not self._ahead or not self._wanted:

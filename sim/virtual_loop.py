@@ -24,6 +24,8 @@ from contextvars import Context
 from typing import Any, TypeVar, TypeVarTuple
 
 from sim.loop_base import (
+    NEVER_NS,
+    NS,
     DeadlockError,
     Driver,
     EndlessRunError,
@@ -40,14 +42,12 @@ from sim.loop_base import (
     rare_collections,
     refusal,
     waits_text,
+    whole_ns,
 )
 from sim.ordered_asyncio import ordered_asyncio
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
-_NS = 1_000_000_000
-_NEVER_NS = 1 << 62
-_SECONDS_MAX = 4e9
 _ROUNDS_PER_INSTANT_MAX = 1_000_000
 _CLOSING_ROUNDS_MAX = 1_000
 _TIMER_COMPACTION_MIN, _FUTURE_COMPACTION_MIN = 128, 1_024
@@ -78,7 +78,7 @@ class VirtualLoop(LoopWithoutIO):
         self._closing_rounds = 0
         self._cancelled_at_end: set[int] = set()
         self._rounds_per_instant_max = rounds_per_instant_max
-        self._stopping = False
+        self._stopping = self._has_eager_tasks = False
         self._thread_id: int | None = None
         self._task_factory: Any = None
 
@@ -97,7 +97,7 @@ class VirtualLoop(LoopWithoutIO):
 
     def time(self) -> float:
         """Simulated seconds since the loop was made."""
-        return (self.now_ns - self._epoch_ns) / _NS
+        return (self.now_ns - self._epoch_ns) / NS
 
     @property
     def tape_ended(self) -> bool:
@@ -125,6 +125,21 @@ class VirtualLoop(LoopWithoutIO):
     def jump_to(self, now_ns: int) -> None:
         """Put the clock forward for a driver that was away: timers are late."""
         self._elapsed_ns = max(self._elapsed_ns, now_ns - self._epoch_ns)
+
+    def is_alone_until(self, until_ns: int) -> bool:
+        """True when nothing is scheduled before `until_ns` (epoch) but the running task."""
+        if self._ready or self._stretch is not None or self._tape_ended or self._stopping:
+            return False
+        task = asyncio.current_task(self)
+        if type(task) is not VirtualTask or task.cancelling() or self._has_eager_tasks:
+            return False
+        deadline = self._next_deadline()
+        return deadline is None or deadline + self._epoch_ns >= until_ns
+
+    def go_on_alone(self, now_ns: int) -> None:
+        """Put the clock forward under the running task, as if it had waited for a future."""
+        self._numbers += 1
+        self._elapsed_ns = now_ns - self._epoch_ns
 
     def detach(self, driver: Driver) -> None:
         """End what `attach` began; the clock keeps its time. RuntimeError for another driver."""
@@ -188,8 +203,8 @@ class VirtualLoop(LoopWithoutIO):
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Run `callback` after `delay` simulated seconds, rounded to the nanosecond."""
-        delay_ns = round(delay * _NS) if 0.0 <= delay < _SECONDS_MAX else _far_ns(delay)
-        return self._schedule(self.now_ns - self._epoch_ns + delay_ns, callback, args, context)
+        when_ns = self.now_ns - self._epoch_ns + whole_ns(delay)
+        return self._schedule(when_ns, callback, args, context)
 
     def call_at(
         self,
@@ -199,8 +214,7 @@ class VirtualLoop(LoopWithoutIO):
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Run `callback` when `time()` is `when`, rounded to the nanosecond."""
-        when_ns = round(when * _NS) if 0.0 <= when < _SECONDS_MAX else _far_ns(when)
-        return self._schedule(when_ns, callback, args, context)
+        return self._schedule(whole_ns(when), callback, args, context)
 
     def call_at_ns(
         self, when_ns: int, callback: Callable[..., object], *args: Any
@@ -215,7 +229,7 @@ class VirtualLoop(LoopWithoutIO):
             raise RuntimeError("Event loop is closed")
         self.interrupt_stretch()
         timer = Timer(when_ns, callback, args, self, context)
-        if when_ns < _NEVER_NS:  # sleep(math.inf) is a wait that no timer ends
+        if when_ns < NEVER_NS:  # sleep(math.inf) is a wait that no timer ends
             self._timer_numbers += 1
             timer._scheduled = True
             heapq.heappush(self._timers, (when_ns, self._timer_numbers, timer))
@@ -263,6 +277,7 @@ class VirtualLoop(LoopWithoutIO):
             raise RuntimeError("Event loop is closed")
         self._numbers += 1
         number = self._numbers
+        self._has_eager_tasks = self._has_eager_tasks or "eager_start" in options
         if self._task_factory is None:
             name = f"Task-{number}" if name is None else name
             return VirtualTask(
@@ -283,9 +298,6 @@ class VirtualLoop(LoopWithoutIO):
     def get_task_factory(self) -> Any:
         """What `set_task_factory` set."""
         return self._task_factory
-
-    def _unfinished_tasks(self) -> list[asyncio.Task[Any]]:
-        return sorted(asyncio.all_tasks(self), key=lambda task: getattr(task, "number", 0))
 
     # --- running --------------------------------------------------------------------------------
 
@@ -413,7 +425,7 @@ class VirtualLoop(LoopWithoutIO):
         if now_ns is None:
             return None
         reached = now_ns - self._epoch_ns
-        latest = _NEVER_NS if deadline is None else max(deadline, self._elapsed_ns)
+        latest = NEVER_NS if deadline is None else max(deadline, self._elapsed_ns)
         if not self._elapsed_ns <= reached <= latest:
             raise RuntimeError(
                 f"the market went to {now_ns} ns, from {self.now_ns} ns with the next timer at "
@@ -467,14 +479,6 @@ class VirtualLoop(LoopWithoutIO):
 
     # --- state and closing ----------------------------------------------------------------------
 
-    def _check_may_run(self) -> None:
-        if self._closed:
-            raise RuntimeError("Event loop is closed")
-        if self.is_running():
-            raise RuntimeError("This event loop is already running")
-        if asyncio._get_running_loop() is not None:
-            raise RuntimeError("Cannot run the event loop while another loop is running")
-
     def stop(self) -> None:
         """Stop after the round of callbacks that is running."""
         self._stopping = True
@@ -492,9 +496,3 @@ class VirtualLoop(LoopWithoutIO):
         self._timers.clear()
         self._futures.clear()
         self._driver = None
-
-
-def _far_ns(seconds: float) -> int:
-    if seconds != seconds:
-        raise ValueError("nan seconds is no time")
-    return _NEVER_NS if seconds > 0 else 0
