@@ -91,13 +91,8 @@ def compiled_folder() -> str:
     digest = hashlib.sha256()
     for name in KERNEL_FILES:
         digest.update((here / name).read_bytes())
-    for module in (
-        order,
-        codes,
-        event,
-        schema,
-        index,
-    ):  # the enumerations and layouts that become constants
+    # The enumerations and layouts that become constants.
+    for module in (order, codes, event, schema, index):
         digest.update(Path(module.__file__ or "").read_bytes())
     modes = [os.environ.get(name, "") for name in _MODES]
     digest.update(repr((_numba_version(), modes, MAX_TIERS)).encode())

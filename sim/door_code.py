@@ -25,6 +25,7 @@ from numba.np.numpy_support import as_dtype
 from broker_api.event import EVENT_ROW
 from sim.book import BOOK, COMMAND
 from sim.doors import OBJECTS
+from sim.strategy import CONTEXT
 
 _llvm: Any = llvm
 _types: Any = types
@@ -40,6 +41,11 @@ _SIGNATURES = {
     "EventRows": lambda: _types.Array(_from_dtype(EVENT_ROW), 1, "C", aligned=False),
     "CommandRows": lambda: _types.Array(_from_dtype(COMMAND), 1, "C", aligned=False),
     "TapeHandle": lambda: _types.int64[::1],
+    "Contexts": lambda: _types.Array(_from_dtype(CONTEXT), 1, "C", aligned=False),
+    "Column": lambda: _types.int64[::1],
+    "Table": lambda: _types.int64[:, ::1],
+    "Flags": lambda: _types.int8[::1],
+    "FlagTable": lambda: _types.int8[:, ::1],
     "int": lambda: _types.int64,
 }
 """By the annotations of doors."""
@@ -170,23 +176,39 @@ def _object(lines: _Lines, wanted: object) -> str:
 
 
 def _array(lines: _Lines, given: str, kind: Any) -> list[str]:
-    """What Numba calls an array of one dimension without gaps."""
-    assert kind.ndim == 1
+    """What Numba calls an array of one or two dimensions without gaps."""
     at = lines.value(f"getelementptr i8, ptr {given}, i64 {_HEAD - _POINTER}")
     found = lines.value(f"load ptr, ptr {at}")
     lines.go_on_if(lines.value(f"icmp eq ptr {found}, {_object(lines, np.ndarray)}"))
+
+    def number(pointer: str, place: int) -> str:
+        at = lines.value(f"getelementptr i64, ptr {pointer}, i64 {place}")
+        return lines.value(f"load i64, ptr {at}")
 
     def field(place: int) -> str:
         at = lines.value(f"getelementptr i8, ptr {given}, i64 {_HEAD + place * _POINTER}")
         return lines.value(f"load ptr, ptr {at}")
 
-    address, lengths, strides = field(0), field(2), field(3)
-    length = lines.value(f"load i64, ptr {lengths}")
-    stride = lines.value(f"load i64, ptr {strides}")
-    item = _as_dtype(kind.dtype).itemsize
-    lines.go_on_if(lines.value(f"icmp eq i64 {stride}, {item}"))
-    extent = [f"i64 {length}", f"i64 {item}"]
-    return ["ptr null", "ptr null", *extent, f"ptr {address}", *extent]
+    address, dimensions, shape, steps = field(0), field(1), field(2), field(3)
+    count = lines.value(f"ptrtoint ptr {dimensions} to i64")
+    count = lines.value(f"and i64 {count}, {(1 << 32) - 1}")  # an int, with what fills it up
+    lines.go_on_if(lines.value(f"icmp eq i64 {count}, {kind.ndim}"))
+    lengths = [number(shape, place) for place in range(kind.ndim)]
+    items = lengths[0]
+    for length in lengths[1:]:
+        items = lines.value(f"mul i64 {items}, {length}")
+    is_empty = lines.value(f"icmp eq i64 {items}, 0")  # its strides are as they come
+    strides, item = list[str](), str(_as_dtype(kind.dtype).itemsize)
+    extent = item
+    for place in reversed(range(kind.ndim)):
+        stride = number(steps, place)
+        fits = lines.value(f"icmp eq i64 {stride}, {extent}")
+        lines.go_on_if(lines.value(f"or i1 {fits}, {is_empty}"))
+        strides.insert(0, stride)
+        extent = lines.value(f"mul i64 {extent}, {lengths[place]}")
+    numbers = [items, item, *lengths, *strides]
+    sizes = [f"i64 {each}" for each in numbers]
+    return ["ptr null", "ptr null", *sizes[:2], f"ptr {address}", *sizes[2:]]
 
 
 _TEMPLATE = """

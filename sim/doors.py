@@ -1,4 +1,4 @@
-"""The doors of the compiled exchange (`entries.py`) as functions that need no Numba.
+"""The doors of the compiled exchange (`entries.py`, `shortcut_loop.py`), which need no Numba.
 
 `doors.run_until` is the door of that name. At its first use its code is loaded from the folder of
 compiled code, and compiled before when it is not there (`door_code.py`). A process that finds it
@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from sim import entries
+from sim import entries, shortcut_loop
 from sim.book import compiled_folder, is_compiled
 from sim.entries import MARGIN_CALL as MARGIN_CALL
 
@@ -35,7 +35,8 @@ _kept: list[Any] = []
 
 
 def __getattr__(name: str) -> Callable[..., Any]:
-    door: Callable[..., Any] | None = getattr(entries, name, None)
+    room = shortcut_loop if hasattr(shortcut_loop, name) else entries
+    door: Callable[..., Any] | None = getattr(room, name, None)
     if door is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if is_compiled() and os.environ.get("NUMBA_BOUNDSCHECK", "0") in ("", "0"):

@@ -11,7 +11,6 @@ and the events are the same.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -20,8 +19,8 @@ import numpy.typing as npt
 from broker_api.compiled_run import RunBooks
 from broker_api.config import BrokerSpec, SimulationConfig
 from broker_api.order import NO_PRICE, Command, OrderStatus, OrderType, Side
+from sim import doors
 from sim.exchange import Exchange
-from sim.shortcut_loop import bring_to
 from sim.strategy import (
     AT_ONCE_MAX,
     KNOWN_FIELDS,
@@ -51,7 +50,6 @@ _REPLACE, _CANCEL = int(SEND_REPLACE), int(SEND_CANCEL)
 _FILLED = OrderStatus.FILLED.code
 _HAS_LIMIT = (OrderType.LIMIT, OrderType.STOP_LIMIT)
 _HAS_STOP = (OrderType.STOP, OrderType.STOP_LIMIT)
-_bring_to: Callable[..., int] = bring_to
 
 
 def _numbers_of(table: npt.NDArray[Any]) -> memoryview:
@@ -108,7 +106,7 @@ class Shortcut:
         traffic = self._traffic
         self._bytes = _numbers_of(traffic.log).cast("B")
         self._full_rows = len(traffic.log) - AT_ONCE_MAX
-        self._tables = (*traffic.arguments, self._paths)
+        self._tables = (*traffic.arguments, *self._paths)
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -130,7 +128,7 @@ class Shortcut:
 
     def _run(self, until_ns: int) -> None:
         while True:
-            code = _bring_to(*self._tables, self._known_rows, until_ns)
+            code = doors.bring_to(*self._tables, self._known_rows, until_ns)
             self._known_rows = self._numbers[_SENT]
             if code == DONE:
                 return

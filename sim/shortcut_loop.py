@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from data.schema import IntColumn
 from sim.bar_turn import BarPaths
-from sim.book import LIMIT, STOP, ZERO, Book, CommandRow, EventRows, entry, i8, njit
+from sim.book import LIMIT, STOP, ZERO, EventRows, entry, i8, njit
+from sim.entries import Books, CommandRows
 from sim.handles import TapeHandle, rows_of
 from sim.strategy import (
+    KNOWN_FILLED,
+    KNOWN_STATUS,
     OUT_ID,
     OUT_KIND,
     OUT_STOP_ID,
@@ -16,10 +21,18 @@ from sim.strategy import (
     SEND_ORDER,
     Context,
     add_known,
+    find_known,
 )
 from sim.strategy_bars import bring_bars_up
-from sim.strategy_loop import DONE, Table, tell_news
+from sim.strategy_loop import DONE, Table, note_events, tell_news
 
+Contexts = Context
+"""An array of one CONTEXT record."""
+Column = IntColumn
+Flags = Any
+"""An array of int8."""
+FlagTable = Any
+"""An array of int8 with two dimensions."""
 _ONE = i8(1)
 
 
@@ -39,28 +52,51 @@ def know_sent(ctx: Context, log: Table, first: int) -> None:
 
 @entry
 def bring_to(
-    books: Book,
-    handle: TapeHandle,
+    books: Books,
+    tape: TapeHandle,
     events: EventRows,
-    commands: CommandRow,
-    contexts: Context,
+    commands: CommandRows,
+    contexts: Contexts,
     news: Table,
     log: Table,
-    latency: IntColumn,
-    paths: BarPaths,
+    latency: Column,
+    px: Table,
+    bid: Table,
+    ask: Table,
+    wanted: FlagTable,
+    low_first: Flags,
+    state: Column,
     first: int,
     until_ns: int,
 ) -> int:
     """Rows, commands that arrive and events that are told, all up to `until_ns`.
 
-    Rows of the log from `first` on were written since the last call. DONE, or why Python has to do
-    something before it goes on.
+    Rows of the log from `first` on were written since the last call. `px` to `state` are the bars
+    of a tape of bars (`BarPaths`). DONE, or why Python has to do something before it goes on.
     """
-    ctx = contexts[0]
+    ctx, paths = contexts[0], BarPaths(px, bid, ask, wanted, low_first, state)
     know_sent(ctx, log, first)
     code = bring_bars_up(
-        books[0], rows_of(handle), events, commands[0], ctx, news, log, until_ns, latency, paths
+        books[0], rows_of(tape), events, commands[0], ctx, news, log, until_ns, latency, paths
     )
     if code == DONE:
         tell_news(ctx, news, until_ns)
     return code
+
+
+@entry
+def note_published(
+    contexts: Contexts, news: Table, events: EventRows, end: int, response: int
+) -> None:
+    """As `note_events`, for what was published outside of the loop."""
+    note_events(contexts[0], news, events, ZERO, end, response)
+
+
+@entry
+def note_known(contexts: Contexts, order: Column) -> None:
+    """An order from before the run: its id, status, type, whether it is an entry, filled lots."""
+    ctx = contexts[0]
+    add_known(ctx, order[0], order[2], order[3])
+    at = find_known(ctx, order[0])
+    ctx["known"][at, KNOWN_STATUS] = order[1]
+    ctx["known"][at, KNOWN_FILLED] = order[4]

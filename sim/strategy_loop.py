@@ -63,7 +63,6 @@ from sim.strategy import (
     SEND_CANCEL,
     SEND_REPLACE,
     Context,
-    add_known,
     find_known,
 )
 
@@ -107,24 +106,6 @@ def note_events(
             place = find_known(ctx, order_id)
             if place != NOT_KNOWN:
                 ctx["known"][place, KNOWN_ENDED] = events["status"][index]
-
-
-@entry
-def note_published(
-    contexts: Context, news: Table, events: EventRows, end: int, response: int
-) -> None:
-    """As `note_events`, for what was published outside of the loop."""
-    note_events(contexts[0], news, events, ZERO, end, response)
-
-
-@entry
-def note_known(contexts: Context, order: IntColumn) -> None:
-    """An order from before the run: its id, status, type, whether it is an entry, filled lots."""
-    ctx = contexts[0]
-    add_known(ctx, order[0], order[2], order[3])
-    at = find_known(ctx, order[0])
-    ctx["known"][at, KNOWN_STATUS] = order[1]
-    ctx["known"][at, KNOWN_FILLED] = order[4]
 
 
 @njit

@@ -16,7 +16,7 @@ from broker_api.config import SimulationConfig
 from broker_api.event import EVENT_ROW, EventRow
 from broker_api.latency import to_ns
 from broker_api.order import Command
-from sim import strategy, strategy_loop
+from sim import doors, strategy, strategy_loop
 from sim.book import COMMAND, is_compiled
 from sim.exchange import Exchange
 from sim.strategy_log import PlayedLog, command_of
@@ -64,7 +64,7 @@ class Traffic:
         context["turns"] = bool(tape.bar_interval_ns)
         context["next_id"] = 1
         for known in books.working():
-            strategy_loop.note_known(self.contexts, np.array(known, dtype=np.int64))
+            doors.note_known(self.contexts, np.array(known, dtype=np.int64))
         context["position"] = books.position_lots()
         context["entries_max"] = books.entries_max
         context["next_id"] = books.last_id + 1
@@ -90,9 +90,7 @@ class Traffic:
         if rows:
             events = np.array(rows, dtype=np.int64).reshape(-1).view(EVENT_ROW)
             self.make_room(len(rows))
-            strategy_loop.note_published(
-                self.contexts, self._news, events, len(rows), self.response_ns
-            )
+            doors.note_published(self.contexts, self._news, events, len(rows), self.response_ns)
             self.played.add_events(events)
 
     def make_room(self, events: int = 0) -> None:

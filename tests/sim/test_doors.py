@@ -11,8 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from broker_api.event import EVENT_ROW
 from sim import doors
 from sim.book import MAX_EVENTS, is_compiled, new_book
+from sim.strategy import CONTEXT
+from sim.strategy_loop import NEWS_WIDTH
 
 COMPILED = pytest.mark.skipif(not is_compiled(), reason="there is no code without the compiler")
 LOOK = """
@@ -88,6 +91,24 @@ def test_calls_that_do_not_fit_the_door_are_refused() -> None:
         doors.equity_nanos(books, "0")
     with pytest.raises(OverflowError):
         doors.equity_nanos(books, 1 << 63)
+
+
+@COMPILED
+def test_tables_go_through_doors_whole_and_without_gaps() -> None:
+    def note(news: object, order: object) -> None:
+        doors.note_published(contexts, news, events, 0, 0)
+        doors.note_known(contexts, order)
+
+    contexts, events = np.zeros(1, dtype=CONTEXT), np.zeros(4, dtype=EVENT_ROW)
+    news, order = np.zeros((8, NEWS_WIDTH), dtype=np.int64), np.arange(5, 10)
+    note(news, order)
+    assert contexts["known"][0, 5].tolist() == [5, 6, 7, 8, 9, 0, 0, 0]
+    note(news[:0].reshape(0, NEWS_WIDTH), order)
+    for table in (news[:, 1:], news[::2], news.ravel(), news.T, news.reshape(2, 4, NEWS_WIDTH)):
+        with pytest.raises(SystemError, match="note_published"):
+            note(table, order)
+    with pytest.raises(SystemError, match="note_known"):
+        note(news, order[::2])
 
 
 def test_a_door_that_is_not_there_is_no_attribute() -> None:
