@@ -45,12 +45,16 @@ FLUSH_MS_WARN, FLUSH_MS_FAIL = 30.0, 300.0
 _FLUSHES = 16
 CONNECT_SECONDS = 5.0
 _PACKAGES = ("numpy", "numba", "pyarrow", "pandas", "pydantic")
-_EXTRAS = {
-    "report": ("plotly",),
-    "hyperliquid": ("aiohttp", "coincurve", "msgpack"),
+EXTRAS = {
+    "hyperliquid": ("aiohttp", "coincurve", "msgpack", "pycryptodome"),
     "projectx": ("aiohttp",),
-    "operations": ("prometheus_client", "python-json-logger"),
+    "sweep": ("scipy",),
+    "cluster": ("distributed",),
+    "testing": ("hypothesis", "pytest"),
+    "operations": ("prometheus-client", "python-json-logger"),
 }
+"""What papertape can use besides, by the names under which it is installed; `serve` is hyperliquid.
+"""
 
 
 class Verdict(StrEnum):
@@ -110,7 +114,7 @@ def versions() -> Iterator[Finding]:
         yield Finding("versions", Verdict.WARN, f"SQLite {found}", advice)
     else:
         yield Finding("versions", Verdict.OK, f"SQLite {found}")
-    for extra, names in _EXTRAS.items():
+    for extra, names in EXTRAS.items():
         missing = [name for name in names if not _is_installed(name)]
         if missing:
             advice = f"pip install 'papertape[{extra}]' if you want it"

@@ -33,13 +33,17 @@ def page_of_two(
 
 def differing_settings(first: RunRecord, second: RunRecord) -> list[tuple[str, str, str]]:
     """Settings that are not the same in both runs: name, and both values as text."""
-    left, right = (dict(_flat(run.config)) for run in (first, second))
+    left, right = (dict(_flat(_settings(run))) for run in (first, second))
     names = [*left, *(name for name in right if name not in left)]
     return [
         (name, left.get(name, "-"), right.get(name, "-"))
         for name in names
         if left.get(name) != right.get(name)
     ]
+
+
+def _settings(run: RunRecord) -> Mapping[str, Any]:
+    return {key: value for key, value in run.config.items() if key != "notes"}
 
 
 def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

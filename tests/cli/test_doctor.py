@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import socket
 import threading
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
@@ -19,6 +21,7 @@ from broker_api.errors import ConfigurationError
 from papertape.cli import app
 from papertape.credentials import redactor_of
 from papertape.doctor import (
+    EXTRAS,
     Clocks,
     Finding,
     Verdict,
@@ -31,6 +34,7 @@ from papertape.doctor import (
     versions,
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 KEY = "0x" + "5e" * 32
 SECOND = 1_000_000_000
 
@@ -48,6 +52,16 @@ def clocks_that(wall_went: int, steady_went: int, start: int | None = None) -> C
         now["steady"] += steady_went
 
     return Clocks(lambda: now["wall"], lambda: now["steady"], sleep)
+
+
+def test_what_may_be_installed_besides_is_what_the_package_has() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    offered = {
+        extra: tuple(re.split("[>=]", each)[0] for each in needed)
+        for extra, needed in project["optional-dependencies"].items()
+        if extra not in ("dev", "serve")
+    }
+    assert offered == EXTRAS
 
 
 @pytest.mark.parametrize(

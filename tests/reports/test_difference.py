@@ -80,7 +80,7 @@ def test_settings_and_texts_of_others_are_told_as_text() -> None:
 
 
 def test_pages_of_two_runs_end_with_the_settings_that_differ_and_both_digests() -> None:
-    first, second = run_of(round_trip), run_of(later, parameters={"size": 2})
+    first, second = run_of(round_trip), run_of(later, parameters={"size": 2}, notes=["told"])
     divergence = first_divergence(first, second)
     assert divergence is not None
     page = comparison_page(compare(first, second), (HOSTILE, "other"))
@@ -89,6 +89,7 @@ def test_pages_of_two_runs_end_with_the_settings_that_differ_and_both_digests() 
         (difference_page(first, second, divergence.to_dict()), ("expected", "actual")),
     ):
         assert ["parameters.stop_offset", "20.0", "-"] in rows_of(each, "settings")
+        assert "told" not in str(rows_of(each, "settings")), "a note is no setting"
         footer = each[each.rindex("<footer") :]
         for name, run in zip(names, (first, second), strict=True):
             assert f"{name} <code>{run.digest}</code>" in footer
