@@ -32,6 +32,9 @@ class Feed(Protocol):
     def time_due_ns(self, ts_ns: int) -> int:
         """When `seen_ns` reaches this moment of the tape."""
 
+    def times_due_ns(self, ts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """As `time_due_ns`, of several moments in their order."""
+
     def grow(self, ts: npt.NDArray[np.int64]) -> None:
         """More rows are known: `ts` are the times of all."""
 
@@ -69,6 +72,11 @@ class SteadyFeed:
     def time_due_ns(self, ts_ns: int) -> int:
         """When `seen_ns` reaches this moment of the tape."""
         return ts_ns + self.latency_ns
+
+    def times_due_ns(self, ts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """As `time_due_ns`, of several moments in their order."""
+        due: npt.NDArray[np.int64] = ts + self.latency_ns
+        return due
 
     def grow(self, ts: npt.NDArray[np.int64]) -> None:
         """More rows are known: `ts` are the times of all."""
@@ -141,6 +149,10 @@ class _VaryingFeed:
             return ts_ns + 1
         before_ns = self.row_due_ns(following - 1)
         return min(next_ns, max(before_ns, ts_ns + int(self._delay[following - 1])))
+
+    def times_due_ns(self, ts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """As `time_due_ns`, of several moments in their order."""
+        return np.array([self.time_due_ns(each) for each in ts.tolist()], dtype=np.int64)
 
     def grow(self, ts: npt.NDArray[np.int64]) -> None:
         """More rows are known: `ts` are the times of all."""

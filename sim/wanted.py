@@ -203,7 +203,7 @@ class BarSubscription:
         end_ns = max(end_ns, self._start_ns)
         found = bars_from_tape(self._tape, length_ns, self._start_ns, end_ns)
         self._start_ns = end_ns
-        due_ns = np.array([self._feed.time_due_ns(end) for end in (found.ts + length_ns).tolist()])
+        due_ns = self._feed.times_due_ns(found.ts + length_ns)
         prices = (found.open, found.high, found.low, found.close)
         values = [
             found.ts.tolist(),
