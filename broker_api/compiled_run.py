@@ -34,6 +34,8 @@ class RunBooks:
         self._session = session
         self.index = index
         self.spec = session.instruments[index]
+        self.next_id = session.next_id
+        """A new order id."""
 
     @property
     def last_id(self) -> int:
@@ -43,10 +45,6 @@ class RunBooks:
     @last_id.setter
     def last_id(self, order_id: int) -> None:
         self._session.last_id = order_id
-
-    def next_id(self) -> int:
-        """A new order id."""
-        return self._session.next_id()
 
     @property
     def entries_max(self) -> int:

@@ -81,20 +81,18 @@ class QuickOrders:
         self._session = session
         self._risk = risk
 
-    @property
     def _begun(self) -> Shortcut | None:
         """The session's shortcut, None while there is none."""
         session = self._session
         shortcut: Shortcut | None = session.shortcut if session.failure is None else None
         return shortcut
 
-    @property
     def _begun_or_new(self) -> Shortcut | None:
         """The session's shortcut, begun if it can be now; None when there is none."""
         session = self._session
         if session.shortcut is None and self._is_plain and self._risk.is_open:
             session.shortcut = cast(HasShortcut, session.broker).shortcut(self._books)
-        return self._begun
+        return self._begun()
 
     @cached_property
     def _is_plain(self) -> bool:
@@ -122,7 +120,7 @@ class QuickOrders:
         stop_price: Number | None,
     ) -> int:
         """An order without options; its id, 0 where the ordinary way has to place it."""
-        shortcut = self._begun_or_new
+        shortcut = self._begun() or self._begun_or_new()
         is_priced = limit_price is not None or stop_price is not None
         if shortcut is None or is_priced is (order_type is OrderType.MARKET):
             return 0
@@ -148,7 +146,7 @@ class QuickOrders:
         options: Mapping[str, Any],
     ) -> tuple[int, int | None, int | None] | None:
         """A bracket whose exits are offsets; the ids, None where the ordinary way has to."""
-        shortcut = self._begun_or_new
+        shortcut = self._begun() or self._begun_or_new()
         if shortcut is None or not options.keys() <= _OFFSETS:
             return None
         session = self._session
@@ -173,7 +171,7 @@ class QuickOrders:
         stop_price: Number | None,
     ) -> bool:
         """A change of an order named by its id; False where the ordinary way has to make it."""
-        shortcut = self._begun
+        shortcut = self._begun()
         if shortcut is None or type(order_id) is not int:
             return False
         spec = self._session.instruments[0]
@@ -187,5 +185,5 @@ class QuickOrders:
 
     def cancel(self, order_id: object) -> bool:
         """The end of an order named by its id; False where the ordinary way has to cancel it."""
-        shortcut = self._begun
+        shortcut = self._begun()
         return shortcut is not None and type(order_id) is int and shortcut.cancel(order_id)

@@ -65,7 +65,7 @@ class Stretch:
         self._start = block.position
         self._iterators = [_iterator_at(column, self._start) for column in block.columns]
         self._told = 0
-        self._looked, self._moment_ns = -1, 0
+        self._looked, self._moment_ns = -2, 0
         self.interrupted = False
         first: Iterable[Any] = self._iterators[0]
         if end < len(block.due_ns):
@@ -138,9 +138,10 @@ class Stretch:
 
     def moment_ns(self) -> int:
         """The time of the call that was begun last."""
-        count = self._count()
-        if count != self._looked:  # a handler may ask many times
-            self._looked = count
+        left: int = -1 if self.interrupted else self._iterators[0].__length_hint__()
+        if left != self._looked:  # a handler may ask many times
+            self._looked = left
+            count = self._count()
             self._moment_ns = int(self._block.due_ns[self._start + count - 1])
         return self._moment_ns
 
