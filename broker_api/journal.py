@@ -6,10 +6,12 @@ one row an order. The run's digest is taken over the event rows.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import struct
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
@@ -144,6 +146,8 @@ class Journal:
         self._commands: list[Record] = []
         self._blocks: list[tuple[int, int, Block]] = []
         """Not looked into yet: before which of `_commands` and after how many events each is."""
+        self._table: tuple[int, pa.Table] | None = None
+        """The table that was made last, and of how many commands."""
 
     def __len__(self) -> int:
         """How many events are recorded."""
@@ -233,7 +237,10 @@ class Journal:
         # Arrow is imported for those who ask for tables: it takes as long as NumPy.
         from broker_api.journal_parquet import commands_to_table
 
-        return commands_to_table(self._records())
+        records = self._records()
+        if self._table is None or self._table[0] != len(records):
+            self._table = len(records), commands_to_table(records)
+        return self._table[1]
 
     def digest(self) -> str:
         """SHA-256 of the event rows' little-endian int64 bytes, as hex: the run's identity."""
@@ -243,7 +250,7 @@ class Journal:
         """Write `events.parquet` and `commands.parquet` into `folder`, which is made if missing."""
         from broker_api.journal_parquet import write_journal
 
-        write_journal(folder, self.events(), self._records())
+        write_journal(folder, self.events(), self.commands())
 
 
 def in_order(commands: Iterable[_C], events: Iterable[EventRow]) -> Iterator[_C | EventRow]:
@@ -298,6 +305,7 @@ _PLAIN_FIELDS = (
     "reduce_only",
     "tag",
 )
+_plain_values = attrgetter(*_PLAIN_FIELDS)
 _EXIT_FIELDS = (
     "order_id",
     "client_order_id",
@@ -310,7 +318,7 @@ _EXIT_FIELDS = (
 
 
 def _order_row(kind: str, request: OrderRequest, role: Role, group: int | None) -> dict[str, Any]:
-    row: dict[str, Any] = {name: getattr(request, name) for name in _PLAIN_FIELDS}
+    row: dict[str, Any] = dict(zip(_PLAIN_FIELDS, _plain_values(request), strict=True))
     row["kind"] = kind
     row["side"] = _name(request.side)
     row["order_type"] = _name(request.order_type)
@@ -334,6 +342,7 @@ def _bracket_rows(bracket: BracketRequest) -> Iterator[dict[str, Any]]:
     yield from rows
 
 
+@functools.lru_cache(maxsize=None, typed=True)  # members of two enumerations may be equal
 def _name(member: Side | OrderType | TimeInForce | Role | Arm | OnPartial) -> str:
     return member.name.lower()
 

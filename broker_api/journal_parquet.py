@@ -35,13 +35,13 @@ COMMAND_SCHEMA = pa.schema([(name, _TYPES[kind]) for name, kind in COMMAND_COLUM
 _ORDER_KINDS = ("order", "bracket", "oco")
 
 
-def write_journal(folder: Path, rows: npt.NDArray[np.void], commands: Sequence[Record]) -> None:
+def write_journal(folder: Path, rows: npt.NDArray[np.void], commands: pa.Table) -> None:
     """Write `events.parquet` and `commands.parquet` into `folder`, which is made if missing."""
     folder.mkdir(parents=True, exist_ok=True)
     columns = [_numpy_column(np.ascontiguousarray(rows[name])) for name in EVENT_COLUMNS]
     events = pa.Table.from_arrays(columns, names=list(EVENT_COLUMNS))
     pq.write_table(events, folder / EVENTS_FILE, compression="zstd")
-    pq.write_table(commands_to_table(commands), folder / COMMANDS_FILE, compression="zstd")
+    pq.write_table(commands, folder / COMMANDS_FILE, compression="zstd")
 
 
 def read_journal(folder: Path) -> tuple[npt.NDArray[np.void], pa.Table]:
@@ -63,7 +63,7 @@ def read_journal(folder: Path) -> tuple[npt.NDArray[np.void], pa.Table]:
 
 def commands_to_table(commands: Sequence[Record]) -> pa.Table:
     """The table of `commands`; `commands_from_table` is its inverse, errors apart."""
-    columns: dict[str, list[Any]] = {name: [] for name in COMMAND_COLUMNS}
+    lines: list[tuple[Any, ...]] = []
     for number, recorded in enumerate(commands, start=1):
         if isinstance(recorded, RecordedError):
             rows: Iterator[dict[str, Any]] = iter([{"kind": "error", "tag": recorded.text}])
@@ -73,9 +73,10 @@ def commands_to_table(commands: Sequence[Record]) -> pa.Table:
             row["ts_ns"] = recorded.ts_ns
             row["command"] = number
             row["events_before"] = recorded.events_before
-            for name, cells in columns.items():
-                cells.append(row.get(name))
-    arrays = [_column(columns[name], kind) for name, kind in COMMAND_COLUMNS.items()]
+            lines.append(tuple(map(row.get, COMMAND_COLUMNS)))
+    columns = zip(*lines, strict=True) if lines else [()] * len(COMMAND_COLUMNS)
+    kinds = COMMAND_COLUMNS.values()
+    arrays = [_column(cells, kind) for cells, kind in zip(columns, kinds, strict=True)]
     return pa.Table.from_arrays(arrays, schema=COMMAND_SCHEMA)
 
 
@@ -120,7 +121,7 @@ def _integers(column: pa.ChunkedArray[Any]) -> npt.NDArray[np.int64]:
     return np.concatenate(parts)
 
 
-def _column(cells: list[Any], kind: str) -> pa.Array[Any]:
+def _column(cells: Sequence[Any], kind: str) -> pa.Array[Any]:
     present = np.array([cell is not None for cell in cells], dtype=bool)
     buffers: list[pa.Buffer | None] = [_buffer(np.packbits(present, bitorder="little"))]
     if kind == INTEGER:
