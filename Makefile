@@ -56,7 +56,9 @@ projectx-env: .venv-projectx/.installed
 
 # The kernel is compiled first, by one process: others that need it at the same time would each
 # compile it for themselves.
-COMPILING := tests/sim/test_compiled.py tests/sim/test_instruments.py tests/sim/test_accounts.py
+COMPILING := $(addprefix tests/sim/test_,compiled.py compiled_bars.py shortcut.py instruments.py accounts.py)
+# So long may a test take that compiles much of it, on a slow machine.
+PATIENCE := --timeout 1200
 # One more than there are processors: some tests wait for servers in real time.
 WORKERS := $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 PARALLEL := -n $(WORKERS) --maxprocesses 4 --dist worksteal
@@ -71,7 +73,7 @@ sdk-before: .sdk-before/.installed
 
 test: $(DEV) sdk-before  ## run every test and every scenario
 	@echo "compiling the exchange (a minute, once)"
-	@$(BIN)/python -m pytest -q $(COMPILING)
+	@$(BIN)/python -m pytest -q $(PATIENCE) $(COMPILING)
 	$(BIN)/papertape check scenarios
 	$(BIN)/python -m pytest $(PARALLEL)
 
@@ -85,14 +87,14 @@ check: $(DEV)  ## format, lint, types, the scenarios and the quick tests
 	$(BIN)/ruff check $(WRITTEN)
 	$(BIN)/mypy
 	$(BIN)/papertape check scenarios
-	$(BIN)/python -m pytest -x -q $(PARALLEL) -m "not slow and not browser" $(LATER)
+	$(BIN)/python -m pytest -x -q $(PATIENCE) $(PARALLEL) -m "not slow and not browser" $(LATER)
 
 nightly: $(DEV) projectx-env sdk-before  ## everything, also with the kernel as plain Python, and a million sessions
 	$(BIN)/ruff check $(WRITTEN)
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
-	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/.boundscheck $(BIN)/python -m pytest tests/sim
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/sim --timeout 1200
+	$(BIN)/python -m pytest $(PATIENCE)
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/.boundscheck $(BIN)/python -m pytest $(PATIENCE) tests/sim
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(PATIENCE) tests/sim
 	$(BIN)/python -m pytest tests/differential/test_stateful.py --hypothesis-profile nightly
 	$(BIN)/python -m tests.differential.run --seeds 0:1000000 --watch 4
 	$(BIN)/python -m tests.differential.mutants --hunt
@@ -114,7 +116,7 @@ nightly: $(DEV) projectx-env sdk-before  ## everything, also with the kernel as 
 # Without the comparisons of whole runs: with the kernel as plain Python they take longer than all
 # others together, and run nothing that those do not.
 coverage: $(DEV)  ## which lines of the exchange and its interface no test runs
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m coverage run -m pytest -q --timeout 1200 \
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m coverage run -m pytest -q $(PATIENCE) \
 	  -m "not slow and not browser and not realdata" \
 	  --ignore tests/acceptance/test_determinism.py \
 	  tests/sim tests/broker_api tests/acceptance tests/cli tests/differential
