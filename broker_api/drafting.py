@@ -7,7 +7,7 @@ here with the venue's own error classes; everything that can is left to the venu
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -103,7 +103,8 @@ class Draft:
 
 
 _OPTION_NAMES = tuple(OrderOptions.__annotations__)
-_BRACKET_NAMES = (*_OPTION_NAMES, *BracketOptions.__annotations__)
+_OPTIONS = frozenset(_OPTION_NAMES)
+_BRACKET_NAMES = dict.fromkeys((*_OPTION_NAMES, *BracketOptions.__annotations__))
 OCO_NAMES = tuple(OcoOptions.__annotations__)
 _MARKET = OrderType.MARKET
 _MARKET_TERMS = Terms(TimeInForce.NONE)
@@ -128,7 +129,7 @@ def parse_member(enumeration: type[_E], value: object, field: str) -> _E:
         raise InvalidOrderError(str(fault)) from None
 
 
-def check_names(given: Mapping[str, Any], allowed: tuple[str, ...], what: str) -> None:
+def check_names(given: Mapping[str, Any], allowed: Collection[str], what: str) -> None:
     """Raise TypeError for an argument that does not exist, with the nearest that does."""
     for name in given:
         if name not in allowed:
@@ -257,8 +258,8 @@ def trail_ppm_of(percent: Number) -> int:
 def split_bracket(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The options of the entry, and those of the bracket."""
     check_names(options, _BRACKET_NAMES, "place_bracket_order")
-    entry = {name: value for name, value in options.items() if name in _OPTION_NAMES}
-    bracket = {name: value for name, value in options.items() if name not in _OPTION_NAMES}
+    entry = {name: value for name, value in options.items() if name in _OPTIONS}
+    bracket = {name: value for name, value in options.items() if name not in _OPTIONS}
     return entry, bracket
 
 

@@ -7,6 +7,7 @@ broker's own PositionChanged and AccountChanged say the same, so a run whose boo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from broker_api.broker import Snapshot
@@ -65,6 +66,11 @@ class Change(NamedTuple):
     record: OrderRecord
     previous: OrderStatus
     with_it: tuple[OrderRecord, ...] = ()
+
+
+_CHANGE: Callable[[tuple[OrderRecord, OrderStatus, tuple[OrderRecord, ...]]], Change]
+_CHANGE = partial(tuple.__new__, Change)
+"""A Change of its values: one is made for every event."""
 
 
 class Ledger:
@@ -145,7 +151,7 @@ class Ledger:
                 record = self._add(ts_ns, exit_order(bracket.entry, leg, role), role)
                 record.held = True
                 records.append(record)
-        group = tuple(record.order_id for record in records)
+        group = tuple([record.order_id for record in records])
         for record in records:
             record.group = group
 
@@ -194,10 +200,10 @@ class Ledger:
                 return None
         previous = record.status
         if kind in _STATELESS:
-            return Change(record, previous)
+            return _CHANGE((record, previous, ()))
         if kind == _REJECTED and previous is OrderStatus.REJECTED:
             # A group that was refused whole is refused at its first order's answer already.
-            return Change(record, previous)
+            return _CHANGE((record, previous, ()))
         record.updated_ns = row.ts_ns
         if kind == _FILLED:
             self._apply_fill(record, row)
@@ -213,8 +219,8 @@ class Ledger:
         )
         record.leaves_lots = row.leaves_lots
         if kind == _REJECTED:
-            return Change(record, previous, self._reject_group(record, row))
-        return Change(record, previous)
+            return _CHANGE((record, previous, self._reject_group(record, row)))
+        return _CHANGE((record, previous, ()))
 
     def _add_unasked(self, row: EventRow) -> OrderRecord:
         """An order that was not sent from here: its first event tells all that is known of it."""

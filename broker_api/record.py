@@ -28,6 +28,7 @@ class OrderRecord:
         "group",
         "held",
         "instrument",
+        "is_entry",
         "leaves_lots",
         "limit_ticks",
         "order_id",
@@ -65,6 +66,8 @@ class OrderRecord:
         self.post_only = request.post_only
         self.tag = request.tag
         self.role = role
+        # What `max_concurrent_orders` counts: neither an exit nor reduce-only.
+        self.is_entry = not request.reduce_only and role not in _NO_ENTRIES
         self.group: tuple[int, ...] = ()
         self.status = _PENDING
         self.held = False
@@ -79,11 +82,6 @@ class OrderRecord:
         self.created_ns = ts_ns
         self.updated_ns = ts_ns
         self.venue_order_id = 0
-
-    @property
-    def is_entry(self) -> bool:
-        """True for what `max_concurrent_orders` counts: neither an exit nor reduce-only."""
-        return not self.reduce_only and self.role not in _NO_ENTRIES
 
     def _sibling_id(self) -> int | None:
         """The other leg: a bracket's group is entry, stop, target; an OCO's is its two legs."""

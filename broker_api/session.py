@@ -317,7 +317,7 @@ class Session:
     def apply_told(self, row: EventRow, came_ns: int) -> Change | None:
         """Take an event that the journal has into the other books."""
         change = self._ledger.apply_event(row)
-        if change is not None:
+        if change is not None and (row.kind == _FILLED or change.record.status.is_terminal):
             self._count(change, row, came_ns)
         return change
 

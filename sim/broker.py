@@ -312,7 +312,8 @@ class SimBroker:
 
     def _run_market(self, until_ns: int) -> None:
         """Rows up to a time, or to the first that publishes something if somebody is to be told."""
-        exchange = self.exchange
+        exchange = self._exchange
+        assert exchange is not None, "the market runs while it is connected"
         while True:
             self._deliveries.send(exchange.advance_rows(until_ns))
             if self._attentive or exchange.now_ns >= until_ns:

@@ -28,15 +28,12 @@ class Deliveries:
         self._response = OneWay(simulation.response_latency_ms, simulation.seed, "response")
         self._under_way: deque[tuple[int, EventRow, Answer | None]] = deque()
         self._answers_due: deque[int] = deque()
+        self.steady_ns = self._response.steady_ns
+        """How long every event is under way, None where they differ."""
 
     def __len__(self) -> int:
         """How many events are under way."""
         return len(self._under_way)
-
-    @property
-    def steady_ns(self) -> int | None:
-        """How long every event is under way, None where they differ."""
-        return self._response.steady_ns
 
     @property
     def is_awaited(self) -> bool:
@@ -45,9 +42,12 @@ class Deliveries:
 
     def send(self, rows: Iterable[EventRow], answer: Answer | None = None) -> None:
         """Events leave the exchange; `answer` waits for the first of them."""
-        arrival_ns = self._response.arrival_ns
+        steady_ns = self.steady_ns
         for row in rows:
-            due_ns = arrival_ns(row.ts_ns, row.seq)
+            if steady_ns is not None:  # what is published in order arrives in order
+                due_ns = row.ts_ns + steady_ns
+            else:
+                due_ns = self._response.arrival_ns(row.ts_ns, row.seq)
             self._under_way.append((due_ns, row, answer))
             if answer is not None:
                 self._answers_due.append(due_ns)

@@ -47,6 +47,7 @@ class _Group(NamedTuple):
 
 
 _NO_GROUP = _Group()
+_NO_STOP, _NO_TARGET = _NO_GROUP[:5], _NO_GROUP[5:9]
 assert (*_OF_AN_ORDER, *_Group._fields) == COMMAND.names, "records are in the kernel's order"
 
 
@@ -54,20 +55,25 @@ def group_of(command: BracketRequest | OcoRequest) -> _Group:
     """What the record of a group's first order says of the group."""
     if isinstance(command, OcoRequest):
         return _Group(on_partial=command.on_partial)
-    fields: dict[str, int] = {"arm": command.arm, "on_partial": command.on_partial}
-    if command.stop is not None:
-        trail, offset = command.stop.trail_ticks, command.stop.offset_ticks
-        fields["stop_id"] = command.stop.order_id
-        fields["exit_trail"] = or_none(trail)
-        fields["stop_offset"] = or_none(trail if offset is None else offset)
-        fields["stop_price"] = or_none(command.stop.price_ticks)
-        fields["limit_offset"] = or_none(command.stop.limit_offset_ticks)
-    if command.target is not None:
-        fields["target_id"] = command.target.order_id
-        fields["target_offset"] = or_none(command.target.offset_ticks)
-        fields["target_price"] = or_none(command.target.price_ticks)
-        fields["target_trail"] = or_none(command.target.trail_ticks)
-    return _Group(**fields)
+    stop, target = command.stop, command.target
+    stop_of, target_of = _NO_STOP, _NO_TARGET
+    if stop is not None:
+        trail, offset = stop.trail_ticks, stop.offset_ticks
+        stop_of = (
+            stop.order_id,
+            or_none(trail if offset is None else offset),
+            or_none(stop.price_ticks),
+            or_none(stop.limit_offset_ticks),
+            or_none(trail),
+        )
+    if target is not None:
+        target_of = (
+            target.order_id,
+            or_none(target.offset_ticks),
+            or_none(target.price_ticks),
+            or_none(target.trail_ticks),
+        )
+    return _Group(*stop_of, *target_of, command.arm, command.on_partial)
 
 
 class Encoder:

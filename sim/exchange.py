@@ -6,7 +6,8 @@ Its clock only moves forward, by `advance`, and commands take effect at the time
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,9 @@ from sim.liquidation import ACCOUNT, NOBODY
 from sim.merged import MergedRows
 from sim.overnight import MarginSwitches
 from sim.set_up import set_up_book
+
+_ROW_OF: Callable[[list[int]], EventRow] = partial(tuple.__new__, EventRow)
+"""`EventRow._make`, without a look at how many numbers there are."""
 
 
 class Exchange:
@@ -177,7 +181,7 @@ class Exchange:
             target = min(deadline_ns, self._next_expiry[0], self._margins.next_ns)
             boundary = self._boundaries.next_ns
             if boundary > target:
-                self._run_to(max(target, self.now_ns))
+                self._run_to(target if target > self.now_ns else self.now_ns)
             elif boundary - 1 > self.now_ns:
                 self._run_to(boundary - 1)
             else:
@@ -487,6 +491,6 @@ class Exchange:
         assert count <= MAX_EVENTS, "one transaction overflowed the event buffer"
         self._event_count[0] = 0
         # As plain integers: of records NumPy copies one field after the other.
-        rows = list(map(EventRow._make, self._event_words[:count].tolist()))
+        rows = list(map(_ROW_OF, self._event_words[:count].tolist()))
         self._ended.note(rows)
         return rows

@@ -54,7 +54,7 @@ class SteadyFeed:
 
     def row_at(self, now_ns: int) -> int:
         """The last row that has arrived at `now_ns`, -1 before the first."""
-        return int(np.searchsorted(self._ts, now_ns - self.latency_ns, side="right")) - 1
+        return int(self._ts.searchsorted(now_ns - self.latency_ns, side="right")) - 1
 
     def seen_ns(self, now_ns: int) -> int:
         """The moment of the tape up to which the session has seen it at `now_ns`."""
