@@ -297,9 +297,13 @@ def parse_target(spec: Instrument, options: Mapping[str, Any]) -> ExitTerms | No
     return _parse_exit(spec, options, "target")
 
 
+_EXIT_NAMES = {
+    what: (f"{what}_offset", f"{what}_ticks", f"{what}_price") for what in ("stop", "target")
+}
+
+
 def _parse_exit(spec: Instrument, options: Mapping[str, Any], what: str) -> ExitTerms | None:
-    names = (f"{what}_offset", f"{what}_ticks", f"{what}_price")
-    given = [name for name in names if options.get(name) is not None]
+    given = [name for name in _EXIT_NAMES[what] if options.get(name) is not None]
     if not given:
         return None
     if len(given) > 1:

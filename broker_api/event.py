@@ -422,12 +422,16 @@ class _Members(dict[int, Any]):
         return self._enumeration(value)
 
 
+kind_of: Callable[[int], EventKind] = _Members(EventKind).__getitem__
+"""The kind with this number. Raises ValueError when there is none."""
+liquidity_of: Callable[[int], Liquidity] = _Members(Liquidity).__getitem__
+"""The liquidity with this number. Raises ValueError when there is none."""
 reason_of: Callable[[int], Reason] = _Members(Reason).__getitem__
 """The reason with this number. Raises ValueError when there is none."""
 _FROM_ROW: dict[str, Any] = {
     "status": OrderStatus.from_code,
     "side": _Members(Side).__getitem__,
-    "liquidity": _Members(Liquidity).__getitem__,
+    "liquidity": liquidity_of,
     "ambiguous": bool,
     "reason": reason_of,
 }

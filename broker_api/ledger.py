@@ -36,7 +36,7 @@ _ORDER_KINDS = frozenset(int(each.KIND) for each in EVENT_TYPES if issubclass(ea
 # An enumeration's member costs as much to look up as the rest of a line.
 _ACCEPTED, _REJECTED, _FILLED = EventKind.ACCEPTED, EventKind.REJECTED, EventKind.FILLED
 _POSITION, _ACCOUNT = EventKind.POSITION, EventKind.ACCOUNT
-_BUY, _PENDING_CODE = Side.BUY, OrderStatus.PENDING.code
+_BUY, _PENDING_CODE, _REFUSED = Side.BUY, OrderStatus.PENDING.code, OrderStatus.REJECTED
 _STATELESS = frozenset(
     {
         EventKind.REPLACE_REJECTED,
@@ -167,8 +167,40 @@ class Ledger:
     def apply_event(self, row: EventRow) -> Change | None:
         """Apply what happened. Returns the change of the order that the event is about, if any."""
         kind = row.kind
-        if kind in _ORDER_KINDS:
-            return self._apply_order_event(row)
+        if kind not in _ORDER_KINDS:
+            self._apply_to_account(row)
+            return None
+        record = self.orders.get(row.order_id)
+        if record is None:
+            if kind == _ACCEPTED and (row.order_id < 0 or row.reason != Reason.NONE):
+                record = self._add_unasked(row)
+            else:
+                return None
+        previous = record.status
+        # A group that was refused whole is refused at its first order's answer already.
+        if kind in _STATELESS or (kind == _REJECTED and previous is _REFUSED):
+            return _CHANGE((record, previous, ()))
+        record.updated_ns = row.ts_ns
+        if kind == _FILLED:
+            self._apply_fill(record, row)
+        else:
+            take_over = _TAKE_OVER.get(kind)
+            if take_over is not None:
+                take_over(record, row)
+            if row.value and kind in _WITH_TERMS:
+                record.venue_order_id = row.value
+                self._venue_ids[row.value] = row.order_id
+        self._move(record, STATUS_BY_CODE[row.status])
+        assert record.filled_lots == row.filled_lots, (
+            f"order {record.order_id}: filled {row.filled_lots} of the broker is not the "
+            f"ledger's {record.filled_lots}"
+        )
+        record.leaves_lots = row.leaves_lots
+        refused = self._reject_group(record, row) if kind == _REJECTED else ()
+        return _CHANGE((record, previous, refused))
+
+    def _apply_to_account(self, row: EventRow) -> None:
+        kind = row.kind
         if kind == _POSITION:
             self._check_position(row)
         elif kind == _ACCOUNT:
@@ -188,39 +220,6 @@ class Ledger:
             self.discrepancies.pop(about, None)
             if row.value != row.limit:
                 self.discrepancies[about] = (row.value, row.limit)
-        return None
-
-    def _apply_order_event(self, row: EventRow) -> Change | None:
-        kind = row.kind
-        record = self.orders.get(row.order_id)
-        if record is None:
-            if kind == _ACCEPTED and (row.order_id < 0 or row.reason != Reason.NONE):
-                record = self._add_unasked(row)
-            else:
-                return None
-        previous = record.status
-        if kind in _STATELESS:
-            return _CHANGE((record, previous, ()))
-        if kind == _REJECTED and previous is OrderStatus.REJECTED:
-            # A group that was refused whole is refused at its first order's answer already.
-            return _CHANGE((record, previous, ()))
-        record.updated_ns = row.ts_ns
-        if kind == _FILLED:
-            self._apply_fill(record, row)
-        else:
-            _apply_terms(record, row)
-            if row.value and kind in _WITH_TERMS:
-                record.venue_order_id = row.value
-                self._venue_ids[row.value] = row.order_id
-        self._move(record, STATUS_BY_CODE[row.status])
-        assert record.filled_lots == row.filled_lots, (
-            f"order {record.order_id}: filled {row.filled_lots} of the broker is not the "
-            f"ledger's {record.filled_lots}"
-        )
-        record.leaves_lots = row.leaves_lots
-        if kind == _REJECTED:
-            return _CHANGE((record, previous, self._reject_group(record, row)))
-        return _CHANGE((record, previous, ()))
 
     def _add_unasked(self, row: EventRow) -> OrderRecord:
         """An order that was not sent from here: its first event tells all that is known of it."""
@@ -299,21 +298,22 @@ class Ledger:
         )
 
 
-def _apply_terms(record: OrderRecord, row: EventRow) -> None:
-    """Take over prices, size, reason and whether the order is held."""
-    kind = row.kind
-    if kind in _WITH_TERMS:
-        record.size_lots = row.lots
-        record.limit_ticks = None if row.price_ticks == NO_PRICE else row.price_ticks
-        record.stop_ticks = None if row.stop_ticks == NO_PRICE else row.stop_ticks
-    take_over = _TAKE_OVER.get(kind)
-    if take_over is not None:
-        take_over(record, row)
+def _take_terms(record: OrderRecord, row: EventRow) -> None:
+    price, stop = row.price_ticks, row.stop_ticks
+    record.size_lots = row.lots
+    record.limit_ticks = None if price == NO_PRICE else price
+    record.stop_ticks = None if stop == NO_PRICE else stop
 
 
 def _accept(record: OrderRecord, row: EventRow) -> None:
+    _take_terms(record, row)
     record.accepted = True
     record.held = row.status == _PENDING_CODE and record.role in EXIT_ROLES
+
+
+def _activate(record: OrderRecord, row: EventRow) -> None:
+    _take_terms(record, row)
+    record.held = False
 
 
 def _trigger(record: OrderRecord, row: EventRow) -> None:
@@ -345,14 +345,15 @@ def _refuse(record: OrderRecord, row: EventRow) -> None:
 _TAKE_OVER: dict[int, Callable[[OrderRecord, EventRow], None]] = {
     EventKind.ACCEPTED: _accept,
     EventKind.TRIGGERED: _trigger,
-    EventKind.ACTIVATED: _let_go,
+    EventKind.REPLACED: _take_terms,
+    EventKind.ACTIVATED: _activate,
     EventKind.UNCERTAIN: _let_go,
     EventKind.HELD: _hold,
     EventKind.REJECTED: _refuse,
     EventKind.CANCELLED: _cancel,
     EventKind.EXPIRED: _expire,
 }
-"""What an event says of an order beside prices, sizes and status."""
+"""What an event says of an order beside its fills and its status."""
 
 
 def fold(

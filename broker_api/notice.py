@@ -16,7 +16,7 @@ from enum import Enum
 from typing import Any
 
 from broker_api.errors import RunawayStrategy
-from broker_api.event import Event, EventKind, OrderFilled
+from broker_api.event import EventKind, EventRow, kind_of, liquidity_of
 from broker_api.instrument import Instrument, from_nanos
 from broker_api.ledger import Change
 from broker_api.order import Liquidity, OrderStatus, Side
@@ -135,26 +135,30 @@ class FillEvent(OrderEvent):
         return from_nanos(self.fee_nanos)
 
 
-def order_types(event: Event, change: Change) -> list[EventType]:
+_TOLD_AS: dict[int, tuple[EventType, ...]] = {
+    EventKind.TRIGGERED: (EventType.ORDER_UPDATE, EventType.ORDER_TRIGGERED),
+    EventKind.UNPROTECTED: (EventType.ORDER_UPDATE, EventType.PROTECTION),
+    EventKind.DOUBLE_EXIT: (EventType.ORDER_UPDATE, EventType.PROTECTION),
+    EventKind.FILLED: (EventType.ORDER_UPDATE, EventType.FILL),
+}
+_UPDATE = (EventType.ORDER_UPDATE,)
+_LAST_FILL = (EventType.ORDER_UPDATE, EventType.FILL, EventType.ORDER_FILLED)
+_FILLED, _IS_FILLED = EventKind.FILLED, OrderStatus.FILLED
+
+
+def order_types(kind: int, change: Change) -> tuple[EventType, ...]:
     """What an event of an order is told as, in this order."""
-    types = [EventType.ORDER_UPDATE]
-    if event.KIND is EventKind.TRIGGERED:
-        types.append(EventType.ORDER_TRIGGERED)
-    elif event.KIND in (EventKind.UNPROTECTED, EventKind.DOUBLE_EXIT):
-        types.append(EventType.PROTECTION)
-    elif event.KIND is EventKind.FILLED:
-        types.append(EventType.FILL)
-        if change.record.status is OrderStatus.FILLED:
-            types.append(EventType.ORDER_FILLED)
-    return types
+    if kind == _FILLED and change.record.status is _IS_FILLED:
+        return _LAST_FILL
+    return _TOLD_AS.get(kind, _UPDATE)
 
 
-def order_event(event: Event, change: Change, position: Callable[[], Position]) -> OrderEvent:
+def order_event(row: EventRow, change: Change, position: Callable[[], Position]) -> OrderEvent:
     """The notice of an event of an order; `position` tells the net position after it."""
     record = change.record
     common = (
         record.spec,
-        event.KIND,
+        kind_of(row.kind),
         record.order_id,
         record.client_order_id,
         record.side,
@@ -164,18 +168,18 @@ def order_event(event: Event, change: Change, position: Callable[[], Position]) 
         record.leaves_lots,
         record.filled_cost,
         record.reason_text,
-        event.ts_ns,
+        row.ts_ns,
         record.tag,
     )
-    if not isinstance(event, OrderFilled):
+    if row.kind != _FILLED:
         return OrderEvent(*common)
     return FillEvent(
         *common,
-        event.price_ticks,
-        event.lots,
-        event.fee_nanos,
-        event.liquidity,
-        event.ambiguous,
+        row.price_ticks,
+        row.lots,
+        row.fee_nanos,
+        liquidity_of(row.liquidity),
+        bool(row.ambiguous),
         position(),
     )
 

@@ -26,14 +26,12 @@ from broker_api.errors import (
 from broker_api.event import (
     RISK_KINDS,
     CancelRejected,
-    Event,
     EventKind,
     EventRow,
     OrderAccepted,
     OrderCancelled,
     OrderRejected,
     OrderReplaced,
-    PositionChanged,
     ReplaceRejected,
     decode,
 )
@@ -61,9 +59,9 @@ RETRY_SECONDS = 0.1
 """Wait before the first repeat of a submission that surely did not arrive; it doubles each time."""
 _T = TypeVar("_T")
 _FILLED = EventKind.FILLED
-_SILENT = (ReplaceRejected, CancelRejected)
+_SILENT = (EventKind.REPLACE_REJECTED, EventKind.CANCEL_REJECTED)
 """Answers that change no order: whoever asked is told, handlers are not."""
-_NOTICES = {
+_NOTICES: dict[int, EventType] = {
     EventKind.ACCOUNT: EventType.ACCOUNT,
     EventKind.LIQUIDATION: EventType.LIQUIDATION,
     EventKind.DISCREPANCY: EventType.DISCREPANCY,
@@ -310,7 +308,7 @@ class Session:
             self._catch_up()
         change = self.apply_told(row, came_ns)
         if self._subscriptions:
-            self._notify(decode(row), change)
+            self._notify(row, change)
         for watcher in self._watchers:
             watcher(row)
 
@@ -401,27 +399,27 @@ class Session:
         self._market.append(subscription)
         return subscription
 
-    def _notify(self, event: Event, change: Change | None) -> None:
+    def _notify(self, row: EventRow, change: Change | None) -> None:
+        index = row.instrument
         if change is not None:
-            if not isinstance(event, _SILENT):
-                self._notify_order(event, change)
-        elif isinstance(event, PositionChanged):
-            self._post(
-                EventType.POSITION, event.instrument, lambda: self.position(event.instrument)
-            )
-        elif event.KIND in _NOTICES:
-            self._post(_NOTICES[event.KIND], event.instrument, lambda: event)
+            if row.kind not in _SILENT:
+                self._notify_order(row, change)
+        elif row.kind == EventKind.POSITION:
+            self._post(EventType.POSITION, index, lambda: self.position(index))
+        elif row.kind in _NOTICES:
+            self._post(_NOTICES[row.kind], index, lambda: decode(row))
 
-    def _notify_order(self, event: Event, change: Change) -> None:
+    def _notify_order(self, row: EventRow, change: Change) -> None:
         record, notices = change.record, list[OrderEvent]()
 
         def notice() -> OrderEvent:
             if not notices:
-                notices.append(order_event(event, change, lambda: self.position(record.instrument)))
+                notices.append(order_event(row, change, lambda: self.position(record.instrument)))
             return notices[0]
 
-        for event_type in order_types(event, change):
-            self._post(event_type, change.record.instrument, notice)
+        for event_type in order_types(row.kind, change):
+            if event_type in self._subscriptions:
+                self._post(event_type, record.instrument, notice)
 
     def _post(
         self, event_type: EventType, instrument: int | None, notice: Callable[[], object]
