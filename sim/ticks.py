@@ -65,7 +65,8 @@ class Stretch:
         self._start = block.position
         self._iterators = [_iterator_at(column, self._start) for column in block.columns]
         self._told = 0
-        self._looked, self._moment_ns = -2, 0
+        self._looked = -2, 0
+        """How many calls were left when its time was asked for, and the time."""
         self.interrupted = False
         first: Iterable[Any] = self._iterators[0]
         if end < len(block.due_ns):
@@ -139,11 +140,11 @@ class Stretch:
     def moment_ns(self) -> int:
         """The time of the call that was begun last."""
         left: int = -1 if self.interrupted else self._iterators[0].__length_hint__()
-        if left != self._looked:  # a handler may ask many times
-            self._looked = left
-            count = self._count()
-            self._moment_ns = int(self._block.due_ns[self._start + count - 1])
-        return self._moment_ns
+        looked, moment_ns = self._looked  # one object: a progress display asks from its thread
+        if left != looked:  # a handler may ask many times
+            moment_ns = int(self._block.due_ns[self._start + self._count() - 1])
+            self._looked = left, moment_ns
+        return moment_ns
 
     def interrupt(self) -> None:
         """Make the running call the last one."""

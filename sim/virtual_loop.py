@@ -91,8 +91,9 @@ class VirtualLoop(LoopWithoutIO):
     @property
     def now_ns(self) -> int:
         """Nanoseconds since the epoch, UTC; since the loop was made until a driver is attached."""
-        if self._stretch is not None:
-            return self._stretch.moment_ns()
+        stretch = self._stretch
+        if stretch is not None:
+            return stretch.moment_ns()
         return self._epoch_ns + self._elapsed_ns
 
     def time(self) -> float:

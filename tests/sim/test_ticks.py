@@ -15,6 +15,7 @@ from broker_api.errors import ConfigurationError
 from broker_api.event import EventKind
 from data.schema import RowKind
 from papertape import TradingSuite, run
+from sim.ticks import Stretch
 from sim.wanted import BLOCK_ROWS
 from tests.sim.random_tape import MS, make_tape
 
@@ -341,3 +342,32 @@ def test_a_timer_that_a_plain_handler_sets_counts_from_its_row() -> None:
     session(strategy)
     assert len(set_at) == 50
     assert came == [ts_ns + 1_500_000 for ts_ns in set_at]
+
+
+def test_who_asks_for_the_time_while_it_is_looked_up_gets_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A progress display asks from its thread, at any moment."""
+    count_of, asked, told = Stretch._count, list[int](), list[int]()
+
+    def counted(self: Stretch) -> int:
+        with monkeypatch.context() as patch:
+            patch.setattr(Stretch, "_count", count_of)
+            asked.append(self.moment_ns())
+        return count_of(self)
+
+    def tick(ts_ns: int) -> None:
+        asked.clear()
+        assert suites[0].clock.now_ns() == ts_ns
+        told.extend(asked)
+        assert set(asked) <= {ts_ns}
+
+    suites: list[TradingSuite] = []
+
+    async def strategy(suite: TradingSuite) -> None:
+        suites.append(suite)
+        monkeypatch.setattr(Stretch, "_count", counted)
+        await suite["ETH"].data.on_tick(tick)
+
+    session(strategy, tape=make_tape("ETH", 25_000, 200))
+    assert len(told) > 150
