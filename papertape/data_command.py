@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -19,9 +19,7 @@ from rich.table import Table
 from broker_api.catalog import find, load_catalog
 from broker_api.errors import ConfigurationError
 from broker_api.instrument import Instrument
-from data.bar_tape import length_text
 from data.bars import Bars, bars_from_tape
-from data.check import CheckReport
 from data.describe import (
     BarFacts,
     Distribution,
@@ -32,14 +30,15 @@ from data.describe import (
     describe,
     describe_bars,
 )
-from data.sample_tapes import SAMPLES, write_samples
 from data.schema import NANO, Grid, TapeError, TickGrid
-from data.synthetic import DEFAULT_START_NS, generate, profile_for
 from data.tape import Tape, check_file, open_tape
-from data.written import write_tape
 from papertape.cache_command import cache
 from papertape.options import time_of
 
+if TYPE_CHECKING:
+    from data.check import CheckReport
+
+# Arrow is imported by the commands that need it: every command comes by this file.
 BAD_FILE = 1
 WRONG_USE = 2
 
@@ -134,6 +133,10 @@ def generate_tape(
     samples: Annotated[bool, typer.Option("--samples", help="write the sample tapes")] = False,
 ) -> None:
     """Write a synthetic tape from a seed, or the samples that ship."""
+    from data.sample_tapes import SAMPLES, write_samples
+    from data.synthetic import generate, profile_for
+    from data.written import write_tape
+
     with _plain_errors():
         if samples:
             for path in write_samples(out if out is not None else SAMPLES):
@@ -175,6 +178,8 @@ def _decimal(option: str, text: str) -> Decimal:
 
 
 def _start_ns(text: str | None) -> int:
+    from data.synthetic import DEFAULT_START_NS
+
     return DEFAULT_START_NS if text is None else time_of("--start", text, "2025-01-14T14:30")
 
 
@@ -189,6 +194,8 @@ def _bar_facts_table(tape: Tape, facts: BarFacts, grid: Grid) -> Table:
     table = _empty_facts_table(tape)
     end_ns = tape.end_ns + 1
     seconds = (end_ns - tape.start_ns) / NANO
+    from data.bar_tape import length_text
+
     table.add_row("bars", f"{facts.bars:,} of {length_text(tape.bar_interval_ns)}")
     table.add_row("from", _time(tape.start_ns))
     table.add_row("to", f"{_time(end_ns)} ({dt.timedelta(seconds=round(seconds))})")
