@@ -148,6 +148,7 @@ def measure(name: str, rows: int, repeats: int) -> dict[str, Any]:
         "rate": work / median,
         "unit": unit,
         "peak_mb": peak_mb(),
+        "own_mb": own_mb(),
         "fills": getattr(outcome, "fills", None),
         "commands": getattr(outcome, "commands", None),
         "digest": getattr(outcome, "digest", "")[:8],
@@ -170,6 +171,16 @@ def peak_mb() -> float:
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def own_mb() -> float | None:
+    """Memory at the end that is this process's own, in MiB; the rest are pages of files, which the
+    system has once for all processes and takes back when it needs room. None where nobody says."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    lines = status.read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
 
 
 def measure_import(repeats: int) -> dict[str, Any]:
@@ -231,7 +242,8 @@ def play_once(file: Path) -> dict[str, Any]:
 
     tape = open_tape(file, w.instrument())
     outcome = w.play(tape, w.brackets(tape))
-    return {"peak_mb": peak_mb(), "fills": outcome.fills, "digest": outcome.digest[:8]}
+    figures = {"peak_mb": peak_mb(), "own_mb": own_mb()}
+    return {**figures, "fills": outcome.fills, "digest": outcome.digest[:8]}
 
 
 def in_its_own_process(name: str, rows: int, repeats: int) -> dict[str, Any]:
@@ -261,7 +273,8 @@ def row_text(name: str, rows: int | None, found: dict[str, Any], before: float |
     if before and ratio:
         cells.append(f"{ratio / before - 1:+.0%} of baseline")
     if "peak_mb" in found:
-        cells.append(f"±{found['spread'] / 2:.0%} {found['peak_mb']:.0f} MB")
+        own = "" if found["own_mb"] is None else f" ({found['own_mb']:.0f} own)"
+        cells.append(f"±{found['spread'] / 2:.0%} {found['peak_mb']:.0f} MB{own}")
         cells.append(f"{found['fills'] or ''} {found['digest']}")
     return "  ".join(cells)
 

@@ -9,10 +9,12 @@ of what is measured.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FOLDER = Path(__file__).with_name(".tapes")
 TICK = 0.25
@@ -35,6 +37,10 @@ def bars_path(bars: int = 345_000, seed: int = 11) -> Path:
     """The Parquet file of a year of one-minute bars, made when it is not there."""
     path = FOLDER / f"bars-{bars}-{seed}.parquet"
     if not path.exists():
+        # Imported where tapes are made: what is measured starts without.
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         FOLDER.mkdir(exist_ok=True)
         rng = np.random.default_rng(seed)
         close = 80_000 + np.cumsum(rng.integers(-12, 13, bars))
@@ -54,6 +60,8 @@ def bars_path(bars: int = 345_000, seed: int = 11) -> Path:
 
 
 def _write(path: Path, rows: int, seed: int) -> None:
+    import pyarrow.parquet as pq
+
     rng = np.random.default_rng(seed)
     ts, bid, writer = START_NS, 80_000, None
     for start in range(0, rows, PART_ROWS):
@@ -68,6 +76,8 @@ def _write(path: Path, rows: int, seed: int) -> None:
 
 def _part(rng: np.random.Generator, count: int, ts: int, bid: int) -> tuple[pa.Table, int, int]:
     """The next rows, and time and bid at their end."""
+    import pyarrow as pa
+
     gaps = rng.exponential(50e6, count).astype(np.int64) + 1
     times = ts + np.cumsum(gaps)
     is_trade = rng.random(count) < 0.2
