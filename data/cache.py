@@ -15,6 +15,7 @@ import os
 import shutil
 import sys
 import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -171,7 +172,11 @@ def _map(entry: Path, meta: dict[str, Any]) -> Entry:
 
 class EntryWriter:
     """Writes one conversion into a private folder and publishes it; a context manager that leaves
-    nothing behind when the conversion fails."""
+    nothing behind when the conversion fails.
+
+    Rows are written in a thread of its own while the next are converted: half of a conversion is
+    the system's work of taking the pages. An error of writing is raised by the call after it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -183,6 +188,8 @@ class EntryWriter:
         self._lengths = dict.fromkeys(FILE_TYPES, 0)
         self._index = IndexBuilder()
         self._contents = Contents((0,) * len(RowKind), False)
+        self._pen = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
 
     def __enter__(self) -> EntryWriter:
         return self
@@ -192,11 +199,22 @@ class EntryWriter:
         shutil.rmtree(self._private, ignore_errors=True)
 
     def _close(self) -> None:
+        self._pen.shutdown()
         for file in self._files.values():
             file.close()
 
     def append(self, columns: TapeColumns, origin: IntColumn = NO_ORIGIN) -> None:
         """Take the next rows."""
+        self._wait()
+        self._writing = self._pen.submit(self._append, columns, origin)
+
+    def _wait(self) -> None:
+        """Until the rows of the call before are written, or their error is raised."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def _append(self, columns: TapeColumns, origin: IntColumn) -> None:
         for name in TapeColumns._fields:
             self._write(name, getattr(columns, name))
         self._write(_ORIGIN, origin)
@@ -226,6 +244,7 @@ class EntryWriter:
     def publish(self, key: str, meta: dict[str, Any]) -> Entry:
         """Give the entry its name and map it. Another process's entry of the same key is as
         good."""
+        self._wait()
         self._write(_INDEX, self._index.finish())
         self._close()
         full = {

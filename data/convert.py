@@ -59,8 +59,8 @@ class Sink(Protocol):
     """Where finished columns go."""
 
     def append(self, columns: TapeColumns, origin: IntColumn = NO_ORIGIN) -> None:
-        """Take the next rows; `origin` is empty where the tape has none. The arrays are used again
-        for other rows."""
+        """Take the next rows; `origin` is empty where the tape has none. After the next call the
+        arrays are used again for other rows."""
 
 
 class MemorySink:
@@ -146,8 +146,8 @@ def _read(
             )
         if options.sort:
             waiting.append(chunk.take(np.ones(len(chunk.rows), dtype=np.bool_)))
-        else:
-            stream.push(chunk)
+        elif stream.push(chunk):
+            plain.turn()
         done += batch.num_rows
         if progress is not None:
             progress(done, source.rows)
@@ -224,8 +224,8 @@ class _Stream:
         self._latest_ns = -1
         self._seen: dict[str, SeenIds] = {}
 
-    def push(self, chunk: Chunk) -> None:
-        """Check the rows against those before, and hand on what is left."""
+    def push(self, chunk: Chunk) -> bool:
+        """Check the rows against those before, and hand on what is left; False when nothing is."""
         faults = BatchFaults(chunk.rows)
         self._check_order(chunk, faults)
         for name, (ids, known) in chunk.ids.items():
@@ -235,7 +235,7 @@ class _Stream:
         faults.settle(self._log)
         kept = chunk.take(~faults.bad) if faults.bad.any() else chunk
         if not len(kept.rows):
-            return
+            return False
         self._check_gaps(kept)
         columns = self._stated(kept)
         fresh = self._fresh(columns)
@@ -246,9 +246,11 @@ class _Stream:
             if self.orders is not None:
                 kept = kept.take(fresh)
             self._hand_on(rest, self._origin_of(kept))
+        return bool(fresh.any())
 
     def _only(self, columns: TapeColumns, fresh: Mask) -> TapeColumns:
-        """The fresh rows, in arrays that the next call uses again."""
+        """The fresh rows, in arrays that the call after the next one uses again."""
+        self._space.turn()
         dropped = np.flatnonzero(~fresh).tolist()
         count, chosen = len(fresh) - len(dropped), {}
         pairs = pairwise([-1, *dropped, len(fresh)])

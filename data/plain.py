@@ -64,13 +64,19 @@ class _Numbers(NamedTuple):
 
 
 class Workspace:
-    """Arrays that are used again for every batch: fresh memory costs more than what is done in it.
+    """Arrays that are used again: fresh memory costs more than what is done in it.
 
-    What was made for one batch is overwritten by the next.
+    What was made for one batch is overwritten by the next. After a `turn` it is by the one after
+    that: one batch is being written while the next is made.
     """
 
     def __init__(self) -> None:
         self._arrays: dict[str, npt.NDArray[Any]] = {}
+        self._others: dict[str, npt.NDArray[Any]] = {}
+
+    def turn(self) -> None:
+        """Leave the arrays alone until the next turn."""
+        self._arrays, self._others = self._others, self._arrays
 
     def array(self, name: str, count: int, kind: type = np.int64) -> Any:
         """An array of `count` numbers without a meaning yet; a name has one type."""
@@ -87,7 +93,8 @@ class Workspace:
 
 
 class PlainBatches:
-    """Makes chunks of plain batches of one file; a chunk's columns are overwritten by the next."""
+    """Makes chunks of plain batches of one file; a chunk's columns are overwritten by the next, or
+    by the one after it when somebody works on them (`turn`)."""
 
     def __init__(self, layout: Layout, grid: Grid) -> None:
         self._layout = layout
@@ -96,6 +103,10 @@ class PlainBatches:
         lowest = -np.inf if allows_negative else np.nextafter(0.0, 1.0)
         self._prices = _Steps(float(grid.tick_size), MAX_TICKS, lowest, self._space)
         self._sizes = _Steps(float(grid.lot_size), MAX_LOTS, 0.0, self._space)
+
+    def turn(self) -> None:
+        """The columns of the last chunk are still needed while the next one is made."""
+        self._space.turn()
 
     def chunk(self, batch: pa.RecordBatch, first_row: int) -> Chunk | None:
         """The rows of a batch of quotes and trades without a fault; None when it is not known to

@@ -240,7 +240,7 @@ def test_a_full_disk_costs_only_the_cache(
         raise OSError(28, "No space left on device")
 
     path = write(good_columns())
-    monkeypatch.setattr(data.reading.EntryWriter, "append", full)
+    monkeypatch.setattr(data.reading.EntryWriter, "_write", full)
     tape = open_tape(path, ES)
     assert len(tape) == 6
     assert "not cached: No space left on device" in tape.notes

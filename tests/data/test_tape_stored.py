@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from threading import Semaphore
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,11 @@ from small_tapes import good_columns
 from test_tape_orders import ROWS, columns_of
 
 import data.tape
+from data.cache import EntryWriter
 from data.checksum import Checksum
 from data.schema import TickGrid
 from data.summary import build_index, contents_of, l1_kinds
-from data.tape import Tape, open_tape
+from data.tape import Tape, open_tape, tape_from_frame
 
 START = 1_700_000_000_000_000_000
 
@@ -142,3 +144,33 @@ def test_a_checksum_sees_every_change_and_not_how_the_column_was_cut(kind: type)
     assert checksum_of(swapped) != checksum_of(other)
     assert checksum_of(column[:-1]) != wanted
     assert checksum_of(np.append(column, kind(0))) != wanted
+
+
+@pytest.mark.parametrize("repeated", [0, 1], ids=["every row stays", "quotes repeat"])
+def test_rows_stay_what_they_are_until_they_are_written(
+    write: Callable[..., Path], es: TickGrid, monkeypatch: pytest.MonkeyPatch, repeated: int
+) -> None:
+    monkeypatch.setattr("data.reading.BATCH_ROWS", 16)
+    columns = many_rows(200)
+    for row in (18, 36, *range(64, 100), 130):
+        for name in columns if repeated else ():
+            if name != "ts":
+                columns[name][row] = columns[name][row - 1]
+    wanted = tape_from_frame(columns, es)
+    next_is_there = Semaphore(0)
+    append, wait = EntryWriter._append, EntryWriter._wait
+
+    def written_late(writer: EntryWriter, *rows: Any) -> None:
+        """When the batch after these rows has been made."""
+        next_is_there.acquire()
+        append(writer, *rows)
+
+    def waited(writer: EntryWriter) -> None:
+        if writer._writing is not None:
+            next_is_there.release()
+        wait(writer)
+
+    monkeypatch.setattr(EntryWriter, "_append", written_late)
+    monkeypatch.setattr(EntryWriter, "_wait", waited)
+    assert known(open_tape(write(columns), es)) == known(wanted)
+    assert (len(wanted) < 200) is bool(repeated)
