@@ -7,14 +7,16 @@ so the bars ahead are put in order for the position as it is, and those behind s
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from broker_api.config import SimulationConfig
 from data.kept import worked_out
-from data.schema import ROWS_OF_BAR, IntColumn, Mask
+from data.schema import ROWS_OF_BAR, IntColumn, Mask, TapeColumns
 from data.summary import Stored, build_index, contents_of
 from data.tape import Tape
 from sim.bar_turn import STATE_WIDTH, BarPaths, prepare_bars
@@ -28,24 +30,16 @@ class BarOrder:
 
     def __init__(self, tape: Tape, simulation: SimulationConfig) -> None:
         columns = tape.columns
-        px = columns.px.copy()
-        bid = px - simulation.spread_ticks // 2
-        ask = bid + simulation.spread_ticks
-        shape = (-1, ROWS_OF_BAR)
         wanted = worked_out(
             columns,
             ("wanted", simulation.bar_path),
-            lambda: _wanted(px.reshape(shape), simulation.bar_path),
+            lambda: _wanted(columns.px.reshape(-1, ROWS_OF_BAR), simulation.bar_path),
         )
-        self.paths = BarPaths(
-            px.reshape(shape),
-            bid.reshape(shape),
-            ask.reshape(shape),
-            wanted,
-            np.zeros(len(px) // ROWS_OF_BAR, dtype=np.int8),
-            np.zeros(STATE_WIDTH, dtype=np.int64),
-        )
-        px, bid, ask = px[:], bid[:], ask[:]
+        *prices, low_first = _own_copy(columns, simulation.spread_ticks)
+        state = np.zeros(STATE_WIDTH, dtype=np.int64)
+        bars = [column.reshape(-1, ROWS_OF_BAR) for column in prices]
+        self.paths = BarPaths._make([*bars, wanted, low_first[:], state])
+        px, bid, ask = (column[:] for column in prices)
         for shown in (px, bid, ask):
             shown.flags.writeable = columns.px.flags.writeable
         copy = columns._replace(px=px, bid=bid, ask=ask)
@@ -61,6 +55,28 @@ class BarOrder:
     def prepare(self, handle: TapeHandle, position: int, cursor: int, until_ns: int) -> int:
         """See `bar_turn.prepare`; `handle` is that of `tape`."""
         return int(prepare_bars(self.paths, handle, position, cursor, until_ns))
+
+
+def _own_copy(columns: TapeColumns, spread_ticks: int) -> tuple[npt.NDArray[Any], ...]:
+    """Prices, bids and asks that no other run has, and of each bar whether its low comes first.
+
+    Those of a run before this one where nobody looks at them any more: memory that is used for the
+    first time costs ten times what the copying does.
+    """
+    kept = worked_out(columns, ("own", spread_ticks), lambda: _copy(columns, spread_ticks))
+    if any(sys.getrefcount(column) > _ONLY_KEPT for column in kept):
+        return _copy(columns, spread_ticks)
+    return kept
+
+
+_ONLY_KEPT = 3
+"""References to an array that `kept` has: its own, the loop's that counts them, the counting."""
+
+
+def _copy(columns: TapeColumns, spread_ticks: int) -> tuple[npt.NDArray[Any], ...]:
+    px = columns.px.copy()
+    bid = px - spread_ticks // 2
+    return px, bid, bid + spread_ticks, np.zeros(len(px) // ROWS_OF_BAR, dtype=np.int8)
 
 
 def _wanted(bars: IntColumn, bar_path: str) -> npt.NDArray[np.int8]:

@@ -55,11 +55,9 @@ def turn(paths: BarPaths, first: int, end: int) -> None:
 
 
 @njit
-def prepare(paths: BarPaths, ts: IntColumn, position: int, cursor: int, until_ns: int) -> int:
-    """Put the bars behind row `cursor` in order for a position; returns up to what time they
-    are, `until_ns` at most."""
-    state, bars = paths.state, len(paths.low_first)
-    sign = ZERO
+def take_position(paths: BarPaths, position: int, cursor: int) -> int:
+    """The bars behind row `cursor` are turned for a position from now on; returns the first."""
+    state, sign = paths.state, ZERO
     if position != 0:
         sign = _ONE if position > 0 else -_ONE
     # A bar may still be turned while only its open has been met.
@@ -71,6 +69,15 @@ def prepare(paths: BarPaths, ts: IntColumn, position: int, cursor: int, until_ns
     if state[READY] < first:
         # The run began here: a bar under way goes on as it must have begun.
         turn(paths, state[READY], first)
+    return first
+
+
+@njit
+def prepare(paths: BarPaths, ts: IntColumn, position: int, cursor: int, until_ns: int) -> int:
+    """Put the bars behind row `cursor` in order for a position; returns up to what time they
+    are, `until_ns` at most."""
+    state, bars = paths.state, len(paths.low_first)
+    first = take_position(paths, position, cursor)
     ahead = first + max(BARS_AHEAD, first - state[SINCE])
     while state[READY] < bars and ts[state[READY] * ROWS] <= until_ns:
         if state[READY] >= ahead:

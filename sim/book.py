@@ -294,6 +294,7 @@ INSTRUMENT_FIELDS = (
     "last_le",
     "last_ge",
     "every_row",
+    "triggers",  # orders that wait for a trigger; counted with the prices above
 )
 HOLDING_FIELDS = (
     "position",
@@ -348,10 +349,13 @@ SCALAR_FIELDS = (
     "fees_on",
     "visit_every_row",
 )
+_APART = 8
+"""Unused places behind each long column: an order's fields lie a column's length apart, and if that
+were a power of two of cache lines they would all contend for the same few places of the cache."""
 BOOK = np.dtype(
     [(name, "<i8") for name in SCALAR_FIELDS]
-    + [(f"o_{name}", "<i8", (MAX_SLOTS,)) for name in ORDER_FIELDS]
-    + [(f"g_{name}", "<i8", (MAX_GROUPS,)) for name in GROUP_FIELDS]
+    + [(f"o_{name}", "<i8", (MAX_SLOTS + _APART,)) for name in ORDER_FIELDS]
+    + [(f"g_{name}", "<i8", (MAX_GROUPS + _APART,)) for name in GROUP_FIELDS]
     + [(f"i_{name}", "<i8", (MAX_INSTRUMENTS,)) for name in INSTRUMENT_FIELDS]
     + [(f"p_{name}", "<i8", (MAX_HOLDINGS,)) for name in HOLDING_FIELDS]
     + [(f"a_{name}", "<i8", (MAX_ACCOUNTS,)) for name in ACCOUNT_FIELDS]

@@ -64,6 +64,7 @@ def refresh_interest(book: Book) -> None:
         book["i_ask_ge"][instrument] = NEVER
         book["i_last_ge"][instrument] = NEVER
         book["i_every_row"][instrument] = 0
+        book["i_triggers"][instrument] = 0
     book["next_expiry"] = NEVER
     for account in range(book["account_count"]):
         set_margin_wakes(book, account)
@@ -114,6 +115,7 @@ def want_trigger(book: Book, slot: int) -> None:
     A trailing stop also by a better price than its best, and before it has one by its activation.
     """
     sign, kind = book["o_sign"][slot], book["o_type"][slot]
+    book["i_triggers"][book["o_instrument"][slot]] += 1
     if kind == TRAILING_STOP:
         if book["o_best"][slot] == NONE:
             want_source(book, slot, -sign, book["o_activation"][slot])
@@ -285,6 +287,10 @@ def share_print(book: Book, tape: TapeRows, instrument: int, row: int) -> int:
     wins over the target that the same row reaches. The sum never exceeds the print.
     """
     price, lots, aggressor = tape.px[row], tape.qty[row], tape.side[row]
+    if not book["interest_stale"] and (
+        book["i_last_le"][instrument] < price < book["i_last_ge"][instrument]
+    ):
+        return ZERO
     listed = ZERO
     for sign in (1, -1):
         start = listed
@@ -338,6 +344,8 @@ def trigger_stops(book: Book, tape: TapeRows, events: EventRows, instrument: int
 
     Stops and touched orders are one list: nearest to the old price first, ties by arrival.
     """
+    if not book["interest_stale"] and book["i_triggers"][instrument] == 0:
+        return
     count = ZERO
     for index in range(book["active_count"]):
         slot = book["active"][index]
@@ -439,6 +447,12 @@ def fill_crossed(
 
     Only up to what the touch shows and this run has not taken: ladder levels serve takers only.
     """
+    if not book["interest_stale"] and (
+        tape.ask[row] > book["i_ask_le"][instrument]
+        if sign > 0
+        else tape.bid[row] < book["i_bid_ge"][instrument]
+    ):
+        return
     if side_lots(book, tape, row, instrument, sign) <= 0:
         return
     touch = side_ticks(book, tape, row, instrument, sign)

@@ -374,6 +374,8 @@ def lost_to_cancels(
     They are what the level showed before (the packet, or the joining if that was in it), less the
     prints since, less what it shows now.
     """
+    if queue <= 0:
+        return 0
     sign, instrument = book["o_sign"][slot], book["o_instrument"][slot]
     earlier = max(row_before_packet(tape, row), joined)
     level = shown_lots(book, tape, earlier, instrument, sign, book["o_limit"][slot]) - explained

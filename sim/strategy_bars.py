@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 from data.index import TapeRows
 from data.schema import IntColumn
-from sim.bar_turn import READY, BarPaths, prepare
+from sim.bar_turn import READY, ROWS, BarPaths, take_position, turn
 from sim.book import NEVER, NONE, ZERO, Book, CommandRow, EventRows, entry, i8, njit
 from sim.handles import TapeHandle, rows_of
+from sim.kernel import next_row
 from sim.search import last_row_at
 from sim.strategy import AT_ONCE_MAX, Context
 from sim.strategy_loop import (
@@ -24,6 +25,7 @@ from sim.strategy_loop import (
     TURN,
     Table,
     bring_up,
+    find_hit,
     keep_sent,
     quiet_until,
     show_touch,
@@ -58,6 +60,22 @@ def show_bar(ctx: Context, tape: TapeRows, bars: Table, at: int) -> None:
 
 
 @njit
+def put_in_order(book: Book, tape: TapeRows, ctx: Context, paths: BarPaths, until_ns: int) -> None:
+    """Turn the bars up to the next row that concerns an order, or up to a time, for the position:
+    it stays as it is until then, or until a command arrives."""
+    cursor, state = book["i_cursor"][ZERO], paths.state
+    take_position(paths, book["p_position"][ZERO], cursor)
+    find_hit(book, tape, ctx)
+    bar = min(ctx["hit"], last_row_at(tape, cursor, until_ns)) // ROWS
+    if bar >= state[READY]:
+        turn(paths, state[READY], bar + _ONE)
+        if ctx["hit"] // ROWS == bar:
+            # Which of its rows that is may have changed.
+            start, last = max(cursor + _ONE, bar * ROWS), len(tape.ts) - _ONE
+            ctx["hit"] = next_row(book, tape, ZERO, start, last)
+
+
+@njit
 def bring_bars_up(
     book: Book,
     tape: TapeRows,
@@ -70,17 +88,12 @@ def bring_bars_up(
     latency: IntColumn,
     paths: BarPaths,
 ) -> int:
-    """As `bring_up`; on a tape of bars, those ahead are put in order for each new position."""
-    code = DONE
+    """As `bring_up`; on a tape of bars, each is put in order before it is met."""
     while True:
-        stop_ns = until_ns
         if ctx["turns"]:
-            cursor, ready = book["i_cursor"][ZERO], paths.state[READY]
-            stop_ns = prepare(paths, tape.ts, book["p_position"][ZERO], cursor, until_ns)
-            if code == TURN or paths.state[READY] != ready:
-                ctx["hit"] = cursor  # the row that concerns an order may be another of its bar
-        code = bring_up(book, tape, events, command, ctx, news, log, stop_ns, latency)
-        if code != TURN and (code != DONE or stop_ns == until_ns):
+            put_in_order(book, tape, ctx, paths, until_ns)
+        code = bring_up(book, tape, events, command, ctx, news, log, until_ns, latency)
+        if code != TURN:
             return code
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from broker_api.compiled_run import RunBooks
-from broker_api.event import EVENT_ROW, EventRow
+from broker_api.event import EVENT_COLUMNS, EVENT_ROW, EventRow
 from broker_api.journal import RecordedCommand
 from broker_api.order import (
     NO_PRICE,
@@ -96,20 +97,55 @@ class _Played:
         ]
 
 
+class _Events:
+    """Rows of events in one piece of memory, which grows where it lies."""
+
+    def __init__(self) -> None:
+        self._numbers: IntTable = np.zeros(0, dtype=np.int64)
+        self._used = 0
+
+    def __len__(self) -> int:
+        return self._used // len(EVENT_COLUMNS)
+
+    def add(self, events: npt.NDArray[Any]) -> None:
+        """Copy these behind the others."""
+        # As plain integers: of records NumPy copies one field after the other.
+        numbers = events.view(np.int64)
+        end = self._used + len(numbers)
+        if end > len(self._numbers):
+            # Nobody else has this memory: it is handed out by `take`, and forgotten here.
+            self._numbers.resize(max(end, end + self._used // 4), refcheck=False)
+        self._numbers[self._used : end] = numbers
+        self._used = end
+
+    def take(self) -> npt.NDArray[Any]:
+        """All rows; there are none here from now on."""
+        numbers, used = self._numbers, self._used
+        self._numbers, self._used = np.zeros(0, dtype=np.int64), 0
+        return numbers[:used].view(EVENT_ROW)
+
+    def cut(self, from_ns: int) -> npt.NDArray[Any]:
+        """The rows of `from_ns` and later, which are none of these from now on."""
+        times = self._numbers[: self._used].view(EVENT_ROW)["ts_ns"]
+        first = bisect_left(times, from_ns) * len(EVENT_COLUMNS)
+        rows = self._numbers[first : self._used].copy().view(EVENT_ROW)
+        self._used = first
+        return rows
+
+
 class PlayedLog:
     """Commands and events of a compiled run in order, given to the session when somebody looks."""
 
     def __init__(self, books: RunBooks, response_ns: int) -> None:
         self._books = books
         self._response_ns = response_ns
-        self._events: list[npt.NDArray[Any]] = []
+        self._events = _Events()
         self._commands: list[IntTable] = []
         self._told = 0
 
     def add_events(self, events: npt.NDArray[Any]) -> None:
-        """Events as they were published."""
-        if len(events):
-            self._events.append(events)
+        """Events as they were published; they are copied."""
+        self._events.add(events)
 
     def add_commands(self, rows: IntTable) -> None:
         """Commands as they were sent; rows of the loop's log."""
@@ -118,26 +154,19 @@ class PlayedLog:
 
     def tell(self, now_ns: int) -> None:
         """Give the session all commands, and the events that have come by `now_ns`."""
-        if not (self._events or self._commands):
+        if not (len(self._events) or self._commands):
             return
-        events, due = self._take_events()
-        end = int(np.searchsorted(due, now_ns, side="right"))
-        rows, before = self._take_commands(due)
-        if end or len(rows):
-            self._told += end
-            block = _Played(events[:end], rows, before, self._books)
+        later = self._events.cut(now_ns - self._response_ns + 1)
+        events = self._events.take()
+        rows, before = self._take_commands(events["ts_ns"] + self._response_ns)
+        if len(events) or len(rows):
+            self._told += len(events)
+            block = _Played(events, rows, before, self._books)
             self._books.played(block, self._response_ns)
-        self.add_events(events[end:])
-
-    def _take_events(self) -> tuple[npt.NDArray[Any], IntTable]:
-        # As plain integers: of records NumPy copies one field after the other.
-        flat = [events.view(np.int64) for events in self._events]
-        events = np.concatenate([np.zeros(0, dtype=np.int64), *flat]).view(EVENT_ROW)
-        self._events = []
-        return events, events["ts_ns"] + self._response_ns
+        self.add_events(later)
 
     def _take_commands(self, due: IntTable) -> tuple[IntTable, IntTable]:
-        """The commands, and how many of the events were known when each was sent."""
+        """The commands, and how many of the events, due then, were known when each was sent."""
         rows = np.concatenate([np.zeros((0, LOG_WIDTH), dtype=np.int64), *self._commands])
         self._commands = []
         published = rows[:, _PUBLISHED] - self._told
@@ -146,7 +175,5 @@ class PlayedLog:
 
     def take_untold(self, now_ns: int) -> list[EventRow]:
         """The events that come after `now_ns`; they are the caller's from now on."""
-        events, due = self._take_events()
-        end = int(np.searchsorted(due, now_ns, side="right"))
-        self.add_events(events[:end])
-        return [EventRow._make(row) for row in events[end:].tolist()]
+        later = self._events.cut(now_ns - self._response_ns + 1)
+        return [EventRow._make(row) for row in later.tolist()]

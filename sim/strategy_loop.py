@@ -195,6 +195,17 @@ def execute(
 
 
 @njit
+def find_hit(book: Book, tape: TapeRows, ctx: Context) -> None:
+    """The next row that concerns somebody, unless it is known."""
+    cursor = book["i_cursor"][ZERO]
+    if book["interest_stale"]:
+        kernel.refresh_interest(book)
+        ctx["hit"] = cursor
+    if ctx["hit"] <= cursor:
+        ctx["hit"] = kernel.next_row(book, tape, ZERO, cursor + 1, len(tape.ts) - 1)
+
+
+@njit
 def process_rows(
     book: Book,
     tape: TapeRows,
@@ -204,18 +215,17 @@ def process_rows(
     end: int,
     response: int,
 ) -> int:
-    """The exchange up to row `end`: rows that concern nobody are passed over. DONE, or why not."""
-    last = len(tape.ts) - 1
+    """The exchange up to row `end`: rows that concern nobody are passed over. DONE, or why not.
+
+    TURN behind each row that concerned somebody where rows are put in order before they are met.
+    """
+    if end <= book["i_cursor"][ZERO]:
+        return DONE  # several commands of one instant: only the last needs to know the next row
     while True:
-        cursor = book["i_cursor"][ZERO]
-        if book["interest_stale"]:
-            kernel.refresh_interest(book)
-            ctx["hit"] = cursor
-        if ctx["hit"] <= cursor:
-            ctx["hit"] = kernel.next_row(book, tape, ZERO, cursor + 1, last)
+        find_hit(book, tape, ctx)
         row = ctx["hit"]
         if row > end:
-            if end > cursor:
+            if end > book["i_cursor"][ZERO]:
                 kernel.move_cursor(book, tape, ZERO, end)
             return DONE
         before = book["event_count"]
@@ -228,7 +238,7 @@ def process_rows(
             book["interest_stale"] = _YES
         if is_crowded(book, ctx, news):
             return DRAIN
-        if ctx["turns"] and book["event_count"] > before:
+        if ctx["turns"]:
             return TURN
 
 

@@ -49,8 +49,9 @@ class Traffic:
             layout = np.dtype((np.record, strategy.CONTEXT))
         self.contexts = np.zeros(1, dtype=layout)
         self.context = self.contexts[0]
-        self.log = np.zeros((_LOG_ROWS, strategy_loop.LOG_WIDTH), dtype=np.int64)
-        self._news = np.zeros((_NEWS_ROWS, strategy_loop.NEWS_WIDTH), dtype=np.int64)
+        # Of both tables only what was written is ever read.
+        self.log = np.empty((_LOG_ROWS, strategy_loop.LOG_WIDTH), dtype=np.int64)
+        self._news = np.empty((_NEWS_ROWS, strategy_loop.NEWS_WIDTH), dtype=np.int64)
         self._kept = 0
         self.played = PlayedLog(books, self.response_ns)
 
@@ -117,6 +118,6 @@ def _moved(table: npt.NDArray[np.int64], start: int, end: int, more: int = 0) ->
     room = max(len(table), 2 * (end - start), 2 * (end - start + more))
     if end - start > len(table) // 2:
         room *= 2
-    grown = np.zeros((room, table.shape[1]), dtype=np.int64)
+    grown = np.empty((room, table.shape[1]), dtype=np.int64)
     grown[: end - start] = table[start:end]
     return grown

@@ -17,6 +17,7 @@ WITHOUT_RULES = (
     "strategy.py",
     "strategy_loop.py",
     "strategy_bars.py",
+    "shortcut_loop.py",
     "strategy_door.py",
 )
 """Files that compile and hand calls on, and those that are none of the exchange: the session of a

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from broker_api.catalog import load_catalog
+from broker_api.config import SimulationConfig
 from broker_api.errors import ConfigurationError
 from data.tape import Tape, tape_from_frame
 from papertape import TradingSuite, compiled
+from sim.bar_order import BarOrder
 from tests.sim.compiled_session import mnq_tape, play
 from tests.sim.random_tape import START_NS
 from tests.sim.test_compiled import assert_same
@@ -182,3 +186,29 @@ def test_a_name_that_records_have_themselves_is_refused() -> None:
 def test_an_array_of_something_else_is_refused(given: Any) -> None:
     with pytest.raises(ConfigurationError, match="is no array"):
         compiled.strategy(state={"closes": given})
+
+
+def test_a_run_has_bars_of_its_own_as_long_as_somebody_looks_at_them() -> None:
+    tape, settings = bars_tape(10), SimulationConfig()
+    one, other = BarOrder(tape, settings), BarOrder(tape, settings)
+    assert not np.shares_memory(one.paths.px, other.paths.px)
+    place, told = one.paths.px.ctypes.data, one.tape.columns.bid
+    del one
+    third = BarOrder(tape, settings)
+    assert not np.shares_memory(third.paths.bid, told)
+    del told
+    assert BarOrder(tape, settings).paths.px.ctypes.data == place
+    assert not np.shares_memory(third.paths.px, other.paths.px)
+
+
+def test_a_run_on_the_bars_of_the_run_before_is_the_same_run() -> None:
+    tape, fresh = bars_tape(400), {}
+    for path in ("adaptive", "pessimistic"):
+        suite = play(through, tape=bars_tape(400), bar_path=path)
+        fresh[path] = suite.session.journal.digest()
+    for path in ("adaptive", "pessimistic", "adaptive"):
+        suite = play(through, tape=tape, bar_path=path)
+        assert suite.session.journal.digest() == fresh[path]
+        del suite
+        gc.collect()
+    assert len(set(fresh.values())) == 2
