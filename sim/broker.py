@@ -368,6 +368,8 @@ class SimBroker:
         self._flushed_ns = now_ns
         if shortcut is not None:
             shortcut.settle(now_ns)
+            if shortcut.is_a_detour:
+                self._end_shortcut(now_ns)
         elif self._exchange is not None and self._exchange.now_ns < now_ns:
             self._run_market(now_ns)
         self._tell_played()

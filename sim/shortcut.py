@@ -39,6 +39,8 @@ _ENTRIES_MAX = KNOWN_MAX // 4
 """Working entries beyond which the ordinary way has room, and the tables may not."""
 CHANCES, _FEW = 8, 64
 """A session that goes back to the ordinary way so often after few commands is left there."""
+_LOOKS, _COMMANDS_A_LOOK = 16, 4
+"""Who looks at the books more often, after so many looks, is served faster in the ordinary way."""
 _POSITION, _ENTRIES, _LIMIT, _PROBES, _SENT, _PUBLISHED = map(
     SCALAR_FIELDS.index, ("position", "entries", "entries_max", "probes", "sent", "published")
 )
@@ -94,6 +96,7 @@ class Shortcut:
         self._begin_instant(exchange.now_ns)
         self._sent_before = 0
         self._settled = 0
+        self._looks = 0
         self._take_tables()
 
     def _begin_instant(self, now_ns: int) -> None:
@@ -158,19 +161,25 @@ class Shortcut:
             self._bring(now_ns)
         self._advance_exchange(now_ns)
         self._settled = self._numbers[_SENT]
+        self._looks += 1
 
     @property
     def is_settled(self) -> bool:
         """Whether everything that was sent is in `played`; of a time that has been settled."""
         return self._settled == self._numbers[_SENT]
 
+    @property
+    def is_a_detour(self) -> bool:
+        """Whether the books are looked at so often that they might as well be kept up to date."""
+        return self._looks > _LOOKS and self._looks * _COMMANDS_A_LOOK > self.command_count
+
     def end(self, now_ns: int) -> bool:
-        """The ordinary way takes over at `now_ns`; True when that was soon."""
+        """The ordinary way takes over at `now_ns`; True when it was not worth its beginning."""
         self._books.count_at_once(self._seen_ns, self._at_once)
         self.settle(now_ns)
         self.played.tell(now_ns)
         self._books.leave_shortcut()
-        return self.command_count < _FEW
+        return self.command_count < _FEW or self.is_a_detour
 
     @property
     def command_count(self) -> int:

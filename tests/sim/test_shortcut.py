@@ -300,6 +300,25 @@ def test_a_session_that_always_comes_back_stays_on_the_ordinary_way(counted: lis
     assert len(quick[2]) > 100
 
 
+def test_who_looks_at_the_books_at_every_tick_is_left_on_the_ordinary_way(
+    counted: list[int],
+) -> None:
+    async def strategy(suite: TradingSuite, log: Log) -> None:
+        mnq, ticks = suite["MNQ"], 0
+
+        def tick(bid: float, ask: float) -> None:
+            nonlocal ticks
+            ticks += 1
+            log.append(mnq.positions.position().size)
+            if ticks % 20 == 0:
+                mnq.orders.nowait.place_limit_order("MNQ", ticks // 20 % 2, 1, bid)
+
+        await mnq.data.on_tick(tick)
+
+    assert_no_difference(strategy)
+    assert 4 < len(counted) <= 8
+
+
 def test_the_tape_that_ends_leaves_what_is_under_way_to_the_ordinary_way() -> None:
     async def strategy(suite: TradingSuite, log: Log) -> None:
         end_ns = suite.session.broker.tapes[0].end_ns
