@@ -19,7 +19,8 @@ from data.kept import worked_out
 from data.schema import ROWS_OF_BAR, IntColumn, Mask, TapeColumns
 from data.summary import Stored, build_index, contents_of
 from data.tape import Tape
-from sim.bar_turn import STATE_WIDTH, BarPaths, prepare_bars
+from sim import doors
+from sim.bar_turn import STATE_WIDTH, BarPaths
 from sim.handles import TapeHandle
 
 _FLAT = 0
@@ -54,7 +55,7 @@ class BarOrder:
 
     def prepare(self, handle: TapeHandle, position: int, cursor: int, until_ns: int) -> int:
         """See `bar_turn.prepare`; `handle` is that of `tape`."""
-        return int(prepare_bars(self.paths, handle, position, cursor, until_ns))
+        return int(doors.prepare_bars(*self.paths, handle, position, cursor, until_ns))
 
 
 def _own_copy(columns: TapeColumns, spread_ticks: int) -> tuple[npt.NDArray[Any], ...]:

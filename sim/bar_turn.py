@@ -28,18 +28,27 @@ _HIGH, _LOW = i8(1), i8(2)
 """The rows of a bar between open and close, when the high comes first."""
 
 
+Column = IntColumn
+Table = IntColumn
+"""An int64 array of two dimensions."""
+Flags = npt.NDArray[Any]
+"""An array of int8."""
+FlagTable = npt.NDArray[Any]
+"""An array of int8 with two dimensions."""
+
+
 class BarPaths(NamedTuple):
     """A run's bars: prices of shape (bars, 4), and what decides their order.
 
     `wanted[sign + 1]` tells of each bar whether its low comes first, `low_first` whether it does.
     """
 
-    px: IntColumn
-    bid: IntColumn
-    ask: IntColumn
-    wanted: npt.NDArray[Any]
-    low_first: npt.NDArray[Any]
-    state: IntColumn
+    px: Table
+    bid: Table
+    ask: Table
+    wanted: FlagTable
+    low_first: Flags
+    state: Column
 
 
 @njit
@@ -89,9 +98,19 @@ def prepare(paths: BarPaths, ts: IntColumn, position: int, cursor: int, until_ns
 
 @entry
 def prepare_bars(
-    paths: BarPaths, handle: TapeHandle, position: int, cursor: int, until_ns: int
+    px: Table,
+    bid: Table,
+    ask: Table,
+    wanted: FlagTable,
+    low_first: Flags,
+    state: Column,
+    handle: TapeHandle,
+    position: int,
+    cursor: int,
+    until_ns: int,
 ) -> int:
-    """See `prepare`."""
+    """See `prepare`; `px` to `state` are the bars (`BarPaths`)."""
+    paths = BarPaths(px, bid, ask, wanted, low_first, state)
     return prepare(paths, rows_of(handle).ts, position, cursor, until_ns)
 
 

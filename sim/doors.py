@@ -1,8 +1,9 @@
-"""The doors of the compiled exchange (`entries.py`, `shortcut_loop.py`), which need no Numba.
+"""The doors of the compiled exchange, as functions that need no Numba.
 
-`doors.run_until` is the door of that name. At its first use its code is loaded from the folder of
-compiled code, and compiled before when it is not there (`door_code.py`). A process that finds it
-imports no Numba, and a call costs what one of a function written in C costs.
+`doors.run_until` is the door of that name in one of the files that have doors (`_ROOMS`). At its
+first use its code is loaded from the folder of compiled code, and compiled before when it is not
+there (`door_code.py`). A process that finds it imports no Numba, and a call costs what one of a
+function written in C costs.
 
 Python switched off the compiler, or wants bounds checks: then the doors are Numba's own.
 """
@@ -22,21 +23,22 @@ from typing import Any
 
 import numpy as np
 
-from sim import entries, shortcut_loop
+from sim import bar_turn, entries, shortcut_loop
 from sim.book import compiled_folder, is_compiled
 from sim.entries import MARGIN_CALL as MARGIN_CALL
 
 OBJECTS = (np.ndarray, SystemError, None)
 """What the code needs of Python's objects: `self` of the functions. As symbols they would be other
 things before and after Numba is imported."""
+_ROOMS = (entries, shortcut_loop, bar_turn)
 _FASTCALL = 0x80
 _kept: list[Any] = []
 """What must live as long as the functions: their code and their descriptions."""
 
 
 def __getattr__(name: str) -> Callable[..., Any]:
-    room = shortcut_loop if hasattr(shortcut_loop, name) else entries
-    door: Callable[..., Any] | None = getattr(room, name, None)
+    doors = (getattr(room, name) for room in _ROOMS if hasattr(room, name))
+    door: Callable[..., Any] | None = next(doors, None)
     if door is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if is_compiled() and os.environ.get("NUMBA_BOUNDSCHECK", "0") in ("", "0"):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from data.schema import IntColumn
-from sim.bar_turn import BarPaths
+from sim.bar_turn import BarPaths, Column, Flags, FlagTable
 from sim.book import LIMIT, STOP, ZERO, EventRows, entry, i8, njit
 from sim.entries import Books, CommandRows
 from sim.handles import TapeHandle, rows_of
@@ -28,11 +25,6 @@ from sim.strategy_loop import DONE, Table, note_events, tell_news
 
 Contexts = Context
 """An array of one CONTEXT record."""
-Column = IntColumn
-Flags = Any
-"""An array of int8."""
-FlagTable = Any
-"""An array of int8 with two dimensions."""
 _ONE = i8(1)
 
 
