@@ -38,7 +38,10 @@ class NoWait:
         **options: Unpack[OrderOptions],
     ) -> int:
         """Buy or sell at once at what the market offers; returns the order id."""
-        return self._place(OrderType.MARKET, contract_id, side, size, NO_PRICES, options)
+        market = OrderType.MARKET
+        if not options and (order_id := self._quick.place(market, contract_id, side, size)):
+            return order_id
+        return self._place(market, contract_id, side, size, NO_PRICES, options)
 
     def place_limit_order(
         self,
@@ -49,8 +52,10 @@ class NoWait:
         **options: Unpack[OrderOptions],
     ) -> int:
         """Buy or sell at `limit_price` or better; returns the order id."""
-        prices = Prices(limit_price)
-        return self._place(OrderType.LIMIT, contract_id, side, size, prices, options)
+        limit, price = OrderType.LIMIT, limit_price
+        if not options and (order_id := self._quick.place(limit, contract_id, side, size, price)):
+            return order_id
+        return self._place(limit, contract_id, side, size, Prices(limit_price), options)
 
     def place_stop_order(
         self,
@@ -61,8 +66,10 @@ class NoWait:
         **options: Unpack[OrderOptions],
     ) -> int:
         """Buy or sell at the market once `stop_price` is reached; returns the order id."""
-        prices = Prices(None, stop_price)
-        return self._place(OrderType.STOP, contract_id, side, size, prices, options)
+        stop, price = OrderType.STOP, stop_price
+        if not options and (order_id := self._quick.place(stop, contract_id, side, size, price)):
+            return order_id
+        return self._place(stop, contract_id, side, size, Prices(None, stop_price), options)
 
     def _place(
         self,
@@ -73,11 +80,6 @@ class NoWait:
         prices: Prices,
         options: OrderOptions,
     ) -> int:
-        if not options:
-            limit, stop = prices.limit, prices.stop
-            order_id = self._quick.place(order_type, contract_id, side, size, limit, stop)
-            if order_id:
-                return order_id
         draft = self._placing.draft(order_type, contract_id, side, size, options, prices)
         request = self._placing.request(draft)
         self._session.post(request, draft.index)

@@ -33,15 +33,8 @@ class Shortcut(Protocol):
         """True while the order is sent, held, open or partly filled, as it is known."""
         ...
 
-    def place(
-        self,
-        order_type: OrderType,
-        side: Side,
-        lots: int,
-        limit_ticks: int | None,
-        stop_ticks: int | None,
-    ) -> int:
-        """Send an order; its id, 0 where the ordinary way has to."""
+    def place(self, order_type: OrderType, side: Side, lots: int, price_ticks: int | None) -> int:
+        """Send an order, a limit or a stop at a price; its id, 0 where the ordinary way has to."""
         ...
 
     def place_bracket(
@@ -116,24 +109,24 @@ class QuickOrders:
         contract_id: object,
         side: object,
         size: Number,
-        limit_price: Number | None,
-        stop_price: Number | None,
+        price: Number | None = None,
     ) -> int:
-        """An order without options; its id, 0 where the ordinary way has to place it."""
+        """An order at the market, a limit or a stop at `price`, without options.
+
+        Its id, 0 where the ordinary way has to place it.
+        """
         shortcut = self._begun() or self._begun_or_new()
-        is_priced = limit_price is not None or stop_price is not None
-        if shortcut is None or is_priced is (order_type is OrderType.MARKET):
+        if shortcut is None:
             return 0
         session = self._session
         try:
             spec = session.instruments[session.index_of(contract_id)]
-            limit = stop = None
-            if limit_price is not None:
-                limit = spec.order_price_to_ticks(limit_price)
-            if stop_price is not None:
-                stop = spec.order_price_to_ticks(stop_price)
-            lots = spec.size_to_lots(size)
-            return shortcut.place(order_type, parse_side(side), lots, limit, stop)
+            ticks = None
+            if order_type is not OrderType.MARKET:
+                if price is None:
+                    return 0
+                ticks = spec.order_price_to_ticks(price)
+            return shortcut.place(order_type, parse_side(side), spec.size_to_lots(size), ticks)
         except OrderRejectedError:
             return 0
 

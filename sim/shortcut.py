@@ -50,6 +50,7 @@ _ROW = struct.Struct(f"={LOG_WIDTH}q")
 _ORDER, _BRACKET = int(SEND_ORDER), int(SEND_BRACKET)
 _REPLACE, _CANCEL = int(SEND_REPLACE), int(SEND_CANCEL)
 _FILLED = OrderStatus.FILLED.code
+_SIGNS = (Side.BUY.sign, Side.SELL.sign)
 _HAS_LIMIT = (OrderType.LIMIT, OrderType.STOP_LIMIT)
 _HAS_STOP = (OrderType.STOP, OrderType.STOP_LIMIT)
 
@@ -104,6 +105,7 @@ class Shortcut:
         self._known_rows = self._numbers[_SENT]
         self._known_ids = self._books.last_id
         self._new_entries = 0
+        self._room = min(self._numbers[_LIMIT], _ENTRIES_MAX) - self._numbers[_ENTRIES]
 
     def _take_tables(self) -> None:
         traffic = self._traffic
@@ -221,22 +223,17 @@ class Shortcut:
     # --- what handlers send ---------------------------------------------------------------------
     # False, or no id, where the ordinary way has to do it: it refuses what there is to refuse.
 
-    def place(
-        self,
-        order_type: OrderType,
-        side: Side,
-        lots: int,
-        limit_ticks: int | None,
-        stop_ticks: int | None,
-    ) -> int:
+    def place(self, order_type: OrderType, side: Side, lots: int, price_ticks: int | None) -> int:
         """See the protocol."""
         self._look()
-        sign = side.sign
-        if not self._has_room(sign, lots):
+        sign = _SIGNS[side]
+        if not (self._new_entries < self._room or self._reduces(sign, lots)) or self._is_full():
             return 0
         order_id = self._books.next_id()
         self._new_entries += 1
-        self._send(_ORDER, order_id, sign, order_type, lots, limit_ticks, stop_ticks)
+        limit = price_ticks if order_type is OrderType.LIMIT else None
+        stop = price_ticks if order_type is OrderType.STOP else None
+        self._send(_ORDER, order_id, sign, order_type, lots, limit, stop)
         return order_id
 
     def place_bracket(
@@ -249,8 +246,8 @@ class Shortcut:
     ) -> tuple[int, int | None, int | None] | None:
         """See the protocol."""
         self._look()
-        sign = side.sign
-        if not self._has_room(sign, lots):
+        sign = _SIGNS[side]
+        if not (self._new_entries < self._room or self._reduces(sign, lots)) or self._is_full():
             return None
         entry_id = self._books.next_id()
         stop_id = None if stop_offset is None else self._books.next_id()
@@ -261,16 +258,12 @@ class Shortcut:
         self._send(_BRACKET, entry_id, sign, order_type, lots, limit_ticks, None, exits)
         return entry_id, stop_id, target_id
 
-    def _has_room(self, sign: int, lots: int) -> bool:
-        """Whether the session takes one more entry, and so do the tables."""
+    def _reduces(self, sign: int, lots: int) -> bool:
+        """Whether an entry is taken beyond `max_concurrent_orders`, and the tables have room."""
         numbers = self._numbers
-        entries = numbers[_ENTRIES] + self._new_entries + 1
-        if entries > _ENTRIES_MAX or self._is_full():
-            return False
-        if entries <= numbers[_LIMIT]:
-            return True
         position = numbers[_POSITION]
-        return position * sign < 0 and lots <= abs(position)
+        has_room = numbers[_ENTRIES] + self._new_entries < _ENTRIES_MAX
+        return has_room and position * sign < 0 and lots <= abs(position)
 
     @property
     def _at_once(self) -> int:
@@ -278,7 +271,7 @@ class Shortcut:
         return self._numbers[_SENT] - self._known_rows
 
     def _is_full(self) -> bool:
-        if self._at_once < AT_ONCE_MAX:
+        if self._numbers[_SENT] - self._known_rows < AT_ONCE_MAX:
             return False
         self._books.count_at_once(self._seen_ns, self._at_once)
         return True
