@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from operator import itemgetter
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from broker_api.codes import EventKind as EventKind
 from broker_api.codes import Reason as Reason
-from broker_api.order import NO_PRICE, Liquidity, OrderStatus, Side
+from broker_api.order import NO_PRICE, STATUS_BY_CODE, Liquidity, OrderStatus, Side
 
 
 class EventRow(NamedTuple):
@@ -429,7 +430,7 @@ liquidity_of: Callable[[int], Liquidity] = _Members(Liquidity).__getitem__
 reason_of: Callable[[int], Reason] = _Members(Reason).__getitem__
 """The reason with this number. Raises ValueError when there is none."""
 _FROM_ROW: dict[str, Any] = {
-    "status": OrderStatus.from_code,
+    "status": STATUS_BY_CODE.__getitem__,
     "side": _Members(Side).__getitem__,
     "liquidity": liquidity_of,
     "ambiguous": bool,
@@ -444,10 +445,14 @@ def _layout(event_type: type[Event]) -> tuple[tuple[str, int, Any], ...]:
 
 _LAYOUTS = {int(event_type.KIND): _layout(event_type) for event_type in EVENT_TYPES}
 _DECODERS = {
-    kind: (_TYPE_BY_KIND[kind], tuple((index, convert) for _, index, convert in layout))
+    kind: (
+        _TYPE_BY_KIND[kind],
+        itemgetter(*(index for _, index, _ in layout)),
+        tuple((at, each[2]) for at, each in enumerate(layout) if each[2] is not None),
+    )
     for kind, layout in _LAYOUTS.items()
 }
-"""By kind: the type, and column and conversion of each field in its order."""
+"""By kind: the type, the columns of its fields in their order, and which of them are converted."""
 _EMPTY_ROW = EventRow._make(
     NO_PRICE if name in ("price_ticks", "stop_ticks") else 0 for name in EVENT_COLUMNS
 )
@@ -455,11 +460,11 @@ _EMPTY_ROW = EventRow._make(
 
 def decode(row: tuple[int, ...]) -> Event:
     """The event of a row given as a tuple of Python ints in the order of EVENT_COLUMNS."""
-    make, layout = _DECODERS[row[2]]
-    return make(
-        *[row[index] if convert is None else convert(row[index]) for index, convert in layout],
-        account=row[_ACCOUNT],
-    )
+    make, values_of, conversions = _DECODERS[row[2]]
+    values = list(values_of(row))
+    for at, convert in conversions:
+        values[at] = convert(values[at])
+    return make(*values, account=row[_ACCOUNT])
 
 
 def encode(event: Event) -> EventRow:

@@ -354,14 +354,14 @@ def exit_order(entry: OrderRequest, leg: ExitRequest, role: Role) -> OrderReques
         elif leg.trail_ticks is not None:
             order_type = OrderType.TRAILING_STOP
     return OrderRequest(
-        order_id=leg.order_id,
-        client_order_id=leg.client_order_id,
-        instrument=entry.instrument,
-        side=Side(entry.side).opposite,
-        order_type=order_type,
-        size_lots=entry.size_lots,
-        limit_ticks=limit,
-        stop_ticks=stop,
-        trail_ticks=leg.trail_ticks,
+        leg.order_id,
+        leg.client_order_id,
+        entry.instrument,
+        _OPPOSITE[entry.side],
+        order_type,
+        entry.size_lots,
+        limit,
+        stop,
+        leg.trail_ticks,
         tag=leg.tag,
     )

@@ -40,14 +40,14 @@ class Alone:
         if entry_ns is not None and response_ns is not None:
             self._way_ns = entry_ns + response_ns
 
-    def answer_ns(self, end_ns: int) -> int | None:
+    def answer_ns(self, now_ns: int, end_ns: int) -> int | None:
         """When a command that is sent now is answered, up to `end_ns`.
 
         None where somebody else may do something before.
         """
         if self._way_ns < 0:
             return None
-        answer_ns = self._loop.now_ns + self._way_ns
+        answer_ns = now_ns + self._way_ns
         return answer_ns if answer_ns <= end_ns and self._is_until(answer_ns) else None
 
     def may_pass(self, until_ns: int) -> bool:

@@ -199,9 +199,10 @@ class SimBroker:
         return cast(OrderCancelled | CancelRejected, await self._send(request))
 
     async def _send(self, command: Command) -> Any:
-        answer_ns = self._alone.answer_ns(self._tape_end_ns)
+        now_ns = self._loop.now_ns
+        answer_ns = self._alone.answer_ns(now_ns, self._tape_end_ns)
         if answer_ns is not None and self._on_event is not None:
-            return decode(self._serve_alone(command, answer_ns))
+            return decode(self._serve_alone(command, now_ns, answer_ns))
         answer = self._loop.create_future()
         self._dispatch(command, answer)
         return await answer
@@ -211,13 +212,14 @@ class SimBroker:
         played = self._compiled or self._shortcut
         return bool(self._attentive or played or self._closing)
 
-    def _serve_alone(self, command: Command, answer_ns: int) -> EventRow:
+    def _serve_alone(self, command: Command, now_ns: int, answer_ns: int) -> EventRow:
         """A command's whole way while its sender is alone; returns its answer."""
-        self._run_market(self._arrivals.arrival_ns(self._loop.now_ns))
+        self._run_market(self._arrivals.arrival_ns(now_ns))
         rows = self.exchange.execute_rows(command)
         self._deliveries.send(rows)
         self._pass_alone(answer_ns)
         self._deliver_due(answer_ns)
+        self._flushed_ns = answer_ns
         return rows[0]
 
     def _pass_alone(self, until_ns: int) -> None:
@@ -315,7 +317,9 @@ class SimBroker:
         exchange = self._exchange
         assert exchange is not None, "the market runs while it is connected"
         while True:
-            self._deliveries.send(exchange.advance_rows(until_ns))
+            rows = exchange.advance_rows(until_ns)
+            if rows:
+                self._deliveries.send(rows)
             if self._attentive or exchange.now_ns >= until_ns:
                 return
 
