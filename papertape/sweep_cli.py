@@ -134,9 +134,10 @@ def sweep(
     risk: Risk = None,
 ) -> None:
     """Run a strategy with every combination of a grid of parameters, or with a sample of them."""
-    from scenarios.processes import start_server_early
+    from scenarios.processes import expect_runs_of, start_server_early
 
     if processes != 0 and scheduler is None:
+        expect_runs_of(script)
         start_server_early()  # it loads what the runs need while this process loads the rest
     from papertape.sweep_command import perform
     from papertape.sweeping import SweepRequest, space_of

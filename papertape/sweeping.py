@@ -23,6 +23,7 @@ from papertape.sweep_progress import sweep_progress
 from reports.overfitting import Overfitting, overfitting
 from scenarios.combinations import Plan, check_outside_of_runs
 from scenarios.grid import Grid, axes_of_values
+from scenarios.processes import expect_runs_of
 from scenarios.run_folder import DIGEST_SHOWN, run_digest
 from scenarios.runner import Script
 from scenarios.sampling import Sample
@@ -208,6 +209,7 @@ def perform_sweep(request: SweepRequest) -> Swept:
             _check_new(request.out.with_suffix(".html"))
     if request.axes:
         axes_of(request.space, request.axes)
+    expect_runs_of(request.plan.script.path)
     rows: dict[int, Row] = {}
     walked: list[Walked] = []
     try:

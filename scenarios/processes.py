@@ -19,7 +19,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -33,7 +33,8 @@ _T = TypeVar("_T")
 _starting = threading.Lock()
 _METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 """Elsewhere libraries of the system do not survive a fork, or there is none."""
-_LOADED_FIRST = ["scenarios.warm"]
+_loaded_first = ["scenarios.warm"]
+_FOR_COMPILED, _RUNS_COMPILED = "scenarios.warm_compiled", b"run_compiled"
 
 
 class WorkerDiedError(RuntimeError):
@@ -204,6 +205,13 @@ def _without_main() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
+def expect_runs_of(file: Path) -> None:
+    """Let the server load what the runs of a strategy's file need, unless it runs already."""
+    with suppress(OSError):  # who plays the file has the error for that
+        if _RUNS_COMPILED in file.read_bytes() and _FOR_COMPILED not in _loaded_first:
+            _loaded_first.append(_FOR_COMPILED)
+
+
 def start_server_early() -> None:
     """Begin to load what IsolatedProcesses will need, while the caller goes on with its own.
 
@@ -227,7 +235,7 @@ def _start_server() -> None:
     """
     from multiprocessing import forkserver  # where processes are forked only
 
-    forkserver.set_forkserver_preload(_LOADED_FIRST)
+    forkserver.set_forkserver_preload(_loaded_first)
     before = dict(os.environ)
     path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
     os.environ.update(PYTHONPATH=path, PYTHONSAFEPATH="1")

@@ -1,5 +1,6 @@
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
@@ -198,3 +199,24 @@ def test_who_stops_iterating_cancels_the_rest() -> None:
 def test_as_completed_and_map_work_as_with_any_executor(two: IsolatedProcesses) -> None:
     futures = [two.submit(double, number) for number in (1, 2)]
     assert sorted(future.result() for future in as_completed(futures)) == [2, 4]
+
+
+@pytest.mark.parametrize("text", ["await suite.run_compiled('MNQ', rule)", "await suite.go()"])
+def test_the_server_loads_numba_for_files_of_compiled_strategies(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "strategy.py"
+    file.write_text(f"async def strategy(suite):\n    {text}\n", encoding="utf-8")
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from scenarios.processes import IsolatedProcesses, expect_runs_of\n"
+        "from worker_calls import is_loaded\n"
+        f"expect_runs_of(Path({str(file.with_name('none.py'))!r}))\n"
+        f"expect_runs_of(Path({str(file)!r}))\n"
+        "with IsolatedProcesses(1) as one:\n"
+        "    print(one.submit(is_loaded, 'numba').result())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == str("run_compiled" in text)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -45,3 +46,7 @@ def unsendable() -> object:
 
 def environment_and_folder(name: str) -> tuple[str | None, str]:
     return os.environ.get(name), str(Path.cwd())
+
+
+def is_loaded(module: str) -> bool:
+    return module in sys.modules
