@@ -201,16 +201,16 @@ class SimBroker:
     async def _send(self, command: Command) -> Any:
         now_ns = self._loop.now_ns
         answer_ns = self._alone.answer_ns(now_ns, self._tape_end_ns)
-        if answer_ns is not None and self._on_event is not None:
+        if answer_ns is not None:
             return decode(self._serve_alone(command, now_ns, answer_ns))
         answer = self._loop.create_future()
         self._dispatch(command, answer)
         return await answer
 
     def _is_busy(self) -> bool:
-        """True while anybody is to be told of events, or a strategy sends past this."""
-        played = self._compiled or self._shortcut
-        return bool(self._attentive or played or self._closing)
+        """True while others are to be told of events, a strategy sends past this, or at an end."""
+        is_over = self._closing or self._on_event is None
+        return bool(self._attentive or self._compiled or self._shortcut or is_over)
 
     def _serve_alone(self, command: Command, now_ns: int, answer_ns: int) -> EventRow:
         """A command's whole way while its sender is alone; returns its answer."""
@@ -229,10 +229,9 @@ class SimBroker:
     def _slept_alone(self, until_ns: int) -> bool:
         """Let time go on to a moment; False where somebody else may do something before."""
         may_pass = until_ns <= self._tape_end_ns and self._alone.may_pass(until_ns)
-        if may_pass and self._on_event is not None:
+        if may_pass:
             self._pass_alone(until_ns)
-            return True
-        return False
+        return may_pass
 
     def post(self, command: Command) -> None:
         """See `Broker.post`."""
@@ -317,8 +316,7 @@ class SimBroker:
         exchange = self._exchange
         assert exchange is not None, "the market runs while it is connected"
         while True:
-            rows = exchange.advance_rows(until_ns)
-            if rows:
+            if rows := exchange.advance_rows(until_ns):
                 self._deliveries.send(rows)
             if self._attentive or exchange.now_ns >= until_ns:
                 return
