@@ -288,6 +288,8 @@ def parse_stop(spec: Instrument, options: Mapping[str, Any]) -> ExitTerms | None
                 "stop_limit_offset needs a stop: give stop_offset or stop_price"
             )
         return None
+    if limit_offset is None:
+        return base
     limit_ticks = positive_offset(spec, limit_offset, "stop_limit_offset")
     return base._replace(limit_offset_ticks=limit_ticks)
 

@@ -41,7 +41,7 @@ from broker_api.response import BracketOrderResponse, OcoOrderResponse, OrderRes
 from broker_api.risk import RiskGate
 from broker_api.session import Session
 
-_REJECTED = OrderStatus.REJECTED
+_REJECTED, _PARTIAL, _SHRINK = OrderStatus.REJECTED, Arm.PARTIAL, OnPartial.SHRINK
 _LIMITED = (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.LIMIT_IF_TOUCHED)
 _STOPPED = (
     OrderType.STOP,
@@ -239,7 +239,7 @@ class Placing:
             stop, target = parse_stop(draft.spec, bracket), parse_target(draft.spec, bracket)
             if stop is None and target is None:
                 raise InvalidOrderError("a bracket needs a stop or a target")
-            arm = parse_member(Arm, bracket.get("arm", Arm.PARTIAL), "arm")
+            arm = parse_member(Arm, bracket.get("arm", _PARTIAL), "arm")
             on_partial = _on_partial(bracket)
             if stop is not None:
                 self._check_supported(_stop_ask(stop), draft.spec.symbol)
@@ -363,7 +363,7 @@ def _leg(shared: Mapping[str, Any], leg: Mapping[str, Any], field: str) -> Mappi
 
 
 def _on_partial(options: Mapping[str, Any]) -> OnPartial:
-    return parse_member(OnPartial, options.get("on_partial", OnPartial.SHRINK), "on_partial")
+    return parse_member(OnPartial, options.get("on_partial", _SHRINK), "on_partial")
 
 
 def _raise_refusal(answer: OrderAccepted | OrderRejected, records: tuple[OrderRecord, ...]) -> None:

@@ -183,7 +183,8 @@ class VirtualLoop(LoopWithoutIO):
         """Run `callback` in the next round, after what is ready already."""
         if self._closed:
             raise RuntimeError("Event loop is closed")
-        self.interrupt_stretch()
+        if self._stretch is not None:
+            self._stretch.interrupt()
         handle = ReadyHandle(callback, args, self, context)
         self._ready.append(handle)
         return handle
