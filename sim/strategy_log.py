@@ -120,9 +120,10 @@ class _Events:
 
     def take(self) -> npt.NDArray[Any]:
         """All rows; there are none here from now on."""
-        numbers, used = self._numbers, self._used
+        numbers = self._numbers
+        numbers.resize(self._used, refcheck=False)  # gives the room for more rows back
         self._numbers, self._used = np.zeros(0, dtype=np.int64), 0
-        return numbers[:used].view(EVENT_ROW)
+        return numbers.view(EVENT_ROW)
 
     def cut(self, from_ns: int) -> npt.NDArray[Any]:
         """The rows of `from_ns` and later, which are none of these from now on."""
