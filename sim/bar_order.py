@@ -65,19 +65,19 @@ def _own_copy(columns: TapeColumns, spread_ticks: int) -> tuple[npt.NDArray[Any]
     first time costs ten times what the copying does.
     """
     kept = worked_out(columns, ("own", spread_ticks), lambda: _copy(columns, spread_ticks))
-    if any(sys.getrefcount(column) > _ONLY_KEPT for column in kept):
-        return _copy(columns, spread_ticks)
-    return kept
-
-
-_ONLY_KEPT = 3
-"""References to an array that `kept` has: its own, the loop's that counts them, the counting."""
+    # How many references are those of the counting itself differs from one Python to the next.
+    *copies, nobodys = (sys.getrefcount(column) for column in kept)
+    if max(copies) > nobodys:
+        kept = _copy(columns, spread_ticks)
+    return kept[:-1]
 
 
 def _copy(columns: TapeColumns, spread_ticks: int) -> tuple[npt.NDArray[Any], ...]:
+    """The four, and one that nobody gets."""
     px = columns.px.copy()
     bid = px - spread_ticks // 2
-    return px, bid, bid + spread_ticks, np.zeros(len(px) // ROWS_OF_BAR, dtype=np.int8)
+    low_first = np.zeros(len(px) // ROWS_OF_BAR, dtype=np.int8)
+    return px, bid, bid + spread_ticks, low_first, np.zeros(0)
 
 
 def _wanted(bars: IntColumn, bar_path: str) -> npt.NDArray[np.int8]:
