@@ -105,6 +105,7 @@ nightly: $(DEV) projectx-env sdk-before  ## everything, also with the kernel as 
 	$(BIN)/python -m tests.paper.kills --count 1000
 	$(BIN)/python -m tests.paper.long_feed --hours 24
 	$(BIN)/python -m tests.sim.storm_seeds --seeds 100:5000
+	$(BIN)/python -m tests.sim.random_program --seeds 100:10000
 	$(BIN)/python -m tests.broker_api.journal_damage --count 10000 --every 1
 	$(BIN)/python -m tests.broker_api.journal_crash --kills 1000 --power 300
 	$(BIN)/python tests/broker_api/hyperliquid/malformed.py --count 1000000

@@ -263,11 +263,12 @@ class SimBroker:
                 if acted_ns is not None:
                     return acted_ns
             if self._shortcut is not None:
-                if target < self._tape_end_ns:  # the exchange follows when somebody looks
-                    if self._schedule_due(target) or target == deadline_ns:
-                        return target
-                    continue
-                self._end_shortcut(target)
+                if target >= self._tape_end_ns:  # the clock may stay: nothing later is told
+                    self._loop.jump_to(self._shortcut.sent_ns)
+                    self._end_shortcut(max(self._loop.now_ns, self._shortcut.seen_ns))
+                elif self._schedule_due(target) or target == deadline_ns:
+                    return target  # the exchange follows when somebody looks
+                continue
             self._run_market(target)
             now_ns = exchange.now_ns
             if self._arrivals.next_ns() <= now_ns:
@@ -293,8 +294,7 @@ class SimBroker:
         return self._tape_end_ns if now_ns < self._tape_end_ns else None
 
     def _tell_stretches(self, until_ns: int) -> int | None:
-        """See `Ticks.tell_until`; the exchange stays behind meanwhile: nobody looks at it, or
-        nothing is published before."""
+        """See `Ticks.tell_until`; the exchange stays behind until somebody looks at it."""
         if self._closing:
             return None
         return self._market.ticks.tell_until(min(until_ns, self._tape_end_ns + 1), self._loop)
@@ -413,9 +413,8 @@ class SimBroker:
     def _end_compiled(self) -> None:
         run, self._compiled = self._compiled, None
         self._flushed_ns = -1
-        if run is None:
-            return
-        self._go_on_with(run.under_way(), run.played, self._loop.now_ns)
+        if run is not None:
+            self._go_on_with(run.under_way(), run.played, self._loop.now_ns)
 
     def _go_on_with(self, sent: list[tuple[int, Command]], played: PlayedLog, now_ns: int) -> None:
         """What is under way in a strategy's tables goes the broker's own way from here."""
@@ -429,7 +428,8 @@ class SimBroker:
 
     def shortcut(self, books: RunBooks) -> Shortcut | None:
         """See `broker_api.shortcut`: begun where nobody waits and nothing is under way."""
-        now_ns, is_busy = self._loop.now_ns, self._attentive or self._compiled or self._closing
+        now_ns = self._loop.now_ns
+        is_busy = self._attentive or self._compiled or self._closing or self.exchange.has_published
         if not self._shortcut_chances or is_busy or now_ns >= self._tape_end_ns:
             return None
         self.flush()

@@ -172,6 +172,11 @@ class Exchange:
         """As `advance_rows`, for those who read events."""
         return [decode(row) for row in self.advance_rows(deadline_ns)]
 
+    @property
+    def has_published(self) -> bool:
+        """Whether `advance` has something to return."""
+        return bool(self._published)
+
     def advance_rows(self, deadline_ns: int) -> list[EventRow]:
         """Run to `deadline_ns`, or to the first time at which something is published.
 

@@ -53,7 +53,7 @@ def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T | Non
     >>> run(main())
     3600.0
     """
-    with asyncio.Runner(debug=debug, loop_factory=VirtualLoop) as runner:
+    with ordered_asyncio(), asyncio.Runner(debug=debug, loop_factory=VirtualLoop) as runner:
         return runner.run(main)
 
 

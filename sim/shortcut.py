@@ -95,13 +95,16 @@ class Shortcut:
         self._paths = exchange.bar_paths
         self._break_ns = exchange.next_break_ns
         self._begin_instant(exchange.now_ns)
+        self.sent_ns = loop.now_ns
+        """The time of the last command; of its beginning before there is one."""
         self._sent_before = 0
         self._settled = 0
         self._looks = 0
         self._take_tables()
 
     def _begin_instant(self, now_ns: int) -> None:
-        self._seen_ns = now_ns
+        self.seen_ns = now_ns
+        """The time of the last look."""
         self._known_rows = self._numbers[_SENT]
         self._known_ids = self._books.last_id
         self._new_entries = 0
@@ -117,7 +120,7 @@ class Shortcut:
 
     def _look(self) -> None:
         now_ns = self._loop.now_ns
-        if now_ns != self._seen_ns:
+        if now_ns != self.seen_ns:
             self._bring(now_ns)
 
     def _bring(self, until_ns: int) -> None:
@@ -159,7 +162,7 @@ class Shortcut:
 
     def settle(self, now_ns: int) -> None:
         """Bring the exchange itself to a time, and what happened into `played`."""
-        if now_ns != self._seen_ns:
+        if now_ns != self.seen_ns:
             self._bring(now_ns)
         self._advance_exchange(now_ns)
         self._settled = self._numbers[_SENT]
@@ -177,7 +180,7 @@ class Shortcut:
 
     def end(self, now_ns: int) -> bool:
         """The ordinary way takes over at `now_ns`; True when it was not worth its beginning."""
-        self._books.count_at_once(self._seen_ns, self._at_once)
+        self._books.count_at_once(self.seen_ns, self._at_once)
         self.settle(now_ns)
         self.played.tell(now_ns)
         self._books.leave_shortcut()
@@ -273,7 +276,7 @@ class Shortcut:
     def _is_full(self) -> bool:
         if self._numbers[_SENT] - self._known_rows < AT_ONCE_MAX:
             return False
-        self._books.count_at_once(self._seen_ns, self._at_once)
+        self._books.count_at_once(self.seen_ns, self._at_once)
         return True
 
     def replace(
@@ -328,7 +331,8 @@ class Shortcut:
             NO_PRICE if limit is None else limit,
             NO_PRICE if stop is None else stop,
             *exits,
-            self._seen_ns,
+            self.seen_ns,
             numbers[_PUBLISHED],
         )
         numbers[_SENT] = row + 1
+        self.sent_ns = self.seen_ns

@@ -69,6 +69,8 @@ class Traffic:
         context["position"] = books.position_lots()
         context["entries_max"] = books.entries_max
         context["next_id"] = books.last_id + 1
+        # A market that is closed when the session begins has said so, and that comes first.
+        self.publish(self._exchange.advance_to(self._exchange.now_ns))
 
     @property
     def arguments(self) -> tuple[Any, ...]:

@@ -311,3 +311,32 @@ def test_an_async_generator_that_is_dropped_is_closed_at_once() -> None:
 
     run(main())
     assert closed == [0.0]
+
+
+def test_what_the_end_of_a_run_cancels_does_not_depend_on_tasks_of_other_runs() -> None:
+    def order(left: int) -> list[str]:
+        ended: list[str] = []
+
+        async def waits() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                task = asyncio.current_task()
+                assert task is not None
+                ended.append(task.get_name())
+
+        async def main() -> None:
+            loop = asyncio.get_running_loop()
+            for number in range(left):
+                kept.append(asyncio.create_task(waits()))
+                others.extend([loop.create_future() for _ in range(number % 16)])
+            await asyncio.sleep(1)
+
+        run(main())
+        return ended
+
+    kept: list[asyncio.Task[None]] = []
+    others: list[asyncio.Future[Any]] = []
+    alone = [order(left) for left in range(1, 40)]
+    assert alone == [order(left) for left in range(1, 40)]
+    assert len(alone[-1]) == 39

@@ -332,3 +332,45 @@ def test_the_tape_that_ends_leaves_what_is_under_way_to_the_ordinary_way() -> No
     quick = assert_no_difference(strategy, entry_latency_ms=15, response_latency_ms=5)
     assert {order.status for order in quick[2]} == {"filled"}
     assert TAPE.end_ns
+
+
+@pytest.mark.parametrize("is_looked_at", [False, True])
+def test_at_the_tapes_end_the_clock_is_at_the_last_command_and_nothing_later_is_told(
+    is_looked_at: bool,
+) -> None:
+    async def strategy(suite: TradingSuite, log: Log) -> None:
+        orders, ticks = suite["MNQ"].orders.nowait, 0
+        first = orders.place_limit_order("MNQ", 0, 1, 19_000)
+
+        def trade(trade: Any) -> None:
+            nonlocal ticks
+            ticks += 1
+            if ticks == 100:
+                orders.place_market_order("MNQ", 0, 1)
+            if is_looked_at and ticks == 103:
+                log.append((suite.clock.now_ns(), suite["MNQ"].positions.net_size()))
+
+        await suite["MNQ"].data.on_trade(trade)
+        try:
+            await suite.clock.sleep(1e6)
+        finally:
+            log.append([(each.order_id, each.status) for each in await suite.orders.get_orders()])
+            orders.cancel_order(first)
+            log.append(len(suite.session.journal))
+
+    quick = assert_no_difference(strategy, entry_latency_ms=3, response_latency_ms=250)
+    times = quick[1]["ts_ns"].to_pylist()
+    assert len(times) == 3
+    assert times == sorted(times)
+
+
+def test_a_market_that_is_closed_when_the_session_begins_has_said_so_first() -> None:
+    closed_ns = START_NS + 12 * 3_600_000 * MS + 60_000 * MS
+
+    async def strategy(suite: TradingSuite, log: Log) -> None:
+        suite["MNQ"].orders.nowait.place_market_order("MNQ", 0, 1)
+        await suite.clock.sleep(1)
+        log.append([event["seq"] for event in suite.session.journal.events()])
+
+    quick = assert_no_difference(strategy, tape=mnq_tape(start_ns=closed_ns))
+    assert quick[-1] == [[1, 2]]
