@@ -16,7 +16,7 @@ from enum import Enum
 from typing import Any
 
 from broker_api.errors import RunawayStrategy
-from broker_api.event import EventKind, EventRow, kind_of, liquidity_of
+from broker_api.event import RISK_KINDS, EventKind, EventRow, kind_of, liquidity_of
 from broker_api.instrument import Instrument, from_nanos
 from broker_api.ledger import Change
 from broker_api.order import Liquidity, OrderStatus, Side
@@ -57,6 +57,18 @@ class EventType(str, Enum):
 
     def __str__(self) -> str:
         return str(self.value)
+
+
+PLAIN_NOTICES: dict[int, EventType] = {
+    EventKind.ACCOUNT: EventType.ACCOUNT,
+    EventKind.LIQUIDATION: EventType.LIQUIDATION,
+    EventKind.DISCREPANCY: EventType.DISCREPANCY,
+    EventKind.HALTED: EventType.MARKET,
+    EventKind.RESUMED: EventType.MARKET,
+    EventKind.SESSION_RESUMED: EventType.RESUMED,
+    **dict.fromkeys(sorted(RISK_KINDS), EventType.RISK),
+}
+"""Events that handlers get as they are."""
 
 
 @dataclass(frozen=True, slots=True)

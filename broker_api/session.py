@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from broker_api.at_once import AtOnce
@@ -24,7 +25,6 @@ from broker_api.errors import (
     RunawayStrategy,
 )
 from broker_api.event import (
-    RISK_KINDS,
     CancelRejected,
     EventKind,
     EventRow,
@@ -40,6 +40,7 @@ from broker_api.journal import Block, Journal
 from broker_api.ledger import Change, Ledger
 from broker_api.names import Names
 from broker_api.notice import (
+    PLAIN_NOTICES,
     Dispatcher,
     EventType,
     Handler,
@@ -61,16 +62,6 @@ _T = TypeVar("_T")
 _FILLED = EventKind.FILLED
 _SILENT = (EventKind.REPLACE_REJECTED, EventKind.CANCEL_REJECTED)
 """Answers that change no order: whoever asked is told, handlers are not."""
-_NOTICES: dict[int, EventType] = {
-    EventKind.ACCOUNT: EventType.ACCOUNT,
-    EventKind.LIQUIDATION: EventType.LIQUIDATION,
-    EventKind.DISCREPANCY: EventType.DISCREPANCY,
-    EventKind.HALTED: EventType.MARKET,
-    EventKind.RESUMED: EventType.MARKET,
-    EventKind.SESSION_RESUMED: EventType.RESUMED,
-    **dict.fromkeys(sorted(RISK_KINDS), EventType.RISK),
-}
-"""Events that handlers get as they are."""
 
 
 class Session:
@@ -113,7 +104,7 @@ class Session:
         self._waits = Waits()
         self._watchers: tuple[Callable[[EventRow], None], ...] = ()
         self.last_id = 0
-        self._deferred: deque[Callable[[], None]] = deque()
+        self._deferred: deque[Callable[[], object]] = deque()
         self.at_once = AtOnce()
         self.shortcut: Any = None
         """Where plain functions' orders go while there is one, see shortcut.Shortcut."""
@@ -305,6 +296,9 @@ class Session:
     def _apply(self, row: EventRow, came_ns: int) -> None:
         self._journal.record_event(row)
         if self._deferred:
+            if not self._is_heard:  # nor has anybody looked at what came before
+                self._deferred.append(partial(self.apply_told, row, came_ns))
+                return
             self._catch_up()
         change = self.apply_told(row, came_ns)
         if self._subscriptions:
@@ -340,9 +334,14 @@ class Session:
                 if self._waits.release(ended.order_id):
                     self._mind_attention()
 
+    @property
+    def _is_heard(self) -> bool:
+        """Whether somebody waits for events."""
+        return bool(self._subscriptions or self._waits or self._watchers)
+
     def _mind_attention(self) -> None:
         """Tell the broker whether somebody waits for events, or only for answers."""
-        self.broker.attend(bool(self._subscriptions or self._waits or self._watchers))
+        self.broker.attend(self._is_heard)
 
     def ended(self, order_id: int) -> asyncio.Future[None]:
         """A future that is done as soon as the working order has ended."""
@@ -406,8 +405,8 @@ class Session:
                 self._notify_order(row, change)
         elif row.kind == EventKind.POSITION:
             self._post(EventType.POSITION, index, lambda: self.position(index))
-        elif row.kind in _NOTICES:
-            self._post(_NOTICES[row.kind], index, lambda: decode(row))
+        elif row.kind in PLAIN_NOTICES:
+            self._post(PLAIN_NOTICES[row.kind], index, lambda: decode(row))
 
     def _notify_order(self, row: EventRow, change: Change) -> None:
         record, notices = change.record, list[OrderEvent]()
