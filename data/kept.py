@@ -12,16 +12,16 @@ import weakref
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from data.cache import EntryWriter, load_entry
-from data.schema import Grid, IntColumn, TapeColumns, TapeError
+from data.schema import Grid, TapeColumns, TapeError
 from data.tape import Tape, open_tape
 
 _T = TypeVar("_T")
 
 _kept: dict[tuple[object, ...], Tape] | None = None
-_worked_out: dict[int, tuple[weakref.ref[IntColumn], dict[Hashable, object]]] = {}
+_worked_out: dict[tuple[int, ...], tuple[list[weakref.ref[Any]], dict[Hashable, object]]] = {}
 _WORKED_OUT_MAX = 6
 """Things that are kept of one tape; the one that was not wanted for longest goes first."""
 
@@ -42,13 +42,13 @@ def let_tapes_go() -> None:
 def worked_out(columns: TapeColumns, what: Hashable, make: Callable[[], _T]) -> _T:
     """What `make` works out of a tape and `what` names: once, as long as the tape is there.
 
-    A tape is known by its times, which every run's own copy of it shares. What is kept must not be
-    changed.
+    A tape is the same while every column of it is the very same array: another may share all but
+    its prices with it. What is kept must not be changed.
     """
-    ts, place = columns.ts, id(columns.ts)
+    place = tuple(map(id, columns))
     if place not in _worked_out:
-        # The place may be another tape's as soon as nobody has this one any more.
-        gone = weakref.ref(ts, lambda _: _worked_out.pop(place, None))
+        # A column's place may be another's as soon as nobody has it any more.
+        gone = [weakref.ref(each, lambda _: _worked_out.pop(place, None)) for each in columns]
         _worked_out[place] = (gone, {})
     found = _worked_out[place][1]
     value: _T = found.pop(what) if what in found else make()  # type: ignore[assignment]

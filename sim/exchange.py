@@ -61,7 +61,8 @@ class Exchange:
 
     `advance` moves time and returns what was published; `execute` runs a command at the present
     time. Every method is a function of the tapes, the settings and the calls before it. `tapes` are
-    as the run meets them: of bars a copy, whose rows up to now are in the order of their path.
+    as the run meets them: of bars a copy, whose rows up to now are in the order of their path;
+    `recorded` are those that were given.
     """
 
     def __init__(
@@ -82,11 +83,9 @@ class Exchange:
             accounts = (accounts,)
         self.accounts = tuple(accounts)
         self._instruments = tuple(instruments)
-        self._bar_orders = {
-            index: BarOrder(tape, simulation)
-            for index, tape in enumerate(tapes)
-            if tape.bar_interval_ns
-        }
+        bars = (index for index, tape in enumerate(tapes) if tape.bar_interval_ns)
+        self._bar_orders = {index: BarOrder(tapes[index], simulation) for index in bars}
+        self.recorded = tuple(tapes)
         self.tapes = tuple(
             self._bar_orders[index].tape if index in self._bar_orders else tape
             for index, tape in enumerate(tapes)

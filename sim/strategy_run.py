@@ -122,7 +122,7 @@ class CompiledRun:
         """Nothing of the session is under way: the strategy knows what the session knows."""
         self._traffic.begin()
         if self._bar_ns is not None:
-            tape, paths = self._exchange.tapes[0], self._exchange.bar_paths
+            tape, paths = self._exchange.recorded[0], self._exchange.bar_paths
             end_ns = min(self._end_ns, self._exchange.end_ns)
             lengths = (self._bar_ns, self._feed_ns, self._exchange.now_ns, end_ns)
             bars = worked_out(tape.columns, lengths, lambda: bar_table(tape, *lengths))

@@ -17,7 +17,7 @@ from data.kept import (
     unpark_all,
     worked_out,
 )
-from data.schema import TapeError
+from data.schema import TapeColumns, TapeError
 from data.tape import columns_hash, open_tape, tape_from_frame
 
 
@@ -72,13 +72,23 @@ def test_a_parked_tape_whose_folder_is_gone_is_an_error(tmp_path: Path) -> None:
         unpark_all(parked)
 
 
-def test_what_is_worked_out_of_a_tape_is_worked_out_once_for_all_its_copies() -> None:
+def test_what_is_worked_out_of_a_tape_is_worked_out_once() -> None:
     tape, other = (tape_from_frame(good_columns(), ES) for _ in range(2))
-    copy = tape.columns._replace(px=tape.columns.px.copy())
     first = worked_out(tape.columns, "sum", lambda: [1])
-    assert worked_out(copy, "sum", lambda: [2]) is first
+    assert worked_out(replace(tape, symbol="NQ").columns, "sum", lambda: [2]) is first
     assert worked_out(tape.columns, "product", lambda: [3]) == [3]
     assert worked_out(other.columns, "sum", lambda: [4]) == [4]
+
+
+@pytest.mark.parametrize("name", TapeColumns._fields)
+def test_a_tape_that_shares_all_but_one_column_is_another(name: str) -> None:
+    tape = tape_from_frame(good_columns(), ES)
+    worked_out(tape.columns, "sum", lambda: [1])
+    other = tape.columns._replace(**{name: getattr(tape.columns, name).copy()})
+    assert worked_out(other, "sum", lambda: [2]) == [2]
+    del other
+    gc.collect()
+    assert worked_out(tape.columns, "sum", lambda: [3]) == [1]
 
 
 def test_what_was_worked_out_goes_with_its_tape() -> None:

@@ -73,6 +73,7 @@ KERNEL_LEFT_OUT = {
     "instrument": {
         **dict.fromkeys(FIGURES, SETTING),
         **dict.fromkeys(THRESHOLDS, CACHE),
+        "triggers": CACHE,
         **dict.fromkeys(("initial_lot", "maintenance_lot"), "follow from the time"),
     },
     "holding": {
