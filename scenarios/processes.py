@@ -30,7 +30,8 @@ from typing import Any, ParamSpec, TypeVar
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-_starting = threading.Lock()
+_book_of_processes = threading.Lock()
+"""Held for whatever asks how a process is: starting one asks after all others (`_exit_code`)."""
 _METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 """Elsewhere libraries of the system do not survive a fork, or there is none."""
 _loaded_first = ["scenarios.warm"]
@@ -152,7 +153,7 @@ class _Lane:
             self._pipe, theirs = context.Pipe()
             arguments = (theirs, dict(os.environ))
             process = context.Process(target=_serve, args=arguments, daemon=True)
-            with _starting, _without_main():
+            with _book_of_processes, _without_main():
                 _block_interrupts()
                 if _METHOD == "forkserver":
                     _start_server()
@@ -161,8 +162,7 @@ class _Lane:
             self._process = process
 
     def _how_it_died(self) -> str:
-        self._process.join()
-        code = self._process.exitcode
+        code = _exit_code(self._process)
         self._end_process()
         if code is not None and code < 0:
             try:
@@ -176,7 +176,7 @@ class _Lane:
         process, self._process = self._process, None
         if process is not None:
             process.kill()
-            process.join()
+            _exit_code(process)
             self._pipe.close()
 
     def close_when_free(self) -> None:
@@ -191,6 +191,19 @@ class _Lane:
             process = self._process
         if process is not None:
             process.kill()
+
+
+def _exit_code(process: Any) -> int | None:
+    """Wait until the process has ended. Its exit code, negative for a signal's number.
+
+    The server tells the code once, through a pipe. Of two threads that ask at the same time one
+    reads it, and the other finds the pipe at its end and notes 255 for good.
+    """
+    wait([process.sentinel])
+    with _book_of_processes:
+        process.join()
+        code: int | None = process.exitcode
+    return code
 
 
 @contextmanager
@@ -222,7 +235,7 @@ def start_server_early() -> None:
 
 
 def _start_server_alone() -> None:
-    with _starting:
+    with _book_of_processes:
         _block_interrupts()
         _start_server()
 

@@ -59,6 +59,12 @@ def test_a_death_is_that_calls_own_and_its_text_says_how(two: IsolatedProcesses)
     ]
 
 
+def test_how_a_process_died_is_told_while_others_start() -> None:
+    with IsolatedProcesses(4) as four:
+        fates = [four.submit(leave, 7) for _ in range(100)]
+        assert {str(fate.exception()) for fate in fates} == {"the process ended with code 7"}
+
+
 def test_a_process_that_died_between_two_calls_is_replaced() -> None:
     with IsolatedProcesses(1) as one:
         first = one.submit(own_pid).result()
