@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 from typing import Any, TypeVar
 
 from broker_api.at_once import AtOnce
@@ -439,11 +440,16 @@ class Session:
         return False
 
     def fail(self, failure: Exception) -> None:
-        """Stop the session: the first failure is kept, and the task that began it is cancelled."""
+        """Stop the session: no handler is told anything more, and who began it is cancelled.
+
+        The first failure is kept.
+        """
         if self.failure is not None:
             return
         self.failure = failure
         self._dispatcher.clear()
+        for subscription in [*self._market, *chain.from_iterable(self._subscriptions.values())]:
+            subscription.cancel()
         main = self._main
         if main is not None and not main.done() and not self._closing:
             main.cancel(f"the session stopped: {type(failure).__name__}: {failure}")

@@ -147,11 +147,12 @@ class Stretch:
         return moment_ns
 
     def interrupt(self) -> None:
-        """Make the running call the last one."""
+        """Make the running call the last one; the block goes on behind it, whoever wants what."""
         if not self.interrupted:
             self._told = self._count()
             self.interrupted = True
             self._iterators[0].__setstate__(len(self._block.due_ns))
+            self._settle()
 
 
 def _iterator_at(column: list[Any], position: int) -> ListIterator:

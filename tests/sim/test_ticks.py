@@ -13,6 +13,7 @@ import pytest
 
 from broker_api.errors import ConfigurationError
 from broker_api.event import EventKind
+from broker_api.quote import Trade
 from data.schema import RowKind
 from papertape import TradingSuite, run
 from sim.ticks import Stretch
@@ -235,6 +236,30 @@ def test_a_handler_that_is_cancelled_is_not_called_again() -> None:
     assert counted == 700
 
 
+@pytest.mark.parametrize("waits", [False, True])
+def test_other_handlers_go_on_with_the_next_row_when_one_is_cancelled(*, waits: bool) -> None:
+    cancelled: list[int] = []
+    others: list[int] = []
+
+    async def strategy(suite: TradingSuite) -> None:
+        def tick(ts_ns: int) -> None:
+            cancelled.append(ts_ns)
+            if len(cancelled) == 700:
+                subscription.cancel()
+
+        async def awaited(ts_ns: int) -> None:
+            tick(ts_ns)
+
+        data = suite["ETH"].data
+        subscription = await data.on_tick(awaited if waits else tick)
+        await data.on_tick(lambda ts_ns: others.append(ts_ns))
+
+    session(strategy)
+    assert len(cancelled) == 700
+    assert others == TAPE.columns.ts[len(TAPE.columns.ts) - len(others) :].tolist()
+    assert others[: len(cancelled)] == cancelled
+
+
 def fails_at(number: int) -> tuple[list[int], Callable[[int], None]]:
     seen: list[int] = []
 
@@ -255,6 +280,38 @@ def test_an_exception_ends_the_run_at_its_row() -> None:
     with pytest.raises(ValueError, match="a fault of the strategy"):
         session(strategy)
     assert len(seen) == 300
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("sends", [False, True])
+def test_after_a_failure_no_handler_is_told_anything_more(*, waits: bool, sends: bool) -> None:
+    """Not of the row at which one failed, nor of orders that are under way."""
+    told: list[Any] = []
+    others: list[Any] = []
+    seen, fails = fails_at(300)
+
+    async def strategy(suite: TradingSuite) -> None:
+        def tick(ts_ns: int) -> None:
+            if sends and len(seen) == 299:
+                suite.orders.nowait.place_market_order("ETH", 0, 1)
+            fails(ts_ns)
+
+        async def awaited(ts_ns: int) -> None:
+            tick(ts_ns)
+
+        data = suite["ETH"].data
+        await data.on_tick(awaited if waits else tick)
+        await data.on_tick(lambda ts_ns: others.append(ts_ns))
+        await data.on_trade(others.append)
+        await data.on_bar("1s", others.append)
+        await suite.orders.on_order_update(told.append)
+        await suite.on("position", told.append)
+
+    with pytest.raises(ValueError, match="a fault of the strategy"):
+        session(strategy)
+    assert [each for each in others if isinstance(each, int)] == seen[:-1]
+    assert all(each.ts_ns < seen[-1] for each in others if isinstance(each, Trade))
+    assert not told
 
 
 def test_with_on_error_continue_the_next_row_follows() -> None:
