@@ -259,9 +259,10 @@ def _items(symbol: str, make: Callable[[Iterable[Any]], Any]) -> Arguments:
 
 def _or_none(prices: npt.NDArray[np.float64], lots: IntColumn) -> list[float | None]:
     """Prices, None where a side is empty."""
+    values: list[float | None] = prices.tolist()
     if lots.all():
-        return list(prices.tolist())
-    return [price if size else None for price, size in zip(prices, lots.tolist(), strict=True)]
+        return values
+    return [price if size else None for price, size in zip(values, lots.tolist(), strict=True)]
 
 
 def _quote_changed(columns: TapeColumns, first: int, end: int) -> Mask:

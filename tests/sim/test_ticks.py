@@ -13,7 +13,8 @@ import pytest
 
 from broker_api.errors import ConfigurationError
 from broker_api.event import EventKind
-from broker_api.quote import Trade
+from broker_api.order import Side
+from broker_api.quote import Quote, Trade
 from data.schema import RowKind
 from papertape import TradingSuite, run
 from sim.ticks import Stretch
@@ -73,6 +74,24 @@ def test_a_plain_handler_sees_every_row_with_the_values_that_it_names() -> None:
             assert math.isnan(price)
             assert (size, side) == (0, 0)
     assert any(math.isnan(row[2]) for row in seen)
+
+
+def test_what_is_told_is_made_of_plain_numbers() -> None:
+    """Also where a side of the book is empty among those that are told."""
+    told: list[Any] = []
+
+    async def strategy(suite: TradingSuite) -> None:
+        data = suite["ETH"].data
+        await data.on_quote(told.append)
+        await data.on_trade(told.append)
+        await data.on_bar("1s", told.append)
+        await data.on_tick(lambda ts_ns, bid, ask, size: told.append((ts_ns, bid, ask, size)))
+
+    session(strategy)
+    assert sorted({type(each).__name__ for each in told}) == ["Bar", "Quote", "Trade", "tuple"]
+    assert any(each.ask is None for each in told if isinstance(each, Quote))
+    plain = {str, int, float, Side, type(None)}
+    assert {type(value) for each in told for value in each} <= plain
 
 
 @pytest.mark.parametrize("kind", ["quote", "trade"])
