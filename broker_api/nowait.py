@@ -14,7 +14,6 @@ from broker_api.drafting import BracketOptions, OrderOptions
 from broker_api.instrument import Number
 from broker_api.order import OrderType, Side
 from broker_api.placing import NO_PRICES, Placing, Prices
-from broker_api.risk import RiskGate
 from broker_api.session import Session
 from broker_api.shortcut import QuickOrders
 
@@ -23,10 +22,10 @@ class NoWait:
     """`orders.nowait`: the arguments are those of the verbs of OrderManager."""
 
     def __init__(
-        self, session: Session, placing: Placing, changing: Changing, risk: RiskGate
+        self, session: Session, placing: Placing, changing: Changing, quick: QuickOrders
     ) -> None:
         self._session = session
-        self._quick = QuickOrders(session, risk)
+        self._quick = quick
         self._placing = placing
         self._changing = changing
 

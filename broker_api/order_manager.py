@@ -36,6 +36,7 @@ from broker_api.refusals import unknown_instrument
 from broker_api.response import BracketOrderResponse, OcoOrderResponse, OrderResponse
 from broker_api.risk import RiskGate
 from broker_api.session import Session
+from broker_api.shortcut import QuickOrders
 from broker_api.statistics import summary, total
 from broker_api.view import Order
 from broker_api.waiting import wait_for_fill
@@ -62,7 +63,8 @@ class OrderManager:
         self._placing = Placing(session, risk)
         self._closing = Closing(session, self._placing)
         self._changing = Changing(session, risk)
-        self.nowait = NoWait(session, self._placing, self._changing, risk)
+        self._quick = QuickOrders(session, risk)
+        self.nowait = NoWait(session, self._placing, self._changing, self._quick)
 
     # --- single orders -------------------------------------------------------------------------
 
@@ -74,6 +76,10 @@ class OrderManager:
         **options: Unpack[OrderOptions],
     ) -> OrderResponse:
         """Buy or sell at once at what the market offers."""
+        if not options:
+            placed = self._quick.placed(OrderType.MARKET, contract_id, side, size)
+            if placed is not None:
+                return placed
         draft = self._placing.draft(OrderType.MARKET, contract_id, side, size, options)
         return await self._placing.place(draft)
 
@@ -86,6 +92,10 @@ class OrderManager:
         **options: Unpack[OrderOptions],
     ) -> OrderResponse:
         """Buy or sell at `limit_price` or better."""
+        if not options:
+            placed = self._quick.placed(OrderType.LIMIT, contract_id, side, size, limit_price)
+            if placed is not None:
+                return placed
         prices = Prices(limit_price)
         draft = self._placing.draft(OrderType.LIMIT, contract_id, side, size, options, prices)
         return await self._placing.place(draft)
@@ -99,6 +109,10 @@ class OrderManager:
         **options: Unpack[OrderOptions],
     ) -> OrderResponse:
         """Buy or sell at the market once `stop_price` is reached."""
+        if not options:
+            placed = self._quick.placed(OrderType.STOP, contract_id, side, size, stop_price)
+            if placed is not None:
+                return placed
         prices = Prices(None, stop_price)
         draft = self._placing.draft(OrderType.STOP, contract_id, side, size, options, prices)
         return await self._placing.place(draft)
@@ -196,6 +210,9 @@ class OrderManager:
         the two may be left out. `stop_limit_offset=` makes the stop a stop-limit, `trail_offset=` a
         trailing stop. `arm` is "partial" or "full", `on_partial` "shrink" or "cancel".
         """
+        placed = self._quick.placed_bracket(contract_id, side, size, entry_price, options)
+        if placed is not None:
+            return placed
         return await self._placing.place_bracket(contract_id, side, size, entry_price, options)
 
     async def place_oco_order(

@@ -22,7 +22,7 @@ from broker_api.drafting import (
     split_bracket,
 )
 from broker_api.errors import InvalidOrderError, OrderRejectedError
-from broker_api.event import OrderAccepted, OrderRejected, Reason
+from broker_api.event import Reason
 from broker_api.instrument import Number, to_nanos
 from broker_api.order import (
     Arm,
@@ -119,8 +119,8 @@ class Placing:
 
     async def place(self, draft: Draft) -> OrderResponse:
         """Send one order. Raises the refusal of the session or the venue."""
-        answer, records = await self._session.submit(self.request(draft), draft.index)
-        _raise_refusal(answer, records)
+        records = await self._session.submit(self.request(draft), draft.index)
+        raise_refusal(records)
         record = records[0]
         return OrderResponse(
             record.order_id,
@@ -261,8 +261,8 @@ class Placing:
     ) -> BracketOrderResponse:
         """Send an entry with its exits. Raises the refusal of the session or the venue."""
         request, draft = self.bracket_request(contract_id, side, size, entry_price, options)
-        answer, records = await self._session.submit(request, draft.index)
-        _raise_refusal(answer, records)
+        records = await self._session.submit(request, draft.index)
+        raise_refusal(records)
         stop, target = request.stop, request.target
         return BracketOrderResponse(
             request.entry.order_id,
@@ -315,8 +315,8 @@ class Placing:
             self.deny(index)
             raise
         request = OcoRequest(self._number(first), self._number(second), on_partial)
-        answer, records = await session.submit(request, index)
-        _raise_refusal(answer, records)
+        records = await session.submit(request, index)
+        raise_refusal(records)
         return OcoOrderResponse(
             request.first.order_id,
             request.second.order_id,
@@ -366,18 +366,8 @@ def _on_partial(options: Mapping[str, Any]) -> OnPartial:
     return parse_member(OnPartial, options.get("on_partial", _SHRINK), "on_partial")
 
 
-def _raise_refusal(answer: OrderAccepted | OrderRejected, records: tuple[OrderRecord, ...]) -> None:
-    """Raise the refusal of the answer, or of a sibling that the venue refused after it."""
-    if isinstance(answer, OrderRejected):
-        record = records[0]
-        raise refusal(
-            answer.reason,
-            record.spec,
-            answer.value,
-            answer.limit,
-            side=record.side,
-            order=record.view(),
-        )
+def raise_refusal(records: tuple[OrderRecord, ...]) -> None:
+    """Raise the refusal of an order that was placed, or of a sibling that was refused after it."""
     for record in records:
         if record.status is _REJECTED:
             error = WORDINGS[record.reason].error

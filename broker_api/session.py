@@ -29,9 +29,7 @@ from broker_api.event import (
     CancelRejected,
     EventKind,
     EventRow,
-    OrderAccepted,
     OrderCancelled,
-    OrderRejected,
     OrderReplaced,
     ReplaceRejected,
     decode,
@@ -195,10 +193,8 @@ class Session:
         ledger.apply_command(now, command)
         return now
 
-    async def submit(
-        self, submission: Submission, index: int
-    ) -> tuple[OrderAccepted | OrderRejected, tuple[OrderRecord, ...]]:
-        """Send a new order or group; return the venue's answer and the ledger's orders.
+    async def submit(self, submission: Submission, index: int) -> tuple[OrderRecord, ...]:
+        """Send a new order or group; return the ledger's orders, as they are at the answer.
 
         Repeats a submission that surely was not sent up to `retry_attempts` times. Raises
         NotSentError when none was, OrderUncertainError when nobody knows.
@@ -225,7 +221,8 @@ class Session:
                 attempts -= 1
                 await self.clock.sleep(pause)
                 pause *= 2
-        return self._answered(counters, sent_ns, answer), records
+        self._answered(index, sent_ns, answer)
+        return records
 
     def post(self, command: Command, index: int) -> None:
         """Send a command whose answer nobody awaits. Raises NotSentError when it was not."""
@@ -260,19 +257,23 @@ class Session:
     async def replace(self, request: ReplaceRequest, index: int) -> OrderReplaced | ReplaceRejected:
         """Send a change; return the venue's answer."""
         sent_ns = self._begin(request)
-        return self._answered(self._counters[index], sent_ns, await self.broker.replace(request))
+        return self._answered(index, sent_ns, await self.broker.replace(request))
 
     async def cancel(self, request: CancelRequest, index: int) -> OrderCancelled | CancelRejected:
         """Send a cancel; return the venue's answer."""
         sent_ns = self._begin(request)
-        return self._answered(self._counters[index], sent_ns, await self.broker.cancel(request))
+        return self._answered(index, sent_ns, await self.broker.cancel(request))
 
-    def _answered(self, counters: Counters, sent_ns: int, answer: _T) -> _T:
+    def _answered(self, index: int, sent_ns: int, answer: _T) -> _T:
         if self.failure is not None:
             raise self.failure
-        if self.config.track_performance:
-            counters.count_answer(self.clock.now_ns() - sent_ns)
+        self.count_answer(index, self.clock.now_ns() - sent_ns)
         return answer
+
+    def count_answer(self, index: int, elapsed_ns: int) -> None:
+        """Count a command's answer and the session time that it took."""
+        if self.config.track_performance:
+            self._counters[index].count_answer(elapsed_ns)
 
     def check(self) -> None:
         """Raise what stopped the session, or NotConnectedError after disconnect."""

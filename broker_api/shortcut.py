@@ -1,24 +1,31 @@
-"""A quick way for plain functions' orders, where a broker has one.
+"""A quick way for orders, where a broker has one.
 
-While nobody waits for events, what a handler sends need not go through the session's books at
-once. Every verb here does the ordinary verb's work, or does nothing and says so: then the ordinary
-verb does it, and refuses what there is to refuse.
+While nobody waits for events, what is sent need not go through the session's books at once: neither
+what a plain handler sends, nor what a coroutine places while it is alone. Every verb here does the
+ordinary verb's work, or does nothing and says so: then the ordinary verb does it, and refuses what
+there is to refuse.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property, lru_cache
 from typing import Any, Protocol, cast
 
 from broker_api.compiled_run import RunBooks
 from broker_api.drafting import parse_side, parse_stop, parse_target
 from broker_api.errors import OrderRejectedError
 from broker_api.instrument import Number
-from broker_api.order import OrderType, Side
+from broker_api.order import STATUS_BY_CODE, OrderStatus, OrderType, Side
+from broker_api.placing import raise_refusal
+from broker_api.response import BracketOrderResponse, OrderResponse
 from broker_api.risk import RiskGate
 from broker_api.session import Session
 
+_FILLED = OrderStatus.FILLED.code
+_MARKET = OrderType.MARKET
+_REMEMBERED = 4096
+"""How many different prices, and so on, are known by what they were written as."""
 _OFFSETS = {"stop_offset", "stop_ticks", "target_offset", "target_ticks"}
 
 
@@ -27,6 +34,18 @@ class Shortcut(Protocol):
 
     def position_lots(self) -> int:
         """The position as it is known; short is negative."""
+        ...
+
+    def status_codes(self, order_ids: Iterable[int]) -> list[int]:
+        """The codes of these orders' statuses as they are known."""
+        ...
+
+    def answer_ns(self) -> int | None:
+        """When a command that is sent now is answered; None where others may act before."""
+        ...
+
+    def wait_until(self, until_ns: int) -> None:
+        """Let time go on under the running task, which `answer_ns` has found to be alone."""
         ...
 
     def is_working(self, order_id: int) -> bool:
@@ -67,8 +86,38 @@ class HasShortcut(Protocol):
         ...
 
 
+class _Reading:
+    """What users write, to integers: `drafting`, which is asked once for the same words.
+
+    Raises as that does, and TypeError for what cannot be a key.
+    """
+
+    def __init__(self, session: Session) -> None:
+        spec = session.instruments[0]
+        remember = lru_cache(_REMEMBERED, typed=True)  # 1 is a size, True is none
+        self.index = remember(session.index_of)
+        self.side = remember(parse_side)
+        self.lots = remember(spec.size_to_lots)
+        self.ticks = remember(cast(Callable[[Number | None], int], spec.order_price_to_ticks))
+        self._spec = spec
+        self.offsets = remember(self._offsets)
+
+    def _offsets(self, *given: Any) -> tuple[int | None, int | None]:
+        """A bracket's exits in ticks from the entry, of names and as many values."""
+        options = dict(zip(given[: len(given) // 2], given[len(given) // 2 :], strict=True))
+        stop, target = parse_stop(self._spec, options), parse_target(self._spec, options)
+        return (
+            None if stop is None else stop.offset_ticks,
+            None if target is None else target.offset_ticks,
+        )
+
+
 class QuickOrders:
-    """Orders by the session's shortcut, which is taken as soon as there is one."""
+    """Orders by the session's shortcut, which is taken as soon as there is one.
+
+    `place` and `place_bracket` send and go on; `placed` and `placed_bracket` wait for the answer,
+    and are for coroutines.
+    """
 
     def __init__(self, session: Session, risk: RiskGate) -> None:
         self._session = session
@@ -103,6 +152,10 @@ class QuickOrders:
     def _books(self) -> RunBooks:
         return RunBooks(self._session, 0)
 
+    @cached_property
+    def _read(self) -> _Reading:
+        return _Reading(self._session)
+
     def place(
         self,
         order_type: OrderType,
@@ -118,17 +171,14 @@ class QuickOrders:
         shortcut = self._begun() or self._begun_or_new()
         if shortcut is None:
             return 0
-        session = self._session
+        read = self._read
         try:
-            spec = session.instruments[session.index_of(contract_id)]
-            ticks = None
-            if order_type is not OrderType.MARKET:
-                if price is None:
-                    return 0
-                ticks = spec.order_price_to_ticks(price)
-            return shortcut.place(order_type, parse_side(side), spec.size_to_lots(size), ticks)
-        except OrderRejectedError:
+            read.index(contract_id)
+            ticks = None if order_type is _MARKET else read.ticks(price)
+            lots, way = read.lots(size), read.side(side)
+        except (OrderRejectedError, TypeError):
             return 0
+        return shortcut.place(order_type, way, lots, ticks)
 
     def place_bracket(
         self,
@@ -142,19 +192,17 @@ class QuickOrders:
         shortcut = self._begun() or self._begun_or_new()
         if shortcut is None or not options.keys() <= _OFFSETS:
             return None
-        session = self._session
+        read = self._read
         try:
-            spec = session.instruments[session.index_of(contract_id)]
-            lots, way = spec.size_to_lots(size), parse_side(side)
-            limit = None if entry_price is None else spec.order_price_to_ticks(entry_price)
-            stop, target = parse_stop(spec, options), parse_target(spec, options)
-        except OrderRejectedError:
+            read.index(contract_id)
+            limit = None if entry_price is None else read.ticks(entry_price)
+            lots, way = read.lots(size), read.side(side)
+            stop, target = read.offsets(*options, *options.values())
+        except (OrderRejectedError, TypeError):
             return None
         if stop is None and target is None:
             return None
-        stop_offset = None if stop is None else stop.offset_ticks
-        target_offset = None if target is None else target.offset_ticks
-        return shortcut.place_bracket(way, lots, limit, stop_offset, target_offset)
+        return shortcut.place_bracket(way, lots, limit, stop, target)
 
     def replace(
         self,
@@ -167,12 +215,12 @@ class QuickOrders:
         shortcut = self._begun()
         if shortcut is None or type(order_id) is not int:
             return False
-        spec = self._session.instruments[0]
+        read = self._read
         try:
-            lots = None if size is None else spec.size_to_lots(size)
-            limit = None if limit_price is None else spec.order_price_to_ticks(limit_price)
-            stop = None if stop_price is None else spec.order_price_to_ticks(stop_price)
-        except OrderRejectedError:
+            lots = None if size is None else read.lots(size)
+            limit = None if limit_price is None else read.ticks(limit_price)
+            stop = None if stop_price is None else read.ticks(stop_price)
+        except (OrderRejectedError, TypeError):
             return False
         return shortcut.replace(order_id, lots, limit, stop)
 
@@ -180,3 +228,71 @@ class QuickOrders:
         """The end of an order named by its id; False where the ordinary way has to cancel it."""
         shortcut = self._begun()
         return shortcut is not None and type(order_id) is int and shortcut.cancel(order_id)
+
+    # --- with their answers, for a coroutine that is alone ---------------------------------------
+
+    def placed(
+        self,
+        order_type: OrderType,
+        contract_id: object,
+        side: object,
+        size: Number,
+        price: Number | None = None,
+    ) -> OrderResponse | None:
+        """As `place`; the answer, None where the ordinary way has to. Raises the refusal."""
+        answer_ns = self._answer_ns()
+        if answer_ns is None:
+            return None
+        sent_ns = self._session.clock.now_ns()
+        order_id = self.place(order_type, contract_id, side, size, price)
+        if not order_id:
+            return None
+        session = self._session
+        client_id = session.client_id(order_id)
+        status, text = self._answered((order_id,), sent_ns, answer_ns)
+        symbol = session.instruments[0].symbol
+        return OrderResponse(order_id, client_id, status, symbol, sent_ns, text)
+
+    def placed_bracket(
+        self,
+        contract_id: object,
+        side: object,
+        size: Number,
+        entry_price: Number | None,
+        options: Mapping[str, Any],
+    ) -> BracketOrderResponse | None:
+        """As `place_bracket`; the answer, None where the ordinary way has to. Raises refusals."""
+        answer_ns = self._answer_ns()
+        if answer_ns is None:
+            return None
+        sent_ns = self._session.clock.now_ns()
+        ids = self.place_bracket(contract_id, side, size, entry_price, options)
+        if ids is None:
+            return None
+        session = self._session
+        client_id = session.client_id(ids[0])
+        given = tuple([order_id for order_id in ids if order_id is not None])
+        status, text = self._answered(given, sent_ns, answer_ns)
+        symbol = session.instruments[0].symbol
+        return BracketOrderResponse(*ids, client_id, status, symbol, sent_ns, text)
+
+    def _answer_ns(self) -> int | None:
+        shortcut = self._begun() or self._begun_or_new()
+        return None if shortcut is None else shortcut.answer_ns()
+
+    def _answered(
+        self, ids: tuple[int, ...], sent_ns: int, answer_ns: int
+    ) -> tuple[OrderStatus, str]:
+        """Wait for the answer: the first order's status and what there is to say of it."""
+        session = self._session
+        shortcut: Shortcut = session.shortcut
+        shortcut.wait_until(answer_ns)
+        session.count_answer(0, answer_ns - sent_ns)
+        codes = shortcut.status_codes(ids)
+        if max(codes) <= _FILLED:
+            return STATUS_BY_CODE[codes[0]], ""
+        # Refused, or over by the time of the answer: the books know what there is to say.
+        orders = session.ledger.orders
+        records = tuple([orders[order_id] for order_id in ids])
+        raise_refusal(records)
+        return records[0].status, records[0].reason_text

@@ -19,7 +19,10 @@ from sim.virtual_loop import VirtualLoop
 
 
 class Alone:
-    """Whether the running task of a session is alone. `is_busy` tells what the broker knows."""
+    """Whether the running task of a session is alone.
+
+    `is_busy` tells what the broker knows: whether time up to a moment is not the task's alone.
+    """
 
     def __init__(
         self,
@@ -27,7 +30,7 @@ class Alone:
         arrivals: Arrivals[Any],
         deliveries: Deliveries,
         ticks: Ticks,
-        is_busy: Callable[[], bool],
+        is_busy: Callable[[int], bool],
     ) -> None:
         self._loop = loop
         self._arrivals = arrivals
@@ -40,27 +43,27 @@ class Alone:
         if entry_ns is not None and response_ns is not None:
             self._way_ns = entry_ns + response_ns
 
-    def answer_ns(self, now_ns: int, end_ns: int) -> int | None:
-        """When a command that is sent now is answered, up to `end_ns`.
+    def answer_ns(self) -> int | None:
+        """When a command that is sent now is answered.
 
         None where somebody else may do something before.
         """
         if self._way_ns < 0:
             return None
-        answer_ns = now_ns + self._way_ns
-        return answer_ns if answer_ns <= end_ns and self._is_until(answer_ns) else None
+        answer_ns = self._loop.now_ns + self._way_ns
+        return answer_ns if self._is_until(answer_ns, answer_ns) else None
 
     def may_pass(self, until_ns: int) -> bool:
         """Whether time may go on to a later moment under the running task."""
         # A timer of the moment itself was there before the task asked.
-        return until_ns > self._loop.now_ns and self._is_until(until_ns + 1)
+        return until_ns > self._loop.now_ns and self._is_until(until_ns, until_ns + 1)
 
-    def _is_until(self, until_ns: int) -> bool:
-        """Nobody but the running task does anything before `until_ns`."""
+    def _is_until(self, until_ns: int, before_ns: int) -> bool:
+        """Nobody else is there until then, nor does anything before the other time."""
         return (
             self._arrivals.next_ns() == NEVER_NS
             and not self._deliveries.is_awaited
             and not self._ticks.is_wanted
-            and not self._is_busy()
-            and self._loop.is_alone_until(until_ns)
+            and not self._is_busy(until_ns)
+            and self._loop.is_alone_until(before_ns)
         )

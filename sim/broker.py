@@ -200,17 +200,18 @@ class SimBroker:
 
     async def _send(self, command: Command) -> Any:
         now_ns = self._loop.now_ns
-        answer_ns = self._alone.answer_ns(now_ns, self._tape_end_ns)
+        self._end_shortcut(now_ns)
+        answer_ns = self._alone.answer_ns()
         if answer_ns is not None:
             return decode(self._serve_alone(command, now_ns, answer_ns))
         answer = self._loop.create_future()
-        self._dispatch(command, answer)
+        self.post(command, answer)
         return await answer
 
-    def _is_busy(self) -> bool:
-        """True while others are to be told of events, a strategy sends past this, or at an end."""
-        is_over = self._closing or self._on_event is None
-        return bool(self._attentive or self._compiled or self._shortcut or is_over)
+    def _is_busy(self, until_ns: int) -> bool:
+        """True while others are told of events, a strategy is compiled, or all ends before."""
+        is_over = self._closing or self._on_event is None or until_ns > self._tape_end_ns
+        return bool(self._attentive or self._compiled or is_over)
 
     def _serve_alone(self, command: Command, now_ns: int, answer_ns: int) -> EventRow:
         """A command's whole way while its sender is alone; returns its answer."""
@@ -223,21 +224,19 @@ class SimBroker:
         return rows[0]
 
     def _pass_alone(self, until_ns: int) -> None:
-        self._run_market(until_ns)
+        if self._shortcut is None:  # with one the exchange follows when somebody looks
+            self._run_market(until_ns)
         self._loop.go_on_alone(until_ns)
 
     def _slept_alone(self, until_ns: int) -> bool:
         """Let time go on to a moment; False where somebody else may do something before."""
-        may_pass = until_ns <= self._tape_end_ns and self._alone.may_pass(until_ns)
-        if may_pass:
-            self._pass_alone(until_ns)
-        return may_pass
+        if not self._alone.may_pass(until_ns):
+            return False
+        self._pass_alone(until_ns)
+        return True
 
-    def post(self, command: Command) -> None:
-        """See `Broker.post`."""
-        self._dispatch(command, None)
-
-    def _dispatch(self, command: Command, answer: asyncio.Future[Any] | None) -> None:
+    def post(self, command: Command, answer: asyncio.Future[Any] | None = None) -> None:
+        """See `Broker.post`; `answer` is told the answer."""
         if self._on_event is None:
             raise NotConnectedError("the suite is disconnected; nothing was sent")
         self._end_shortcut(self._loop.now_ns)
@@ -435,7 +434,8 @@ class SimBroker:
         self.flush()
         if self._on_event is None or self._deliveries or self._arrivals.next_ns() < NEVER_NS:
             return None
-        self._shortcut = Shortcut(self.exchange, self.spec.simulation, books, self._loop)
+        settings, answer_ns = self.spec.simulation, self._alone.answer_ns
+        self._shortcut = Shortcut(self.exchange, settings, books, self._loop, answer_ns)
         self._played = self._shortcut.played
         return self._shortcut
 

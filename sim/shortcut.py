@@ -1,9 +1,10 @@
-"""A shortcut for what plain handlers send and look at while nobody waits for events.
+"""A shortcut for what is sent and looked at while nobody waits for events.
 
 An order that goes through the session is drafted, journalled, sent, answered and folded into the
 books, one step after the other, in Python. A handler that is called at every tick and looks at its
-position and at its own orders needs none of that at once. Its commands go straight into the tables
-that compiled strategies work with (`strategy_traffic.py`), and what it looks at is read there; the
+position and at its own orders needs none of that at once, nor does a coroutine that is alone
+(`alone.py`) and waits for how its order was answered. Their commands go straight into the tables
+that compiled strategies work with (`strategy_traffic.py`), and what they look at is read there; the
 journal and the books follow when somebody looks at them. Commands take effect at the same times,
 and the events are the same.
 """
@@ -11,6 +12,7 @@ and the events are the same.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import numpy as np
@@ -84,10 +86,12 @@ class Shortcut:
         simulation: SimulationConfig,
         books: RunBooks,
         loop: VirtualLoop,
+        answer_ns: Callable[[], int | None],
     ) -> None:
         self._exchange = exchange
         self._books = books
         self._loop = loop
+        self.answer_ns = answer_ns
         self._traffic = Traffic(exchange, simulation, books)
         self._traffic.begin()
         self.played = self._traffic.played
@@ -209,6 +213,15 @@ class Shortcut:
             return order_id <= self._books.last_id
         at = self._place_of(order_id)
         return at >= 0 and self._numbers[at + _STATUS] < _FILLED
+
+    def status_codes(self, order_ids: Iterable[int]) -> list[int]:
+        """See the protocol."""
+        self._look()
+        return [self._numbers[self._place_of(order_id) + _STATUS] for order_id in order_ids]
+
+    def wait_until(self, until_ns: int) -> None:
+        """See the protocol."""
+        self._loop.go_on_alone(until_ns)
 
     def _place_of(self, order_id: int) -> int:
         """Where an order's numbers begin, -1 when nothing is known of it; see `find_known`."""

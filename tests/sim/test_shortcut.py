@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from broker_api.errors import OrderError, RunawayStrategy
+from broker_api.event import Reason
 from broker_api.statistics import Counters
 from papertape import EventType, TradingSuite
 from sim.broker import SimBroker
@@ -374,3 +375,102 @@ def test_a_market_that_is_closed_when_the_session_begins_has_said_so_first() -> 
 
     quick = assert_no_difference(strategy, tape=mnq_tape(start_ns=closed_ns))
     assert quick[-1] == [[1, 2]]
+
+
+# --- a coroutine that is alone -------------------------------------------------------------------
+
+
+async def stroller(suite: TradingSuite, log: Log, seed: int) -> None:
+    """Places and waits at random; now and then it looks, or writes what is refused."""
+    mnq, random = suite["MNQ"], Random(seed)
+    orders, now_ns = mnq.orders, suite.clock.now_ns
+    sizes = (1, 1, 1, 2, 3, 0, 1.5, True, "1", [1])
+
+    async def place(kind: int) -> Any:
+        quote = mnq.data.last_quote
+        touch = 20_000.0 if quote is None or quote.bid is None else quote.bid
+        side, size = random.choice((0, 1, "buy", "sell", True)), random.choice(sizes)
+        price = touch + random.choice((-8, -1, 0, 1, 8)) * 0.25
+        stop = touch + random.choice((-4, 4)) * 0.25
+        distance = random.choice((4, 12, 2.0, True))
+        match kind:
+            case 0:
+                return await orders.place_limit_order("MNQ", side, size, price)
+            case 1:
+                return await orders.place_market_order("mnq", side, size)
+            case 2:
+                return await orders.place_stop_order("MNQ", side, size, stop)
+            case 3:
+                return await orders.place_bracket_order(
+                    "MNQ", side, size, random.choice((None, price)), stop_ticks=distance,
+                    target_offset=random.choice((1, 2, 0.1)),
+                )  # fmt: skip
+            case 4:
+                return orders.nowait.place_limit_order("MNQ", side, size, price)
+            case _:
+                return await orders.place_limit_order("MNQ", side, size, price, post_only=True)
+
+    for _ in range(150):
+        pick = random.random()
+        try:
+            if pick < 0.5:
+                log.append((now_ns(), repr(await place(random.choice((0, 0, 1, 2, 3, 3, 4, 5))))))
+            elif pick < 0.95:
+                await suite.clock.sleep(random.choice((0.001, 0.01, 0.2, 0.5)))
+            else:
+                log.append((now_ns(), repr(mnq.positions.position()), mnq.positions.net_size()))
+        except OrderError as refusal:
+            log.append((now_ns(), repr(refusal), repr(refusal.order), refusal.reason))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"entry_latency_ms": 0.25, "response_latency_ms": 3.0, "feed_latency_ms": 2.0},
+        {"entry_latency_ms": 1.0, "response_latency_ms": 0.0, "margin": True},
+    ],
+)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_coroutine_that_is_alone_sees_what_it_sees_in_the_ordinary_way(
+    seed: int, settings: dict[str, Any]
+) -> None:
+    quick = assert_no_difference(lambda suite, log: stroller(suite, log, seed), **settings)
+    assert len(quick[2]) > 30
+
+
+def test_the_orders_of_a_coroutine_that_is_alone_need_no_books(counted: list[int]) -> None:
+    async def strategy(suite: TradingSuite, log: Log) -> None:
+        mnq = suite["MNQ"]
+        for number in range(40):
+            await suite.clock.sleep(0.3)
+            answer = await mnq.orders.place_bracket_order(
+                "MNQ", number % 2, 1, 19_000.0 + 2_000 * (number % 2), stop_ticks=12
+            )
+            log.append((answer, mnq.orders.nowait.is_working(answer.main_order_id)))
+
+    quick = assert_no_difference(strategy)
+    assert counted == [40]
+    assert {(answer.status, works) for answer, works in quick[-1]} == {("open", True)}
+
+
+def test_an_order_that_the_exchange_refuses_is_raised_as_in_the_ordinary_way(
+    counted: list[int],
+) -> None:
+    async def strategy(suite: TradingSuite, log: Log) -> None:
+        mnq = suite["MNQ"]
+        for number in range(6):
+            quote = mnq.data.last_quote
+            assert quote is not None
+            assert quote.ask is not None
+            try:
+                if number % 2:
+                    await mnq.orders.place_stop_order("MNQ", 0, 1, quote.ask - 5)
+                else:
+                    await mnq.orders.place_market_order("MNQ", 0, 1_000)
+            except OrderError as refusal:
+                log.append((type(refusal), str(refusal), refusal.reason, repr(refusal.order)))
+
+    quick = assert_no_difference(strategy, margin=True)
+    assert counted
+    assert {each[2] for each in quick[-1]} == {Reason.INSUFFICIENT_MARGIN, Reason.STOP_WRONG_SIDE}
