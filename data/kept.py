@@ -33,6 +33,11 @@ def keep_tapes_open() -> None:
         _kept = {}
 
 
+def are_tapes_kept() -> bool:
+    """Whether other runs on the same tapes are to come."""
+    return _kept is not None
+
+
 def let_tapes_go() -> None:
     """End `keep_tapes_open` and forget the tapes."""
     global _kept

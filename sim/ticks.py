@@ -185,7 +185,7 @@ class Ticks:
         self, instruments: Sequence[Instrument], tapes: Sequence[Tape], feeds: Sequence[Feed]
     ) -> None:
         self._instruments = tuple(instruments)
-        self._tapes = tuple(tapes)
+        self._recorded = self._tapes = tuple(tapes)
         self._feeds = tuple(feeds)
         self._wanted: list[Subscription] = []
         self._block: _Block | None = None
@@ -203,7 +203,8 @@ class Ticks:
         self, instrument: int, interval_ns: int, sink: RowSink, now_ns: int
     ) -> Callable[[], None]:
         """Tell `sink` of the bars that complete after `now_ns`."""
-        wanted = BarSubscription(instrument, interval_ns, sink, *self._world(instrument))
+        world = (*self._world(instrument), self._recorded[instrument])
+        wanted = BarSubscription(instrument, interval_ns, sink, *world)
         wanted.begin(now_ns)
         return self._add(wanted)
 

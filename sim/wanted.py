@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import repeat
+from itertools import pairwise, repeat
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ from broker_api.instrument import Instrument
 from broker_api.order import Side
 from broker_api.quote import Bar, Quote, Trade
 from data.bars import bars_from_tape
+from data.kept import are_tapes_kept, worked_out
 from data.schema import Mask, RowKind, TapeColumns
 from data.tape import Tape
 from sim.feed import NEVER_NS, Feed
@@ -32,6 +33,8 @@ Arguments = Callable[[Sequence[ListIterator]], tuple[Iterable[Any], ...]]
 
 BLOCK_ROWS = 16_384
 BAR_BLOCK_ROWS = 262_144
+_KEPT_BARS_MAX = 600_000
+"""A year of minutes; 0.2 kB each."""
 BEHIND_ROWS = (1 << 62) - 1
 """A place in the order of rows: what a bar says comes behind the rows of its last instant."""
 _SIDES = {0: None, 1: Side.BUY, -1: Side.SELL}
@@ -141,14 +144,18 @@ class RowSubscription:
 
 
 class BarSubscription:
-    """Bars of one instrument and interval; a call's key is its bar's start."""
+    """Bars of one instrument and interval; a call's key is its bar's start.
+
+    `recorded` is the tape as it was given, where `tape` is a run's own.
+    """
 
     def __init__(
         self, instrument: int, interval_ns: int, sink: RowSink, spec: Instrument, tape: Tape,
-        feed: Feed,
+        feed: Feed, recorded: Tape,
     ) -> None:  # fmt: skip
         self.instrument = instrument
         self.sink = sink
+        self._recorded = recorded
         self._interval_ns = interval_ns
         self._spec = spec
         self._feed = feed
@@ -201,17 +208,29 @@ class BarSubscription:
         if self._feed.time_due_ns(last_end_ns) >= until_ns:
             end_ns = min(end_ns, self._feed.seen_ns(until_ns - 1) // length_ns * length_ns)
         end_ns = max(end_ns, self._start_ns)
-        found = bars_from_tape(self._tape, length_ns, self._start_ns, end_ns)
-        self._start_ns = end_ns
-        due_ns = self._feed.times_due_ns(found.ts + length_ns)
+        start_ns, self._start_ns = self._start_ns, end_ns
+        kept = self._kept_bars()
+        if kept is None:
+            starts, values = self._read(start_ns, end_ns)
+            arguments: Arguments = self._arguments
+        else:
+            first, last = np.searchsorted(kept[0], (start_ns, end_ns))
+            starts, values = kept[0][first:last], [kept[1][first:last]]
+            arguments = tuple
+        due_ns = self._feed.times_due_ns(starts + length_ns)
+        order = np.full(len(starts), BEHIND_ROWS)
+        return Part(self, starts, order, due_ns, values, arguments)
+
+    def _read(self, start_ns: int, end_ns: int) -> tuple[IntColumn, list[list[Any]]]:
+        """The starts of the bars between two times, and what bars say by columns."""
+        found = bars_from_tape(self._tape, self._interval_ns, start_ns, end_ns)
         prices = (found.open, found.high, found.low, found.close)
         values = [
             found.ts.tolist(),
             *(self._spec.ticks_to_prices(ticks).tolist() for ticks in prices),
             self._spec.lots_to_sizes(found.volume).tolist(),
         ]
-        order = np.full(len(found.ts), BEHIND_ROWS)
-        return Part(self, found.ts, order, due_ns, values, self._arguments)
+        return found.ts, values
 
     def _arguments(self, iterators: Sequence[ListIterator]) -> tuple[Iterable[Any], ...]:
         start, *prices = iterators
@@ -220,6 +239,29 @@ class BarSubscription:
                 _new_bar, zip(repeat(self._spec.symbol), start, repeat(self._interval_ns), *prices)
             ),
         )
+
+    def _kept_bars(self) -> tuple[IntColumn, list[Bar]] | None:
+        """All bars of the tape and their starts, made for this run and those to come.
+
+        None where no run is to come, or where they are too many, or not known ahead.
+        """
+        if not (are_tapes_kept() and self.is_ahead and len(self._recorded) == len(self._tape)):
+            return None
+        what = ("bars told", self._interval_ns, self._spec)
+        return worked_out(self._recorded.columns, what, self._all_bars)
+
+    def _all_bars(self) -> tuple[IntColumn, list[Bar]] | None:
+        length_ns, ts = self._interval_ns, self._tape.columns.ts
+        bounds = ts[::BAR_BLOCK_ROWS] // length_ns * length_ns
+        end_ns = (int(ts[-1]) // length_ns + 1) * length_ns
+        if min(len(ts), (end_ns - int(bounds[0])) // length_ns) > _KEPT_BARS_MAX:
+            return None
+        starts, bars = list[IntColumn](), list[Bar]()
+        for first_ns, last_ns in pairwise([*dict.fromkeys(bounds.tolist()), end_ns]):
+            some, values = self._read(first_ns, last_ns)
+            starts.append(some)
+            bars += next(iter(self._arguments([iter(column) for column in values])))
+        return np.concatenate(starts), bars
 
 
 def _trades(
