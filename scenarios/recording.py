@@ -29,7 +29,7 @@ def record_of(script: Script, outcome: Outcome, suite: Any) -> RunRecord:
         "parameters": outcome.parameters,
         "broker": session.broker.name,
         "started_ns": session.started_ns,
-        "ended_ns": _ended_ns(outcome, suite),
+        "ended_ns": session.clock.now_ns() if session.ended_ns is None else session.ended_ns,
         "instruments": session.instruments,
         "tapes": [_tape_entry(tape) for tape in tapes if tape is not None],
         "order_manager": session.config,
@@ -51,16 +51,6 @@ def record_of(script: Script, outcome: Outcome, suite: Any) -> RunRecord:
         tapes=tapes,
         config=plain(config),
     )
-
-
-def _ended_ns(outcome: Outcome, suite: Any) -> int:
-    """The session's time at its end: the tape's end, where that is what ended it."""
-    closed_ns: int | None = suite.session.ended_ns
-    now_ns = suite.session.clock.now_ns() if closed_ns is None else closed_ns
-    span = tape_span([suite])
-    if span is None or not outcome.tape_ended or suite is not outcome.sessions[-1]:
-        return int(now_ns)
-    return max(int(now_ns), span[1])
 
 
 def _tape_entry(tape: Any) -> dict[str, Any]:

@@ -262,8 +262,7 @@ class SimBroker:
                 if acted_ns is not None:
                     return acted_ns
             if self._shortcut is not None:
-                if target >= self._tape_end_ns:  # the clock may stay: nothing later is told
-                    self._loop.jump_to(self._shortcut.sent_ns)
+                if target >= self._tape_end_ns:
                     self._end_shortcut(max(self._loop.now_ns, self._shortcut.seen_ns))
                 elif self._schedule_due(target) or target == deadline_ns:
                     return target  # the exchange follows when somebody looks
@@ -378,7 +377,8 @@ class SimBroker:
             self._deliver_due(now_ns)
 
     def close_market(self) -> None:
-        """The tape has ended: only what is in flight is served from now on."""
+        """The tape has ended: it is that time, and only what is in flight is served from now on."""
+        self._loop.jump_to(self._tape_end_ns)
         self._closing = True
 
     # --- compiled strategies --------------------------------------------------------------------

@@ -99,8 +99,6 @@ class Shortcut:
         self._paths = exchange.bar_paths
         self._break_ns = exchange.next_break_ns
         self._begin_instant(exchange.now_ns)
-        self.sent_ns = loop.now_ns
-        """The time of the last command; of its beginning before there is one."""
         self._sent_before = 0
         self._settled = 0
         self._looks = 0
@@ -348,4 +346,3 @@ class Shortcut:
             numbers[_PUBLISHED],
         )
         numbers[_SENT] = row + 1
-        self.sent_ns = self.seen_ns

@@ -336,7 +336,7 @@ def test_the_tape_that_ends_leaves_what_is_under_way_to_the_ordinary_way() -> No
 
 
 @pytest.mark.parametrize("is_looked_at", [False, True])
-def test_at_the_tapes_end_the_clock_is_at_the_last_command_and_nothing_later_is_told(
+def test_at_the_tapes_end_the_clock_is_at_its_last_row_and_nothing_later_is_told(
     is_looked_at: bool,
 ) -> None:
     async def strategy(suite: TradingSuite, log: Log) -> None:
@@ -363,6 +363,7 @@ def test_at_the_tapes_end_the_clock_is_at_the_last_command_and_nothing_later_is_
     times = quick[1]["ts_ns"].to_pylist()
     assert len(times) == 3
     assert times == sorted(times)
+    assert times[-1] == TAPE.end_ns
 
 
 def test_a_market_that_is_closed_when_the_session_begins_has_said_so_first() -> None:
