@@ -18,12 +18,6 @@ if TYPE_CHECKING:
 PRICE_TICKS = {"MNQ": 80_000, "MES": 20_000, "ETH": 30_000}
 
 
-def has_ended() -> bool:
-    """Whether the tape has: then the clock stands where it was told of something last."""
-    loop: Any = asyncio.get_running_loop()
-    return bool(loop.tape_ended)
-
-
 class Agent:
     """A task, or a handler, that acts at random."""
 
@@ -41,7 +35,7 @@ class Agent:
                 await self.step()
         except asyncio.CancelledError as end:
             program.note(self.name, "cancelled", type(end).__name__)
-            if not has_ended() and self.random.random() < 0.3:
+            if self.random.random() < 0.3:
                 self.some_act()
             raise
         program.note(self.name, "done", self.suite.clock.now_ns())
@@ -231,10 +225,15 @@ class Agent:
         if self.program.tasks and self.random.random() < 0.5:
             self.random.choice(self.program.tasks).cancel()
 
+    def unsubscribe(self) -> Any:
+        if self.program.subscriptions and self.random.random() < 0.3:
+            at = self.random.randrange(len(self.program.subscriptions))
+            self.program.subscriptions.pop(at).cancel()
+
     acts = (
         limit_now, limit_now, market_now, stop_now, bracket_now, bracket_now, modify_now,
         cancel_now, cancel_now, look, look, look, look, soon, later, set_event, clear_event,
-        spawn, cancel_task,
+        spawn, cancel_task, unsubscribe,
     )  # fmt: skip
 
     # --- that one waits for ---------------------------------------------------------------------
@@ -372,9 +371,7 @@ class Agent:
         program.subscriptions.append(await self.random.choice(ways)())
 
     async def stop_listening(self) -> Any:
-        if self.program.subscriptions:
-            at = self.random.randrange(len(self.program.subscriptions))
-            self.program.subscriptions.pop(at).cancel()
+        return self.unsubscribe()
 
     rare = (
         close_position, close_all, reduce, wait_for_fill, wait_for_event, within_time, within_time,

@@ -1,7 +1,7 @@
 """Random programs: tasks, handlers, timers and orders of every kind, the same for the same seed.
 
 `python -m tests.sim.random_program --seeds 0:10000` plays many of them with and without what makes
-sessions fast (`sim/alone.py`, `sim/shortcut.py`) and tells the first that differ.
+sessions fast (`sim/alone.py`, `sim/shortcut.py`, `sim/ticks.py`) and tells the first that differ.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from data.tape import Tape
 from papertape import TradingSuite, run
 from sim.alone import Alone
 from sim.broker import SimBroker
-from tests.sim.random_agent import PRICE_TICKS, Agent, has_ended
+from sim.ticks import Ticks
+from tests.sim.random_agent import PRICE_TICKS, Agent
 from tests.sim.random_tape import MS, START_NS, make_tape
 
 Trace = list[Any]
@@ -32,6 +33,8 @@ WAYS = {
     "the ordinary way": ("shortcut", "answer_ns", "may_pass"),
 }
 """What is switched off."""
+ROW_BY_ROW = {"one row at a time": ("direct",)}
+"""As well where all handlers are plain: other tasks of an instant may run before coroutines do."""
 
 
 @contextmanager
@@ -41,6 +44,7 @@ def without(names: tuple[str, ...]) -> Iterator[None]:
         "shortcut": (SimBroker, lambda *_: None),
         "answer_ns": (Alone, lambda *_: None),
         "may_pass": (Alone, lambda *_: False),
+        "direct": (Ticks, property(lambda _: False)),
     }
     with pytest.MonkeyPatch.context() as patch:
         for name in names:
@@ -171,8 +175,7 @@ class Program:
 
     def note(self, *what: Any) -> None:
         """One more thing that was seen."""
-        time = "the end" if has_ended() else asyncio.get_running_loop().time()
-        self.trace.append((*what, time))
+        self.trace.append((*what, asyncio.get_running_loop().time()))
 
 
 def outcome_of(suite: TradingSuite) -> Trace:
@@ -192,8 +195,9 @@ def outcome_of(suite: TradingSuite) -> Trace:
 
 def difference(seed: int) -> str:
     """Where a program sees something else without what makes it fast; nothing if nowhere."""
-    quick = Program(seed).play()
-    for name, switched_off in WAYS.items():
+    program = Program(seed)
+    quick = program.play()
+    for name, switched_off in (WAYS | ROW_BY_ROW if program.quiet else WAYS).items():
         with without(switched_off):
             other = Program(seed).play()
         if quick != other:
