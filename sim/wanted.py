@@ -5,6 +5,7 @@ A subscription hands out its calls in parts, each up to a time, with what every 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,7 @@ from data.kept import are_tapes_kept, worked_out
 from data.schema import Mask, RowKind, TapeColumns
 from data.tape import Tape
 from sim.feed import NEVER_NS, Feed
+from sim.spoken import prices_of, prices_where, sizes_of
 
 IntColumn = npt.NDArray[np.int64]
 Selection = slice | IntColumn
@@ -140,7 +142,7 @@ class RowSubscription:
         if self._kind == "quote":
             return _quotes(self._spec, self._columns, rows)
         fields = self.sink.fields
-        return [_FIELDS[name](self._spec, self._columns, rows).tolist() for name in fields], tuple
+        return [_FIELDS[name](self._spec, self._columns, rows) for name in fields], tuple
 
 
 class BarSubscription:
@@ -227,8 +229,8 @@ class BarSubscription:
         prices = (found.open, found.high, found.low, found.close)
         values = [
             found.ts.tolist(),
-            *(self._spec.ticks_to_prices(ticks).tolist() for ticks in prices),
-            self._spec.lots_to_sizes(found.volume).tolist(),
+            *(prices_of(self._spec, ticks) for ticks in prices),
+            sizes_of(self._spec, found.volume),
         ]
         return found.ts, values
 
@@ -269,8 +271,8 @@ def _trades(
 ) -> tuple[list[list[Any]], Arguments]:
     values = [
         columns.ts[rows].tolist(),
-        spec.ticks_to_prices(columns.px[rows]).tolist(),
-        spec.lots_to_sizes(columns.qty[rows]).tolist(),
+        prices_of(spec, columns.px[rows]),
+        sizes_of(spec, columns.qty[rows]),
         [_SIDES[side] for side in columns.side[rows].tolist()],
     ]
     return values, _items(spec.symbol, _new_trade)
@@ -282,10 +284,10 @@ def _quotes(
     bid_lots, ask_lots = columns.bid_qty[rows], columns.ask_qty[rows]
     values = [
         columns.ts[rows].tolist(),
-        _or_none(spec.ticks_to_prices(columns.bid[rows]), bid_lots),
-        _or_none(spec.ticks_to_prices(columns.ask[rows]), ask_lots),
-        spec.lots_to_sizes(bid_lots).tolist(),
-        spec.lots_to_sizes(ask_lots).tolist(),
+        prices_where(spec, columns.bid[rows], bid_lots != 0, None),
+        prices_where(spec, columns.ask[rows], ask_lots != 0, None),
+        sizes_of(spec, bid_lots),
+        sizes_of(spec, ask_lots),
     ]
     return values, _items(spec.symbol, _new_quote)
 
@@ -299,14 +301,6 @@ def _items(symbol: str, make: Callable[[Iterable[Any]], Any]) -> Arguments:
     return arguments
 
 
-def _or_none(prices: npt.NDArray[np.float64], lots: IntColumn) -> list[float | None]:
-    """Prices, None where a side is empty."""
-    values: list[float | None] = prices.tolist()
-    if lots.all():
-        return values
-    return [price if size else None for price, size in zip(values, lots.tolist(), strict=True)]
-
-
 def _quote_changed(columns: TapeColumns, first: int, end: int) -> Mask:
     """Where a row's BBO differs from that of the row before it."""
     changed = np.zeros(end - first, dtype=np.bool_)
@@ -318,33 +312,26 @@ def _quote_changed(columns: TapeColumns, first: int, end: int) -> Mask:
     return changed
 
 
-def _nan_where(prices: npt.NDArray[np.float64], none: Mask) -> npt.NDArray[np.float64]:
-    if none.any():
-        prices[none] = np.nan
-    return prices
+def _bid(spec: Instrument, columns: TapeColumns, rows: Selection) -> list[float]:
+    return prices_where(spec, columns.bid[rows], columns.bid_qty[rows] != 0, math.nan)
 
 
-def _bid(spec: Instrument, columns: TapeColumns, rows: Selection) -> npt.NDArray[Any]:
-    return _nan_where(spec.ticks_to_prices(columns.bid[rows]), columns.bid_qty[rows] == 0)
+def _ask(spec: Instrument, columns: TapeColumns, rows: Selection) -> list[float]:
+    return prices_where(spec, columns.ask[rows], columns.ask_qty[rows] != 0, math.nan)
 
 
-def _ask(spec: Instrument, columns: TapeColumns, rows: Selection) -> npt.NDArray[Any]:
-    return _nan_where(spec.ticks_to_prices(columns.ask[rows]), columns.ask_qty[rows] == 0)
+def _price(spec: Instrument, columns: TapeColumns, rows: Selection) -> list[float]:
+    return prices_where(spec, columns.px[rows], columns.kind[rows] == RowKind.TRADE, math.nan)
 
 
-def _price(spec: Instrument, columns: TapeColumns, rows: Selection) -> npt.NDArray[Any]:
-    is_none = columns.kind[rows] != RowKind.TRADE
-    return _nan_where(spec.ticks_to_prices(columns.px[rows]), is_none)
-
-
-_FIELDS: dict[str, Callable[[Instrument, TapeColumns, Selection], npt.NDArray[Any]]] = {
-    "ts_ns": lambda spec, columns, rows: columns.ts[rows],
+_FIELDS: dict[str, Callable[[Instrument, TapeColumns, Selection], list[Any]]] = {
+    "ts_ns": lambda spec, columns, rows: columns.ts[rows].tolist(),
     "bid": _bid,
     "ask": _ask,
-    "bid_size": lambda spec, columns, rows: spec.lots_to_sizes(columns.bid_qty[rows]),
-    "ask_size": lambda spec, columns, rows: spec.lots_to_sizes(columns.ask_qty[rows]),
+    "bid_size": lambda spec, columns, rows: sizes_of(spec, columns.bid_qty[rows]),
+    "ask_size": lambda spec, columns, rows: sizes_of(spec, columns.ask_qty[rows]),
     "price": _price,
-    "size": lambda spec, columns, rows: spec.lots_to_sizes(columns.qty[rows]),
-    "side": lambda spec, columns, rows: columns.side[rows],
+    "size": lambda spec, columns, rows: sizes_of(spec, columns.qty[rows]),
+    "side": lambda spec, columns, rows: columns.side[rows].tolist(),
 }
 """What a handler of ticks may name, see `MarketData.on_tick`."""
