@@ -429,7 +429,7 @@ class SimBroker:
         """See `broker_api.shortcut`: begun where nobody waits and nothing is under way."""
         now_ns = self._loop.now_ns
         is_busy = self._attentive or self._compiled or self._closing or self.exchange.has_published
-        if not self._shortcut_chances or is_busy or now_ns >= self._tape_end_ns:
+        if self._shortcut_chances <= 0 or is_busy or now_ns >= self._tape_end_ns:
             return None
         self.flush()
         if self._on_event is None or self._deliveries or self._arrivals.next_ns() < NEVER_NS:

@@ -39,9 +39,10 @@ from sim.virtual_loop import VirtualLoop
 
 _ENTRIES_MAX = KNOWN_MAX // 4
 """Working entries beyond which the ordinary way has room, and the tables may not."""
-CHANCES, _FEW = 8, 64
-"""A session that goes back to the ordinary way so often after few commands is left there."""
-_LOOKS, _COMMANDS_A_LOOK = 16, 4
+CHANCES, _FEW, _DETOUR = 8, 64, 3
+"""A session that goes back to the ordinary way so often after few commands is left there; one that
+looked at the books too often has used up several chances at once."""
+_LOOKS, _COMMANDS_A_LOOK = 16, 6
 """Who looks at the books more often, after so many looks, is served faster in the ordinary way."""
 _POSITION, _ENTRIES, _LIMIT, _PROBES, _SENT, _PUBLISHED = map(
     SCALAR_FIELDS.index, ("position", "entries", "entries_max", "probes", "sent", "published")
@@ -180,13 +181,13 @@ class Shortcut:
         """Whether the books are looked at so often that they might as well be kept up to date."""
         return self._looks > _LOOKS and self._looks * _COMMANDS_A_LOOK > self.command_count
 
-    def end(self, now_ns: int) -> bool:
-        """The ordinary way takes over at `now_ns`; True when it was not worth its beginning."""
+    def end(self, now_ns: int) -> int:
+        """The ordinary way takes over at `now_ns`; how many chances it has used up."""
         self._books.count_at_once(self.seen_ns, self._at_once)
         self.settle(now_ns)
         self.played.tell(now_ns)
         self._books.leave_shortcut()
-        return self.command_count < _FEW or self.is_a_detour
+        return _DETOUR if self.is_a_detour else int(self.command_count < _FEW)
 
     @property
     def command_count(self) -> int:
