@@ -151,9 +151,10 @@ class _Lane:
             if self._killed:
                 raise WorkerDiedError("the processes were ended")
             self._pipe, theirs = context.Pipe()
-            arguments = (theirs, dict(os.environ))
-            process = context.Process(target=_serve, args=arguments, daemon=True)
             with _book_of_processes, _without_main():
+                # Not before: whoever starts the server has other settings there for a moment.
+                arguments = (theirs, dict(os.environ))
+                process = context.Process(target=_serve, args=arguments, daemon=True)
                 _block_interrupts()
                 if _METHOD == "forkserver":
                     _start_server()
@@ -249,16 +250,18 @@ def _start_server() -> None:
     from multiprocessing import forkserver  # where processes are forked only
 
     forkserver.set_forkserver_preload(_loaded_first)
-    before = dict(os.environ)
     path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
-    os.environ.update(PYTHONPATH=path, PYTHONSAFEPATH="1")
+    settings = {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
     try:
         forkserver.ensure_running()
     finally:
-        for name in ("PYTHONPATH", "PYTHONSAFEPATH"):
-            os.environ.pop(name)
-            if name in before:
-                os.environ[name] = before[name]
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _block_interrupts() -> None:

@@ -21,7 +21,7 @@ import requests
 url, login = os.environ["PROJECTX_API_URL"], {}
 
 def ask(path, **body):
-    return requests.post(f"{url}/{path}", json=body, headers=login, timeout=10).json()
+    return requests.post(f"{url}/{path}", json=body, headers=login, timeout=60).json()
 
 user, key = os.environ["PROJECT_X_USERNAME"], os.environ["PROJECT_X_API_KEY"]
 login["Authorization"] = "Bearer " + ask("Auth/loginKey", userName=user, apiKey=key)["token"]

@@ -83,9 +83,9 @@ def test_an_interrupt_of_the_whole_terminal_is_not_the_workers(capfd) -> None:
 
 
 def test_a_call_beyond_the_time_limit_ends_and_the_next_one_runs() -> None:
-    with IsolatedProcesses(1, time_limit=0.3) as one:
+    with IsolatedProcesses(1, time_limit=8.0) as one:  # a busy machine may halt for seconds
         slow, next_one = one.submit(wait_forever), one.submit(double, 4)
-        with pytest.raises(TimeLimitError, match=r"longer than the limit of 0\.3 s"):
+        with pytest.raises(TimeLimitError, match="longer than the limit of 8 s"):
             slow.result()
         assert next_one.result() == 8
 
@@ -97,7 +97,7 @@ def test_kill_ends_what_runs_and_cancels_what_waits() -> None:
     while not running.running():
         pass
     one.kill()
-    assert isinstance(running.exception(timeout=20), WorkerDiedError)
+    assert isinstance(running.exception(timeout=60), WorkerDiedError)
     assert waiting.cancelled()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
@@ -125,6 +125,23 @@ def test_a_worker_begins_where_the_program_is_by_then(
         assert one.submit(environment_and_folder, "SINCE_THEN").result() == ("yes", str(tmp_path))
         path = one.submit(environment_and_folder, "PYTHONPATH").result()[0]
     assert path == os.environ.get("PYTHONPATH")
+
+
+def test_what_the_server_is_started_with_is_no_setting_of_workers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is in the environment for a moment, while others start their processes."""
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    found, before = [], sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(10):
+            with IsolatedProcesses(4) as four:
+                asked = [four.submit(environment_and_folder, "PYTHONSAFEPATH") for _ in range(4)]
+                found += [each.result()[0] for each in asked]
+    finally:
+        sys.setswitchinterval(before)
+    assert found == [None] * 40
 
 
 def test_no_process_is_refused() -> None:
@@ -165,13 +182,13 @@ def test_run_all_submits_no_more_than_it_may_before_something_ends() -> None:
 
 
 class Interrupted(Executor):
-    """Runs the first call, holds the others, and has an alarm ring while somebody waits."""
+    """Runs the first call, holds four others, and has an alarm ring while somebody waits."""
 
     def __init__(self) -> None:
         self.held: list[Future] = []
 
     def submit(self, fn, /, *args, **kwargs) -> Future:
-        if len(self.held) == 1:
+        if len(self.held) == 4:
             signal.setitimer(signal.ITIMER_REAL, 0.2)
         self.held.append(Future() if self.held else InThisProcess().submit(fn, *args, **kwargs))
         return self.held[-1]

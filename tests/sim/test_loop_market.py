@@ -347,6 +347,8 @@ def test_a_program_that_swallows_the_end_is_stopped() -> None:
 
 
 def test_the_end_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    gc.collect()  # what tests before have left is theirs
+
     async def fails_alone() -> None:
         await asyncio.gather(asyncio.sleep(50), asyncio.sleep(60))
 

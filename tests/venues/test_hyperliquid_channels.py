@@ -212,7 +212,7 @@ class Raw:
         return await self.next()
 
     async def next(self) -> Any:
-        return json.loads(await asyncio.wait_for(self._stream.receive_str(), 10))
+        return json.loads(await asyncio.wait_for(self._stream.receive_str(), 60))
 
 
 def talk(venue: Local, conversation: Callable[[Raw], Any]) -> Any:
@@ -345,6 +345,6 @@ def test_a_listener_that_hears_nothing_for_a_minute_is_let_go(venue: Local) -> N
         venue.trader.open_oids()
         thread = listener.info.ws_manager
         assert thread is not None
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
         assert venue.control("/state", "GET")["sockets"] == 0

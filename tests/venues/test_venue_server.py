@@ -141,7 +141,7 @@ def test_sockets_are_cut_by_request_and_by_rule(venue: Local) -> None:
                 assert venue.control(cut) == {"closed": 1}
             thread = listener.info.ws_manager
             assert thread is not None
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive()
 
 
@@ -302,7 +302,7 @@ def test_reset_begins_anew_and_lets_listeners_go(venue: Local) -> None:
         venue.control("/reset")
         thread = listener.info.ws_manager
         assert thread is not None
-        thread.join(10)
+        thread.join(60)
     assert venue.state() == before
     assert "filled" in venue.trader.limit(True, 0.5, 3001)
 

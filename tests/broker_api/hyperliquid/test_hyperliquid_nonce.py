@@ -114,6 +114,6 @@ def test_processes_of_one_key_never_have_the_same_nonce(tmp_path: Path) -> None:
 
 def test_a_nonce_costs_less_than_a_signature_by_the_vendor(tmp_path: Path) -> None:
     nonces = Nonces(tmp_path / "a.nonce", lambda: NOW)
-    began = time.perf_counter()
+    began = time.process_time()
     asyncio.run(take(nonces, 200))
-    assert (time.perf_counter() - began) / 200 < 0.02
+    assert (time.process_time() - began) / 200 < 0.02
