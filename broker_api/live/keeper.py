@@ -207,7 +207,8 @@ class Keeper(ABC):
         """
         pause = LOOK_PAUSE_SECONDS
         while not track.has_ended:
-            over = expires_ms is None or self._now_ms() > expires_ms + self._grace_ms
+            left_ms = 0 if expires_ms is None else expires_ms + self._grace_ms - self._now_ms()
+            over = expires_ms is None or left_ms < 0
             try:
                 found = await self.look(track)
                 if over and found is not None and track.change is not None:
@@ -222,7 +223,9 @@ class Keeper(ABC):
                     self._books.reject(track, Reason.NOT_ARRIVED, self._venue_now())
                 if over or (track.accepted and track.change is None):
                     return
-            await self.until(track, lambda: track.has_ended, pause)
+            # What surely never arrived may be a stop that somebody needs: no pause outlasts that.
+            wait = pause if over else min(pause, max(LOOK_PAUSE_SECONDS, (left_ms + 1) / 1000))
+            await self.until(track, lambda: track.has_ended, wait)
             pause = min(2 * pause, LOOK_PAUSE_MOST_SECONDS)
 
     # --- everything ----------------------------------------------------------------------------

@@ -229,7 +229,7 @@ LIVE = {
     ),
     "projectx": Venue(
         *("projectx", "MNQ", 21_000.0, 1, local_gateway.local_gateway),
-        lambda server: projectx_adapter.live_broker(server, answer_seconds=30.0),
+        projectx_adapter.live_broker,
     ),
 }
 """By name. A new adapter joins with one line here, and its table in broker_api/capabilities.py."""

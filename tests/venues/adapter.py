@@ -22,6 +22,8 @@ from broker_api.suite import TradingSuite
 from broker_api.view import Order
 from tests.venues.local_venue import KEYS, Local
 
+PATIENT = {"stop_close_after_seconds": 600.0}
+
 
 def live_broker(
     venue: Local,
@@ -58,8 +60,10 @@ def live_broker(
 
 @asynccontextmanager
 async def live_suite(venue: Local, **settings: Any) -> AsyncIterator[TradingSuite]:
-    """A session on the venue."""
-    suite = await TradingSuite.create(["ETH"], broker=live_broker(venue, **settings))
+    """A session on the venue; a stop that is late on a slow machine is waited for."""
+    suite = await TradingSuite.create(
+        ["ETH"], broker=live_broker(venue, **settings), order_manager_config=PATIENT
+    )
     async with suite:
         yield suite
 

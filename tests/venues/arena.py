@@ -129,6 +129,6 @@ PROJECTX = Arena(
         "wait_max_seconds": 3.0,
         "bar_history": 0,
     },
-    calm_settings={"bar_history": 0, "reconcile_seconds": 600, "answer_seconds": 30.0},
+    calm_settings={"bar_history": 0, "reconcile_seconds": 600},
 )
 ARENAS = {each.name: each for each in (HYPERLIQUID, PROJECTX)}

@@ -18,17 +18,18 @@ from broker_api.projectx.config import ProjectXConfig
 from broker_api.projectx.keeper import lots_of
 from broker_api.secret import Secret
 from broker_api.suite import TradingSuite
+from tests.venues.adapter import PATIENT
 from tests.venues.local_gateway import KEY, USER, Gateway
 
 
 def live_broker(gateway: Gateway, *, clock: Any = None, **settings: Any) -> ProjectXBroker:
-    """The adapter for the first user of the gateway, with short waits."""
+    """The adapter for the first user: patient with a slow machine, quick to look again."""
     config = ProjectXConfig(
         **{
             "base_url": gateway.url,
             "user": USER,
             "key": Secret(KEY),
-            "answer_seconds": 2.0,
+            "answer_seconds": 30.0,
             "arrival_seconds": 1.5,
             "settle_seconds": 0.3,
             "reconcile_seconds": 3.0,
@@ -49,8 +50,10 @@ def live_broker(gateway: Gateway, *, clock: Any = None, **settings: Any) -> Proj
 
 @asynccontextmanager
 async def live_suite(gateway: Gateway, **settings: Any) -> AsyncIterator[TradingSuite]:
-    """A session on the gateway."""
-    suite = await TradingSuite.create(["MNQ"], broker=live_broker(gateway, **settings))
+    """A session on the gateway; a stop that is late on a slow machine is waited for."""
+    suite = await TradingSuite.create(
+        ["MNQ"], broker=live_broker(gateway, **settings), order_manager_config=PATIENT
+    )
     async with suite:
         yield suite
 

@@ -29,9 +29,11 @@ def venue() -> Iterator[Local]:
         yield found
 
 
-def play(venue: Local, story: Story) -> None:
+def play(venue: Local, story: Story, reconcile_seconds: float = 600.0) -> None:
+    """A session with this story. Its comparisons may come before what the stream tells."""
+
     async def main() -> None:
-        async with live_suite(venue) as suite:
+        async with live_suite(venue, reconcile_seconds=reconcile_seconds) as suite:
             await story(suite, venue)
             await assert_books_agree(suite, venue)
 
@@ -126,7 +128,7 @@ def test_exits_whose_answer_is_lost_are_found_or_placed_again(venue: Local, kind
         await orders.close_position(instrument="ETH")
         await until(lambda: all(order_of(suite, key).is_terminal for key in (2, 3)))
 
-    play(venue, story)
+    play(venue, story, reconcile_seconds=3.0)
 
 
 def test_of_a_pair_one_is_left(venue: Local) -> None:

@@ -56,7 +56,8 @@ def play(venue: Gateway, story: Story, **settings: Any) -> None:
     """A session with this story, which ends with the books of both ends equal."""
 
     async def main() -> None:
-        async with live_suite(venue, **settings) as suite:
+        # What is told, and in which order, is to be of the stream: nothing is looked up meanwhile.
+        async with live_suite(venue, **{"reconcile_seconds": 600.0, **settings}) as suite:
             await story(suite, venue)
             await assert_books_agree(suite, venue)
 

@@ -33,7 +33,7 @@ def venue() -> Iterator[Gateway]:
 
 def play(venue: Gateway, story: Story, **settings: Any) -> None:
     async def main() -> None:
-        async with live_suite(venue, **{"answer_seconds": 30.0, **settings}) as suite:
+        async with live_suite(venue, **settings) as suite:
             await story(suite, venue)
             await heal(venue)
             await assert_books_agree(suite, venue)
