@@ -11,6 +11,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from sim.earlier_runs import free_earlier_runs
 from sim.loop_base import (
     DeadlockError,
     Driver,
@@ -53,6 +54,7 @@ def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T | Non
     >>> run(main())
     3600.0
     """
+    free_earlier_runs()
     with ordered_asyncio(), asyncio.Runner(debug=debug, loop_factory=VirtualLoop) as runner:
         return runner.run(main)
 
@@ -80,6 +82,7 @@ def virtual_time() -> Iterator[VirtualRuns]:
 
     The event loop policy is put back at the end. For code that runs as it is: a user's script.
     """
+    free_earlier_runs()
     runs = VirtualRuns()
     with (
         warnings.catch_warnings()
