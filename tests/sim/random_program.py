@@ -196,7 +196,10 @@ def outcome_of(suite: TradingSuite) -> Trace:
 def difference(seed: int) -> str:
     """Where a program sees something else without what makes it fast; nothing if nowhere."""
     program = Program(seed)
-    quick = program.play()
+    with pytest.MonkeyPatch.context() as patch:
+        if seed % 2:  # who leaves the shortcut may come back for ever
+            patch.setattr("sim.broker.CHANCES", 1_000_000)
+        quick = program.play()
     for name, switched_off in (WAYS | ROW_BY_ROW if program.quiet else WAYS).items():
         with without(switched_off):
             other = Program(seed).play()
