@@ -95,13 +95,15 @@ def content_hash(path: Path, folder: Path | None) -> str:
     name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
     memory = folder / f"{name}.hash" if folder is not None else None
     if memory is not None:
-        known = _read_json(memory)
-        # A file changed within the clock's grain of being hashed can look unchanged: hash it again.
-        if known is not None and known.get("seen") == seen:
-            settled = memory.stat().st_mtime_ns - max(stat.st_mtime_ns, stat.st_ctime_ns)
-            digest = known.get("sha256")
-            if settled > _RACY_NS and isinstance(digest, str):
-                return digest
+        with suppress(OSError):  # another process clears the folder
+            written_ns = memory.stat().st_mtime_ns
+            known = _read_json(memory)
+            # One changed within the clock's grain of being hashed can look unchanged.
+            if known is not None and known.get("seen") == seen:
+                settled = written_ns - max(stat.st_mtime_ns, stat.st_ctime_ns)
+                digest = known.get("sha256")
+                if settled > _RACY_NS and isinstance(digest, str):
+                    return digest
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if memory is not None:

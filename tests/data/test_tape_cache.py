@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -118,6 +120,27 @@ def test_a_change_of_the_same_size_within_one_tick_of_the_clock_is_noticed(
     path.write_bytes(b"b" * 100)
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert content_hash(path, folder) != first
+
+
+def test_a_remembered_hash_that_goes_away_meanwhile_is_worked_out_again(tmp_path: Path) -> None:
+    path, folder = tmp_path / "file", tmp_path / "cache"
+    folder.mkdir()
+    path.write_bytes(b"a" * 100)
+    ended = threading.Event()
+
+    def clear_again_and_again() -> None:
+        while not ended.is_set():
+            for memory in folder.glob("*.hash"):
+                memory.unlink(missing_ok=True)
+
+    clearing = threading.Thread(target=clear_again_and_again)
+    clearing.start()
+    try:
+        found = {content_hash(path, folder) for _ in range(300)}
+    finally:
+        ended.set()
+        clearing.join()
+    assert found == {hashlib.sha256(b"a" * 100).hexdigest()}
 
 
 def test_an_old_unchanged_file_is_not_hashed_again(
