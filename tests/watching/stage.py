@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import math
 import queue
+import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -60,6 +62,15 @@ def wait_for(condition: Callable[[], Any], what: str = "the condition") -> Any:
             return found
         time.sleep(0.01)
     raise AssertionError(f"{what} did not come true within {PATIENCE_SECONDS} s")
+
+
+@contextmanager
+def kept_free(port: int) -> Iterator[None]:
+    """Inside, nobody gets the port by chance; a server that names it gets it."""
+    with socket.socket() as place:
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        place.bind(("127.0.0.1", port))
+        yield
 
 
 class Stage:

@@ -12,7 +12,7 @@ import pytest
 
 from papertape.watching import client
 from papertape.watching.sessions import running_sessions
-from tests.watching.stage import PATIENCE_SECONDS, wait_for
+from tests.watching.stage import PATIENCE_SECONDS, kept_free, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 STRATEGY = """
@@ -99,10 +99,10 @@ def test_a_paper_session_is_stopped_from_outside_resumed_and_plays_again_the_sam
     assert client.ask(session, action="cancel", order_id=1, source="test")["done"]
     assert len(client.snapshot_of(session)["orders"]) == 2
     paper.kill()
-    assert running_sessions() == []
-
-    paper = Process("paper", "--resume", folder, "--no-report")
-    (again,) = wait_for(running_sessions, "the session that goes on")
+    with kept_free(session.port):
+        assert running_sessions() == []
+        paper = Process("paper", "--resume", folder, "--no-report")
+        (again,) = wait_for(running_sessions, "the session that goes on")
     assert again.url == session.url, "a page that is still open finds it"
     shown = client.snapshot_of(again)
     assert (len(shown["orders"]), shown["positions"][0]["size"]) == (2, 2)

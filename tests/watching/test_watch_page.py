@@ -12,7 +12,7 @@ from broker_api.secret import Secret
 from papertape.watching.server import WatchServer
 from tests.chromium import browser, needs_chromium
 from tests.watching.browser import Tab
-from tests.watching.stage import Stage, wait_for
+from tests.watching.stage import Stage, kept_free, wait_for
 
 pytestmark = needs_chromium
 TOKEN = Secret("a-token-of-nobody-else-0123456789")
@@ -140,12 +140,13 @@ def test_the_page_says_that_it_is_cut_off_and_comes_back_with_the_server(tab):
         tab.open(session.server.url)
         tab.until(LIVE)
         session.server.stop()
-        tab.until("document.body.dataset.state === 'lost'")
-        assert tab.js("document.querySelector('#kill').disabled")
-        assert "nothing can be done from here" in tab.text("#banner")
-        session.go.set()
-        wait_for(lambda: session.positions == [2], "a fill that the page does not see")
-        session.serve()
+        with kept_free(session.port):
+            tab.until("document.body.dataset.state === 'lost'")
+            assert tab.js("document.querySelector('#kill').disabled")
+            assert "nothing can be done from here" in tab.text("#banner")
+            session.go.set()
+            wait_for(lambda: session.positions == [2], "a fill that the page does not see")
+            session.serve()
         tab.until(LIVE)
         tab.until("document.querySelectorAll('#fills tbody tr').length === 1")
         assert not tab.js("document.querySelector('#kill').disabled")
