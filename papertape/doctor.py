@@ -256,16 +256,18 @@ def connection(url: str, clocks: Clocks) -> Iterator[Finding]:
     taken = (clocks.steady_ns() - began) / 1e6
     yield Finding("connection", Verdict.OK, f"{url} answers within {taken:.0f} ms")
     if date is not None:
-        yield from _skew(url, date, clocks)
+        yield from _skew(url, date, clocks, taken / 1e3)
 
 
-def _skew(url: str, date: str, clocks: Clocks) -> Iterator[Finding]:
+def _skew(url: str, date: str, clocks: Clocks, taken: float) -> Iterator[Finding]:
+    """Of an answer that took so many seconds nobody knows when in that time it was dated."""
     try:
         theirs = parsedate_to_datetime(date).timestamp()
     except ValueError:
         return
-    off = clocks.wall_ns() / _SECOND - theirs - 0.5  # they tell whole seconds, rounded down
-    verdict = _grade(abs(off), SKEW_SECONDS_WARN, SKEW_SECONDS_FAIL)
+    # They tell whole seconds, rounded down.
+    off = clocks.wall_ns() / _SECOND - taken / 2 - theirs - 0.5
+    verdict = _grade(abs(off) - taken / 2, SKEW_SECONDS_WARN, SKEW_SECONDS_FAIL)
     advice = "let the system set its clock by NTP; venues refuse what comes from another time"
     yield Finding("clock", verdict, f"{off:+.1f} s from that of {url}", advice)
 
