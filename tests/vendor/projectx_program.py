@@ -67,7 +67,7 @@ async def main() -> None:
         for kind in HEARD:
             await suite.on(kind, note)
         await trade(suite, found)
-        for _ in range(100):
+        for _ in range(1_200):
             if len(heard) == len(HEARD):
                 break
             await asyncio.sleep(0.05)

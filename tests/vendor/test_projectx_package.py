@@ -17,6 +17,7 @@ PROGRAM = Path(__file__).parent / "projectx_program.py"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_vendors_package_connects_trades_and_hears_of_it() -> None:
     shift_ns = time.time_ns() - still_futures()[0].tape.start_ns
     options = Options(signed_brackets=False, shift_ns=shift_ns)
@@ -25,7 +26,7 @@ def test_the_vendors_package_connects_trades_and_hears_of_it() -> None:
             [str(PYTHON), "-I", str(PROGRAM), gateway.url, USER, KEY],
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=500,
             check=False,
         )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
