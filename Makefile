@@ -92,10 +92,9 @@ check: $(DEV)  ## format, lint, types, the scenarios and the quick tests
 nightly: $(DEV) projectx-env sdk-before  ## everything, also with the kernel as plain Python, and a million sessions
 	$(BIN)/ruff check $(WRITTEN)
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(PATIENCE)
+	$(BIN)/python -m pytest $(PATIENCE) --hypothesis-profile nightly
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/.boundscheck $(BIN)/python -m pytest $(PATIENCE) tests/sim
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(PATIENCE) tests/sim
-	$(BIN)/python -m pytest tests/differential/test_stateful.py --hypothesis-profile nightly
 	$(BIN)/python -m tests.differential.run --seeds 0:1000000 --watch 4
 	$(BIN)/python -m tests.differential.mutants --hunt
 	$(BIN)/python -m tests.differential.conserve --steps 1000000

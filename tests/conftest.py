@@ -1,7 +1,7 @@
-"""For every test: Hypothesis without a wall-clock deadline, because machines are shared; filters
-of log handlers as they were.
+"""For every test: Hypothesis without a wall-clock deadline, because machines are shared, and with
+the same examples every time; filters of log handlers as they were.
 
-`--hypothesis-profile nightly` is for tests that draw more examples at night.
+`--hypothesis-profile nightly` draws others every night, and some tests draw more then.
 """
 
 import logging
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-settings.register_profile("papertape", deadline=None, print_blob=True)
-settings.register_profile("nightly", settings.get_profile("papertape"))
+settings.register_profile("papertape", deadline=None, print_blob=True, derandomize=True)
+settings.register_profile("nightly", deadline=None, print_blob=True, derandomize=False)
 settings.load_profile("papertape")
 
 
