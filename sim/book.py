@@ -139,15 +139,15 @@ def _compiled_later(function: _F, *, callable_from_python: bool) -> _F:
     def compile_it() -> Any:
         import numba
 
-        config = cast(Any, numba.config)
-        before = config.CACHE_DIR
-        config.CACHE_DIR = compiled_folder()
+        config: Any = numba.config
+        before, config.CACHE_DIR = config.CACHE_DIR, compiled_folder()
         try:
             return cast(Any, numba.njit)(
                 cache=True,
                 error_model="numpy",
                 no_cpython_wrapper=not callable_from_python,
                 no_cfunc_wrapper=True,
+                _nrt=False,  # nobody here makes an array: there is nothing to count references to
             )(function)
         finally:
             config.CACHE_DIR = before
