@@ -33,14 +33,12 @@ def play(tmp_path_factory) -> Play:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_damaged_journal_is_a_clean_prefix_or_refused(play: Play) -> None:
     outcomes = Counter(play.damage(seed)[1] for seed in range(100))
     assert all(outcomes[each] > 3 for each in ("whole", "prefix", "cut", "refused")), outcomes
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_journal_that_was_cut_off_is_a_clean_prefix_or_refused(play: Play) -> None:
     outcomes = Counter(how for _, how in play.truncations(2 * 4120, every=151))
     assert outcomes["opened"] > 100
@@ -48,7 +46,6 @@ def test_a_journal_that_was_cut_off_is_a_clean_prefix_or_refused(play: Play) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_kills_and_power_cuts_take_nothing_that_was_acknowledged() -> None:
     command = [sys.executable, "-m", "tests.broker_api.journal_crash", "--kills", "50"]
     result = subprocess.run(

@@ -29,7 +29,6 @@ SHARES = 6
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("share", range(SHARES))
 def test_every_wrong_rule_of_the_kernel_is_noticed(share: int) -> None:
     verdicts = judge(WRONG_RULES[share::SHARES], workers=1)

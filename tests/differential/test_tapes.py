@@ -65,7 +65,6 @@ def markets() -> list[Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("settings", [{}, CAREFUL], ids=["default", "careful"])
 @pytest.mark.parametrize(("symbol", "recorded"), markets())
 def test_a_whole_tape_gives_equal_events(

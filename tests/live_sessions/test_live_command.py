@@ -127,7 +127,6 @@ def assert_paired(folder: Path, output: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_session_on_hyperliquid_is_killed_from_elsewhere_and_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,7 +153,6 @@ def test_a_session_on_hyperliquid_is_killed_from_elsewhere_and_compared(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_session_on_projectx_ends_by_a_signal_and_is_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 STUCK = '''
 import asyncio
 from pathlib import Path
@@ -52,7 +50,6 @@ def paper(*arguments: object) -> Iterator[subprocess.Popen[str]]:
             session.kill()
 
 
-@pytest.mark.timeout(400)
 def test_the_second_signal_forces_a_session_and_it_is_resumed(tmp_path: Path) -> None:
     (tmp_path / "stuck.py").write_text(STUCK)
     (tmp_path / "scenario.toml").write_text(SCENARIO)

@@ -129,7 +129,6 @@ def cut_off(place: dict[str, str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_session_on_hyperliquid_is_killed_resumed_proved_and_run_again(tmp_path: Path) -> None:
     home = {"PAPERTAPE_HOME": str(tmp_path / "home")}
     folder = tmp_path / "session"
@@ -167,7 +166,6 @@ def test_a_session_on_hyperliquid_is_killed_resumed_proved_and_run_again(tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_session_on_projectx_ends_by_itself_and_is_proved(tmp_path: Path) -> None:
     home = {"PAPERTAPE_HOME": str(tmp_path / "home")}
     catalog = HERE / "futures" / "always.toml"

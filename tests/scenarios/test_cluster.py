@@ -14,7 +14,7 @@ from broker_api.errors import ConfigurationError
 from papertape import sweep
 from scenarios.cluster import check_threads
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 STRATEGY = """
 import os, pathlib, signal

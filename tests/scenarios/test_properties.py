@@ -127,7 +127,6 @@ def test_what_is_left_over_from_a_run_is_found() -> None:
     assert "limit 20000.00" in str(told.value)
 
 
-@pytest.mark.timeout(600)
 def test_a_price_known_by_heart_is_found_and_the_smallest_tape_is_kept() -> None:
     @given(tapes("MNQ", min_rows=2, max_rows=6, pauses_ms=(1, 2_000), max_size=3))
     @settings(FEW, max_examples=60)

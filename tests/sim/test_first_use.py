@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from sim.book import is_compiled
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +21,6 @@ print(before, was_compiled())
 """
 
 
-@pytest.mark.timeout(400)
 def test_the_process_that_compiles_knows_it_and_the_next_one_loads(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PAPERTAPE_CACHE": str(tmp_path)}
     said = [

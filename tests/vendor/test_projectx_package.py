@@ -17,7 +17,6 @@ PROGRAM = Path(__file__).parent / "projectx_program.py"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_the_vendors_package_connects_trades_and_hears_of_it() -> None:
     shift_ns = time.time_ns() - still_futures()[0].tape.start_ns
     options = Options(signed_brackets=False, shift_ns=shift_ns)

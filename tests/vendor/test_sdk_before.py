@@ -34,7 +34,6 @@ def with_the_older(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_the_older_sdk_passes_the_venues_tests() -> None:
     wanted = (Path(__file__).parent / "sdk_before.txt").read_text(encoding="utf-8").split("==")[1]
     assert with_the_older("-c", VERSION).stdout == wanted

@@ -236,7 +236,6 @@ def torn(request: pytest.FixtureRequest) -> Iterator[Torn]:
         yield arena, seed, venue
 
 
-@pytest.mark.timeout(600)
 def test_with_faults_nothing_is_lost_doubled_or_left_unprotected(torn: Torn) -> None:
     arena, seed, venue = torn
 
