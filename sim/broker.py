@@ -427,9 +427,9 @@ class SimBroker:
 
     def shortcut(self, books: RunBooks) -> Shortcut | None:
         """See `broker_api.shortcut`: begun where nobody waits and nothing is under way."""
-        now_ns = self._loop.now_ns
-        is_busy = self._attentive or self._compiled or self._closing or self.exchange.has_published
-        if self._shortcut_chances <= 0 or is_busy or now_ns >= self._tape_end_ns:
+        if self._shortcut_chances <= 0 or self._is_busy(self._loop.now_ns + 1):
+            return None
+        if self.exchange.has_published:
             return None
         self.flush()
         if self._on_event is None or self._deliveries or self._arrivals.next_ns() < NEVER_NS:
