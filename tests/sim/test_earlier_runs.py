@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -16,51 +17,81 @@ from sim.loop import virtual_time
 from tests.sim.compiled_session import TAPE
 
 
-def journal_of_a_run(load_bytes: int = 0) -> weakref.ref[Any]:
-    """The journal of a run that has ended, and that kept so much beside it."""
+class Process:
+    """As much memory as a test says."""
+
+    def __init__(self) -> None:
+        self.bytes: int | None = 0
+
+    def grow(self, parts: float) -> None:
+        """By so many times what makes the collector come by."""
+        assert self.bytes is not None
+        self.bytes += int(parts * earlier_runs.GROWN_BYTES)
+
+
+@pytest.fixture
+def process(monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]:
+    """A process in which Python's collector never comes by itself."""
+    process = Process()
+    monkeypatch.setattr(earlier_runs, "_own_bytes", lambda: process.bytes)
+    monkeypatch.setattr(earlier_runs, "_after_last", 0)
+    gc.disable()
+    yield process
+    gc.enable()
+
+
+def journal_of_a_run() -> weakref.ref[Any]:
+    """The journal of a run that has ended."""
     found: list[weakref.ref[Any]] = []
 
     async def main() -> None:
         async with await TradingSuite.create(["MNQ"], tape=TAPE) as suite:
             found.append(weakref.ref(suite.session.journal))
-            suite.session.load = np.ones(load_bytes, dtype=np.int8)  # type: ignore[attr-defined]
             await suite.orders.place_market_order("MNQ", 0, 1)
 
     run(main())
     return found[0]
 
 
-@pytest.fixture
-def no_collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    journal_of_a_run()  # everything is loaded
-    gc.collect()
-    monkeypatch.setattr(earlier_runs, "_after_last", earlier_runs._own_bytes())
-    gc.disable()
-    yield
-    gc.enable()
-
-
-def test_a_run_frees_earlier_ones_when_the_process_has_grown(no_collector: None) -> None:
-    half = earlier_runs.GROWN_BYTES * 5 // 8
-    first = journal_of_a_run(half)
-    second = journal_of_a_run(half)
+def test_a_run_frees_earlier_ones_when_the_process_has_grown(process: Process) -> None:
+    first = journal_of_a_run()
+    process.grow(0.6)
+    second = journal_of_a_run()
     assert first() is not None
+    process.grow(0.6)
     third = journal_of_a_run()
     assert first() is None
     assert second() is None
+    process.grow(0.9)
+    journal_of_a_run()
     assert third() is not None
 
 
-def test_so_does_a_script(no_collector: None) -> None:
-    journal = journal_of_a_run(2 * earlier_runs.GROWN_BYTES)
+def test_so_does_a_script(process: Process) -> None:
+    journal = journal_of_a_run()
+    process.grow(1.1)
     with virtual_time():
         assert journal() is None
 
 
-def test_where_nobody_tells_how_much_it_is_every_run_does(
-    no_collector: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(earlier_runs, "_own_bytes", lambda: None)
+def test_where_nobody_tells_how_much_it_is_every_run_does(process: Process) -> None:
+    process.bytes = None
     first = journal_of_a_run()
     journal_of_a_run()
     assert first() is None
+
+
+def test_memory_that_is_used_counts_and_is_given_back() -> None:
+    before = earlier_runs._own_bytes()
+    if sys.platform != "linux":
+        assert before is None
+        return
+    block = np.ones(1 << 28, dtype=np.int8)
+    used = earlier_runs._own_bytes()
+    del block
+    after = earlier_runs._own_bytes()
+    assert before is not None
+    assert used is not None
+    assert after is not None
+    assert used - before > 1 << 27
+    assert used - after > 1 << 27
