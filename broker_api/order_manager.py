@@ -30,7 +30,7 @@ from broker_api.instrument import Number
 from broker_api.notice import EventType, Handler, Subscription
 from broker_api.nowait import NoWait
 from broker_api.order import OrderStatus, OrderType, Side
-from broker_api.placing import Placing, Prices
+from broker_api.placing import NO_PRICES, Placing, Prices
 from broker_api.record import OrderRecord
 from broker_api.refusals import unknown_instrument
 from broker_api.response import BracketOrderResponse, OcoOrderResponse, OrderResponse
@@ -40,6 +40,8 @@ from broker_api.shortcut import QuickOrders
 from broker_api.statistics import summary, total
 from broker_api.view import Order
 from broker_api.waiting import wait_for_fill
+
+_PLAIN = (OrderType.MARKET, OrderType.LIMIT, OrderType.STOP)
 
 
 class OrderManager:
@@ -76,12 +78,7 @@ class OrderManager:
         **options: Unpack[OrderOptions],
     ) -> OrderResponse:
         """Buy or sell at once at what the market offers."""
-        if not options:
-            placed = self._quick.placed(OrderType.MARKET, contract_id, side, size)
-            if placed is not None:
-                return placed
-        draft = self._placing.draft(OrderType.MARKET, contract_id, side, size, options)
-        return await self._placing.place(draft)
+        return await self._place(OrderType.MARKET, contract_id, side, size, options, NO_PRICES)
 
     async def place_limit_order(
         self,
@@ -92,13 +89,8 @@ class OrderManager:
         **options: Unpack[OrderOptions],
     ) -> OrderResponse:
         """Buy or sell at `limit_price` or better."""
-        if not options:
-            placed = self._quick.placed(OrderType.LIMIT, contract_id, side, size, limit_price)
-            if placed is not None:
-                return placed
         prices = Prices(limit_price)
-        draft = self._placing.draft(OrderType.LIMIT, contract_id, side, size, options, prices)
-        return await self._placing.place(draft)
+        return await self._place(OrderType.LIMIT, contract_id, side, size, options, prices)
 
     async def place_stop_order(
         self,
@@ -109,13 +101,8 @@ class OrderManager:
         **options: Unpack[OrderOptions],
     ) -> OrderResponse:
         """Buy or sell at the market once `stop_price` is reached."""
-        if not options:
-            placed = self._quick.placed(OrderType.STOP, contract_id, side, size, stop_price)
-            if placed is not None:
-                return placed
         prices = Prices(None, stop_price)
-        draft = self._placing.draft(OrderType.STOP, contract_id, side, size, options, prices)
-        return await self._placing.place(draft)
+        return await self._place(OrderType.STOP, contract_id, side, size, options, prices)
 
     async def place_stop_limit_order(
         self,
@@ -128,8 +115,7 @@ class OrderManager:
     ) -> OrderResponse:
         """Place a limit order at `limit_price` once `stop_price` is reached."""
         prices = Prices(limit_price, stop_price)
-        draft = self._placing.draft(OrderType.STOP_LIMIT, contract_id, side, size, options, prices)
-        return await self._placing.place(draft)
+        return await self._place(OrderType.STOP_LIMIT, contract_id, side, size, options, prices)
 
     async def place_trailing_stop_order(
         self,
@@ -174,8 +160,7 @@ class OrderManager:
         """Buy or sell at the market once a better price than now, `trigger_price`, is touched."""
         prices = Prices(None, trigger_price, stop_field="trigger_price")
         kind = OrderType.MARKET_IF_TOUCHED
-        draft = self._placing.draft(kind, contract_id, side, size, options, prices)
-        return await self._placing.place(draft)
+        return await self._place(kind, contract_id, side, size, options, prices)
 
     async def place_limit_if_touched_order(
         self,
@@ -189,7 +174,23 @@ class OrderManager:
         """Place a limit order at `limit_price` once `trigger_price` is touched."""
         prices = Prices(limit_price, trigger_price, stop_field="trigger_price")
         kind = OrderType.LIMIT_IF_TOUCHED
-        draft = self._placing.draft(kind, contract_id, side, size, options, prices)
+        return await self._place(kind, contract_id, side, size, options, prices)
+
+    async def _place(
+        self,
+        order_type: OrderType,
+        contract_id: str,
+        side: Side | int | str,
+        size: Number,
+        options: OrderOptions,
+        prices: Prices,
+    ) -> OrderResponse:
+        if not options and order_type in _PLAIN:
+            price = prices.limit if prices.stop is None else prices.stop
+            placed = self._quick.placed(order_type, contract_id, side, size, price)
+            if placed is not None:
+                return placed
+        draft = self._placing.draft(order_type, contract_id, side, size, options, prices)
         return await self._placing.place(draft)
 
     # --- groups --------------------------------------------------------------------------------

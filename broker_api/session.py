@@ -106,7 +106,7 @@ class Session:
         self._deferred: deque[Callable[[], object]] = deque()
         self.at_once = AtOnce()
         self.shortcut: Any = None
-        """Where plain functions' orders go while there is one, see shortcut.Shortcut."""
+        """Where orders go that need no books at once, while there is one: shortcut.Shortcut."""
         self._main: asyncio.Task[object] | None = None
         self._closing = False
 

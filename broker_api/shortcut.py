@@ -243,15 +243,8 @@ class QuickOrders:
         answer_ns = self._answer_ns()
         if answer_ns is None:
             return None
-        sent_ns = self._session.clock.now_ns()
         order_id = self.place(order_type, contract_id, side, size, price)
-        if not order_id:
-            return None
-        session = self._session
-        client_id = session.client_id(order_id)
-        status, text = self._answered((order_id,), sent_ns, answer_ns)
-        symbol = session.instruments[0].symbol
-        return OrderResponse(order_id, client_id, status, symbol, sent_ns, text)
+        return OrderResponse(order_id, *self._answer((order_id,), answer_ns)) if order_id else None
 
     def placed_bracket(
         self,
@@ -265,34 +258,32 @@ class QuickOrders:
         answer_ns = self._answer_ns()
         if answer_ns is None:
             return None
-        sent_ns = self._session.clock.now_ns()
         ids = self.place_bracket(contract_id, side, size, entry_price, options)
         if ids is None:
             return None
-        session = self._session
-        client_id = session.client_id(ids[0])
-        given = tuple([order_id for order_id in ids if order_id is not None])
-        status, text = self._answered(given, sent_ns, answer_ns)
-        symbol = session.instruments[0].symbol
-        return BracketOrderResponse(*ids, client_id, status, symbol, sent_ns, text)
+        entry_id, stop_id, target_id = ids
+        return BracketOrderResponse(entry_id, stop_id, target_id, *self._answer(ids, answer_ns))
 
     def _answer_ns(self) -> int | None:
         shortcut = self._begun() or self._begun_or_new()
         return None if shortcut is None else shortcut.answer_ns()
 
-    def _answered(
-        self, ids: tuple[int, ...], sent_ns: int, answer_ns: int
-    ) -> tuple[OrderStatus, str]:
-        """Wait for the answer: the first order's status and what there is to say of it."""
+    def _answer(
+        self, ids: tuple[int | None, ...], answer_ns: int
+    ) -> tuple[str, OrderStatus, str, int, str]:
+        """Wait for the answer to what was sent now: what responses say behind their ids."""
         session = self._session
         shortcut: Shortcut = session.shortcut
+        sent_ns, symbol = session.clock.now_ns(), session.instruments[0].symbol
+        given = [order_id for order_id in ids if order_id is not None]
+        client_id = session.client_id(given[0])  # before the books can have the order itself
         shortcut.wait_until(answer_ns)
         session.count_answer(0, answer_ns - sent_ns)
-        codes = shortcut.status_codes(ids)
+        codes = shortcut.status_codes(given)
         if max(codes) <= _FILLED:
-            return STATUS_BY_CODE[codes[0]], ""
+            return client_id, STATUS_BY_CODE[codes[0]], symbol, sent_ns, ""
         # Refused, or over by the time of the answer: the books know what there is to say.
         orders = session.ledger.orders
-        records = tuple([orders[order_id] for order_id in ids])
+        records = tuple([orders[order_id] for order_id in given])
         raise_refusal(records)
-        return records[0].status, records[0].reason_text
+        return client_id, records[0].status, symbol, sent_ns, records[0].reason_text

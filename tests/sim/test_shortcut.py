@@ -1,4 +1,4 @@
-"""What plain handlers send by the shortcut makes the run that the ordinary way makes."""
+"""What goes by the shortcut, of handlers or tasks alone, makes the run of the ordinary way."""
 
 from __future__ import annotations
 
